@@ -1,0 +1,19 @@
+# polysocket.fcgi: reads FastCGI requests, checks them, hands them over. All
+# but main.c is a library, for the unit tests.
+
+noinst_LIBRARIES += %D%/libfcgiapp.a
+pkglibexec_PROGRAMS += %D%/polysocket.fcgi
+
+%C%_libfcgiapp_a_SOURCES = \
+	%D%/handoff.c %D%/handoff.h \
+	%D%/params.c %D%/params.h \
+	%D%/relay.c %D%/relay.h \
+	%D%/reply.c %D%/reply.h \
+	%D%/request.c %D%/request.h \
+	%D%/routes.c %D%/routes.h \
+	%D%/supervisor.c %D%/supervisor.h
+
+%C%_polysocket_fcgi_SOURCES = %D%/main.c
+%C%_polysocket_fcgi_LDADD = $(libfcgiapp_LIBS)
+
+libfcgiapp_LIBS = %D%/libfcgiapp.a $(libps_LIBS) $(FCGI_LIBS) -lpthread

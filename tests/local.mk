@@ -1,0 +1,24 @@
+# Tests that `make check` runs, all speaking TAP. A unit test is one line in
+# the list below: tests/unit/test_ps_url is built from tests/unit/test_ps_url.c
+# and linked with everything but the two main.c.
+
+unit_tests =
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+
+# A WebSocket echo server, for the integration tests, the demo and the bench.
+noinst_PROGRAMS += %D%/tools/ws-echo
+%C%_tools_ws_echo_SOURCES = %D%/tools/ws-echo.c
+%C%_tools_ws_echo_LDADD =
+
+# Default of every program that does not say otherwise, i.e. of the unit tests.
+LDADD = $(libbridge_LIBS) $(libfcgiapp_LIBS) $(CMOCKA_LIBS)
+
+AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+SH_LOG_COMPILER = $(SHELL)

@@ -1,0 +1,31 @@
+# wsbridge: owns every live session. All but main.c is a library, for the
+# unit tests.
+
+noinst_LIBRARIES += %D%/libbridge.a
+sbin_PROGRAMS += %D%/wsbridge
+
+%C%_libbridge_a_SOURCES = \
+	%D%/bridge.c %D%/bridge.h \
+	%D%/drain.c %D%/drain.h \
+	%D%/exchange.c %D%/exchange.h \
+	%D%/framing/framing.h \
+	%D%/framing/relay.c \
+	%D%/framing/stream.c \
+	%D%/intake.c %D%/intake.h \
+	%D%/message.c %D%/message.h \
+	%D%/parked.c %D%/parked.h \
+	%D%/peer.h \
+	%D%/receiver.h \
+	%D%/relay.c %D%/relay.h \
+	%D%/resolver.c %D%/resolver.h \
+	%D%/session.c %D%/session.h \
+	%D%/store.c %D%/store.h \
+	%D%/timers.c %D%/timers.h \
+	%D%/upstream.c %D%/upstream.h \
+	%D%/websocket.c %D%/websocket.h
+
+%C%_wsbridge_SOURCES = %D%/main.c
+%C%_wsbridge_LDADD = $(libbridge_LIBS)
+
+libbridge_LIBS = %D%/libbridge.a $(libps_LIBS) $(LWS_LIBS) $(UV_LIBS) \
+	$(CURL_LIBS) -lpthread
