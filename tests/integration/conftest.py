@@ -1,0 +1,146 @@
+"""Fixtures: running stacks, a target, and a client of either dialect.
+
+A test that breaks nothing shares a stack with all tests of its process that
+ask for the same one; `@pytest.mark.options(key="value")` chooses its
+configuration, `@pytest.mark.prefix("/below")` its mount. Fault tests make
+stacks of their own with `new_stack`.
+"""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+from certificates import Authority          # noqa: E402
+from client import DIALECTS, Http           # noqa: E402
+from stack import SERVERS, Stack            # noqa: E402
+from target import Target                   # noqa: E402
+
+
+def pytest_configure(config):
+    for line in ("options(**config): configuration of the test's stack",
+                 "prefix(path): where the test's stack is mounted",
+                 "environment(**params): FastCGI parameters of its server"):
+        config.addinivalue_line("markers", line)
+
+
+class Pool:
+    """The shared stacks of this process, by what they were asked to be."""
+
+    def __init__(self):
+        self.stacks = {}
+
+    def get(self, server, prefix, options, environment):
+        key = (server, prefix, tuple(sorted(options.items())),
+               tuple(sorted(environment.items())))
+        if key not in self.stacks:
+            self.stacks[key] = Stack(server, prefix, options,
+                                     environment=environment).start()
+        return self.stacks[key]
+
+    def stop(self):
+        complaints = []
+        for stack in self.stacks.values():
+            stack.stop_server()
+            stack.stop_workers()
+            stack.stop_bridge()
+            complaints += stack.complaints()
+            stack.stop()
+        assert not complaints, complaints
+
+
+@pytest.fixture(scope="session")
+def pool():
+    pool = Pool()
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(params=SERVERS)
+def server(request):
+    return request.param
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request):
+    return request.param
+
+
+@pytest.fixture
+def prefix(request):
+    marker = request.node.get_closest_marker("prefix")
+    return marker.args[0] if marker else ""
+
+
+@pytest.fixture
+def stack(request, pool, server, prefix):
+    return pool.get(server, prefix, marked(request, "options"),
+                    marked(request, "environment"))
+
+
+@pytest.fixture
+def new_stack(server):
+    """Makes stacks that only this test uses."""
+    made = []
+
+    def make(start=True, **kwargs):
+        made.append(Stack(kwargs.pop("server", server), **kwargs))
+        return made[-1].start() if start else made[-1]
+
+    make.made = made
+    yield make
+    complaints = []
+    for stack in made:
+        stack.stop(keep=True)
+        complaints += stack.complaints()
+        stack.stop()
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def http(stack):
+    return Http(stack.port, stack.prefix)
+
+
+@pytest.fixture
+def http2(stack):
+    return Http(stack.port, stack.prefix, "2")
+
+
+@pytest.fixture
+def relay(http, dialect):
+    return DIALECTS[dialect](http)
+
+
+@pytest.fixture
+def target():
+    with Target() as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def marked(request, name):
+    """The keywords of all markers of that name, the closest winning."""
+    merged = {}
+    for marker in reversed(list(request.node.iter_markers(name))):
+        merged.update(marker.kwargs)
+    return merged
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Shows the logs of a failed test's stacks."""
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    used = getattr(item, "funcargs", {})
+    stacks = [used.get("stack"), *getattr(used.get("new_stack"), "made", [])]
+    for stack in filter(None, stacks):
+        report.sections.append((f"logs of {stack.server}", stack.tails()))

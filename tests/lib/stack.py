@@ -1,0 +1,425 @@
+"""Polysocket complete on loopback: bridge, workers and a real web server.
+
+    with Stack("lighttpd", options={"hold_default": "1s"}) as stack:
+        ...stack.url...
+
+Everything lives below one temporary directory with a short name (the path of
+a Unix socket has 107 bytes); every program started here ends with the stack,
+and with the process that made it. Nothing waits for a fixed time: a part is
+ready when it can be connected to. Standard library only; used by the tests,
+the demo and the benchmark.
+"""
+
+import contextlib
+import ctypes
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+READY_S = 15
+STOP_S = 15
+SERVERS = ("lighttpd", "apache")
+START_MODES = ("listen", "bin-path", "spawn-fcgi", "systemd")
+
+APACHE_MODULES = "/usr/lib/apache2/modules"
+PR_SET_PDEATHSIG = 1
+
+libc = ctypes.CDLL(None)
+
+
+class StackError(Exception):
+    """A part did not start or stop as it should; tails() may say why."""
+
+
+class Stack:
+    """See the module. `build` holds the built programs (POLYSOCKET_BUILD, or
+    the top of the source tree); `environment` goes to the workers as FastCGI
+    parameters set by the web server."""
+
+    def __init__(self, server="lighttpd", prefix="", options=None, port=None,
+                 start_mode="listen", build=None, directory=None, http2=True,
+                 environment=None):
+        assert server in SERVERS and start_mode in START_MODES
+        self.server = server
+        self.prefix = prefix
+        self.start_mode = start_mode
+        self.http2 = http2
+        self.environment = environment or {}
+        self.wanted_port = port
+        self.port = port
+        build = pathlib.Path(build or os.environ.get("POLYSOCKET_BUILD")
+                             or SOURCE).resolve()
+        self.build = build
+        self.wsbridge = build / "wsbridge" / "wsbridge"
+        self.fcgi = build / "fcgi-app" / "polysocket.fcgi"
+        self.directory = pathlib.Path(
+            directory or tempfile.mkdtemp(prefix="ps-", dir="/tmp"))
+        # Apache's children are not root even where the tests are.
+        self.directory.chmod(0o755)
+        self.owns_directory = directory is None
+        self.conf_path = self.directory / "polysocket.conf"
+        self.db_path = self.directory / "polysocket.db"
+        self.bridge_socket = self.directory / "bridge.sock"
+        self.ws_socket = self.directory / "ws.sock"
+        self.fcgi_socket = self.directory / "fcgi.sock"
+        self.options = {
+            "bridge_socket": self.bridge_socket,
+            "ws_socket": self.ws_socket,
+            "database": self.db_path,
+            "log_level": "debug",
+            "mount_prefix": prefix,
+            "allow_targets": "*://127.0.0.1:*, *://localhost:*, *://[::1]:*",
+            **({"socket_mode": "0666"} if os.geteuid() == 0 else {}),
+            **(options or {}),
+        }
+        self.bridge = self.workers = self.web = None
+        self.listener = None
+        self.exits = []         # (name, return code) of what was stopped
+
+    # The parts together.
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}{self.prefix}"
+
+    def start(self):
+        try:
+            self.make_database()
+            self.write_config()
+            self.start_bridge()
+            if self.start_mode != "bin-path":
+                self.start_workers()
+            self.start_server()
+            self.wait_until(self.answers, "an answer through the web server")
+        except StackError as error:
+            self.stop(keep=True)
+            raise StackError(f"{error}\n{self.tails()}") from None
+        except BaseException:
+            self.stop(keep=True)
+            raise
+        return self
+
+    def stop(self, keep=False):
+        """Stops all; the directory goes too, but with `keep`."""
+        try:
+            for stop in (self.stop_server, self.stop_workers,
+                         self.stop_bridge):
+                with contextlib.suppress(ProcessLookupError):
+                    stop()
+        finally:
+            if self.listener:
+                self.listener.close()
+            if self.owns_directory and not keep:
+                shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def answers(self):
+        """Whether the whole chain answers: an unknown socket is a 403."""
+        try:
+            return self.status("/polysocket/xhr?socket=none.0") == 403
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def status(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                timeout=READY_S)
+        with contextlib.closing(connection):
+            connection.request("GET", self.prefix + path)
+            return connection.getresponse().status
+
+    # Configuration and database.
+
+    def write_config(self, **changes):
+        """Writes the file, with changes that stay; a None goes away."""
+        self.options.update(changes)
+        self.conf_path.write_text("".join(
+            f"{key} = {value}\n" for key, value in self.options.items()
+            if value is not None))
+        self.conf_path.chmod(0o644)
+
+    def make_database(self):
+        schema = SOURCE / "schema" / "schema.sql"
+        with schema.open(encoding="utf-8") as sql:
+            subprocess.run(["sqlite3", "-bail", str(self.db_path)], stdin=sql,
+                           stdout=subprocess.DEVNULL, check=True)
+
+    # The bridge.
+
+    @property
+    def bridge_pid(self):
+        return self.bridge.pid
+
+    def start_bridge(self, *args, wait=True):
+        self.bridge = self.run("wsbridge", [
+            self.wsbridge, "--config", self.conf_path, "--foreground", *args])
+        if wait:
+            for path in (self.bridge_socket, self.ws_socket):
+                self.wait_until(lambda p=path: can_connect(p), path.name,
+                                self.bridge)
+
+    def stop_bridge(self, sig=signal.SIGTERM):
+        self.bridge = self.end("wsbridge", self.bridge, sig)
+
+    # The workers.
+
+    @property
+    def worker_parent_pid(self):
+        if self.start_mode != "bin-path":
+            return self.workers.pid
+        # Between lighttpd and the workers stands what lighttpd started.
+        return next(iter(children(self.web.pid)), None)
+
+    @property
+    def worker_pids(self):
+        parent = self.worker_parent_pid
+        return children(parent) if parent else []
+
+    def worker_command(self):
+        return [str(self.fcgi), "--config", str(self.conf_path)]
+
+    def start_workers(self):
+        command = self.worker_command()
+        if self.start_mode == "listen":
+            self.workers = self.run("workers", [
+                *command, "--listen", self.fcgi_socket])
+        elif self.start_mode == "spawn-fcgi":
+            self.workers = self.run("workers", [
+                "spawn-fcgi", "-n", "-s", self.fcgi_socket, "-M", "0666",
+                "--", *command])
+        elif self.start_mode == "systemd":
+            # LISTEN_PID must be that of the program: the shell becomes it.
+            script = ('exec 3<&0 </dev/null; '
+                      'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"')
+            with unix_listener(self.fcgi_socket) as listener:
+                self.workers = self.run(
+                    "workers", ["sh", "-c", script, "sh", *command],
+                    stdin=listener)
+        else:
+            raise StackError("with bin-path the web server starts workers")
+        self.wait_until(lambda: can_connect(self.fcgi_socket), "fcgi.sock",
+                        self.workers)
+
+    def stop_workers(self, sig=signal.SIGTERM):
+        self.workers = self.end("workers", self.workers, sig)
+
+    # The web server.
+
+    @property
+    def server_pid(self):
+        return self.web.pid
+
+    def start_server(self):
+        getattr(self, "start_" + self.server)()
+        self.wait_until(lambda: can_connect(("127.0.0.1", self.port)),
+                        f"port {self.port}", self.web)
+
+    def stop_server(self, sig=signal.SIGTERM):
+        self.web = self.end(self.server, self.web, sig)
+
+    def start_lighttpd(self):
+        if self.listener is None:
+            # Inherited: no other program can take the port in between.
+            self.listener = socket.create_server(
+                ("127.0.0.1", self.port or 0), backlog=4096)
+            self.port = self.listener.getsockname()[1]
+        lines = [
+            'server.bind = "/dev/stdin"',
+            f'server.document-root = "{self.directory}"',
+            f'server.errorlog = "{self.directory}/lighttpd-error.log"',
+            'server.modules = ("mod_setenv")',
+            f'server.feature-flags = ("server.graceful-shutdown-timeout"'
+            f' => 1, "server.h2proto" => "{enabled(self.http2)}",'
+            f' "server.h2c" => "{enabled(self.http2)}")',
+            "setenv.add-environment = (" + ", ".join(
+                f'"{name}" => "{value}"'
+                for name, value in self.environment.items()) + ")",
+        ]
+        if self.start_mode == "bin-path":
+            command = " ".join(self.worker_command())
+            lines.append(f'var.polysocket_start = ("bin-path" => "{command}",'
+                         ' "max-procs" => 1)')
+        lines.append(self.site("lighttpd"))
+        self.web = self.run(
+            "lighttpd", [program("lighttpd"), "-D", "-f",
+                         self.write("lighttpd.conf", lines)],
+            stdin=self.listener)
+
+    def start_apache(self):
+        for _ in range(20):
+            self.port = self.port or free_port()
+            self.web = self.run("apache", [
+                program("apache2"), "-D", "FOREGROUND", "-f",
+                self.write("apache.conf", self.apache_lines())])
+            with contextlib.suppress(StackError):
+                self.wait_until(
+                    lambda: can_connect(("127.0.0.1", self.port))
+                    and self.web.poll() is None, "apache", self.web)
+                return
+            log = self.tail("apache-error", "apache")
+            self.end("apache", self.web, signal.SIGTERM)
+            if self.wanted_port or "could not bind" not in log:
+                raise StackError("apache did not start\n" + log)
+            self.port = None
+        raise StackError("no free port for apache")
+
+    def apache_lines(self):
+        modules = ["mpm_event", "authz_core", "proxy", "proxy_fcgi",
+                   "proxy_http", "proxy_wstunnel", "headers", "setenvif",
+                   "env", "rewrite", "reqtimeout", "http2"]
+        lines = [f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so"
+                 for name in modules]
+        if os.geteuid() == 0:
+            lines += ["User www-data", "Group www-data"]
+        return lines + [
+            f'ServerRoot "{self.directory}"',
+            f'DefaultRuntimeDir "{self.directory}"',
+            f'PidFile "{self.directory}/apache.pid"',
+            f'ErrorLog "{self.directory}/apache-error.log"',
+            f'DocumentRoot "{self.directory}"',
+            "ServerName 127.0.0.1",
+            f"Listen 127.0.0.1:{self.port}",
+            "Protocols h2c http/1.1" if self.http2 else "Protocols http/1.1",
+            "GracefulShutdownTimeout 1",
+            *(f'SetEnv {name} "{value}"'
+              for name, value in self.environment.items()),
+            self.site("apache"),
+        ]
+
+    def site(self, server):
+        """The shipped configuration with its placeholders filled in."""
+        template = SOURCE / "conf" / server / "polysocket.conf.in"
+        text = template.read_text(encoding="utf-8")
+        for name, value in {"fcgi_socket": self.fcgi_socket,
+                            "ws_socket": self.ws_socket,
+                            "mount_prefix": self.prefix}.items():
+            text = text.replace(f"@{name}@", str(value))
+        return text
+
+    # Processes and logs.
+
+    def run(self, name, command, stdin=subprocess.DEVNULL):
+        env = {key: value for key, value in os.environ.items()
+               if not key.startswith(("POLYSOCKET_", "LISTEN_"))}
+        with open(self.directory / f"{name}.log", "ab") as log:
+            return subprocess.Popen(
+                [str(part) for part in command], stdin=stdin, stdout=log,
+                stderr=log, cwd=self.directory, env=env,
+                start_new_session=True, preexec_fn=die_with_parent)
+
+    def end(self, name, process, sig):
+        """Ends a process we started and whatever is left of its group."""
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(sig)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.exits.append((name, "killed: did not stop"))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.exits.append((name, process.returncode))
+
+    def wait_until(self, condition, what, process=None, timeout=READY_S):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            died = process is not None and process.poll() is not None
+            if died or time.monotonic() > deadline:
+                why = f"exited with {process.returncode}" if died else "late"
+                raise StackError(f"{what}: {why}")
+            time.sleep(0.01)
+
+    def write(self, name, lines):
+        path = self.directory / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def log(self, name):
+        path = self.directory / f"{name}.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def tail(self, *names, lines=40):
+        return "\n".join(f"--- {name}.log\n" + "\n".join(
+            self.log(name).splitlines()[-lines:]) for name in names)
+
+    def tails(self):
+        return self.tail(*sorted(p.stem for p in self.directory.glob("*.log")))
+
+    def complaints(self):
+        """What a sanitizer said, and programs that ended in a crash."""
+        found = [f"{name}: {line}" for name in ("wsbridge", "workers")
+                 for line in self.log(name).splitlines()
+                 if "ERROR: " in line and "Sanitizer" in line
+                 or "runtime error: " in line]
+        crashes = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+        return found + [f"{name} ended with {status}"
+                        for name, status in self.exits
+                        if status in crashes or isinstance(status, str)]
+
+
+def program(name):
+    """A daemon's path; /usr/sbin is not on everybody's PATH."""
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    if path is None:
+        raise StackError(f"{name} is not installed")
+    return path
+
+
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def enabled(flag):
+    return "enable" if flag else "disable"
+
+
+def unix_listener(path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener.bind(str(path))
+    os.chmod(path, 0o666)
+    listener.listen(1024)
+    return listener
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def can_connect(address):
+    family = (socket.AF_INET if isinstance(address, tuple)
+              else socket.AF_UNIX)
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(address if isinstance(address, tuple)
+                          else str(address))
+        except OSError:
+            return False
+    return True
+
+
+def children(parent):
+    """The pids of a process's children, in order."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return sorted(found)
