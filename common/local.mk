@@ -6,9 +6,9 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_base64.c %D%/ps_base64.h \
 	%D%/ps_bytes.c %D%/ps_bytes.h \
 	%D%/ps_clock.c %D%/ps_clock.h \
+	%D%/ps_code.c %D%/ps_code.h \
 	%D%/ps_config.c %D%/ps_config.h \
-	%D%/ps_db.c %D%/ps_db.h \
-	%D%/ps_err.c %D%/ps_err.h \
+	%D%/ps_err.h \
 	%D%/ps_ipc.c %D%/ps_ipc.h \
 	%D%/ps_json.c %D%/ps_json.h \
 	%D%/ps_limits.h \
@@ -16,7 +16,8 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_options.c %D%/ps_options.h \
 	%D%/ps_pattern.c %D%/ps_pattern.h \
 	%D%/ps_reply.c %D%/ps_reply.h \
+	%D%/ps_socket.c %D%/ps_socket.h \
 	%D%/ps_url.c %D%/ps_url.h \
 	%D%/ps_utf8.c %D%/ps_utf8.h
 
-libps_LIBS = %D%/libps.a $(JSON_LIBS) $(SQLITE_LIBS) $(CRYPTO_LIBS)
+libps_LIBS = %D%/libps.a $(JSON_LIBS) $(SQLITE_LIBS) $(CRYPTO_LIBS) $(CURL_LIBS)

@@ -1,1 +1,11 @@
-# doc
+# Manual pages, with the paths of this build, and the documents.
+
+ps_man_pages = \
+	%D%/polysocket.conf.5 \
+	%D%/polysocket.fcgi.8 \
+	%D%/wsbridge.8
+
+man_MANS += $(ps_man_pages)
+ps_generated += $(ps_man_pages)
+
+EXTRA_DIST += %D%/options.awk

@@ -8,7 +8,6 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 	%D%/handoff.c %D%/handoff.h \
 	%D%/params.c %D%/params.h \
 	%D%/relay.c %D%/relay.h \
-	%D%/reply.c %D%/reply.h \
 	%D%/request.c %D%/request.h \
 	%D%/routes.c %D%/routes.h \
 	%D%/supervisor.c %D%/supervisor.h

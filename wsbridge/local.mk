@@ -27,5 +27,4 @@ sbin_PROGRAMS += %D%/wsbridge
 %C%_wsbridge_SOURCES = %D%/main.c
 %C%_wsbridge_LDADD = $(libbridge_LIBS)
 
-libbridge_LIBS = %D%/libbridge.a $(libps_LIBS) $(LWS_LIBS) $(UV_LIBS) \
-	$(CURL_LIBS) -lpthread
+libbridge_LIBS = %D%/libbridge.a $(libps_LIBS) $(LWS_LIBS) $(UV_LIBS) -lpthread
