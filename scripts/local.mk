@@ -1,1 +1,7 @@
-# scripts
+# For working on polysocket; nothing of it is installed.
+
+EXTRA_DIST += \
+	%D%/check \
+	%D%/demo \
+	%D%/demo.py \
+	%D%/packages.sh

@@ -1,6 +1,7 @@
 # Tests that `make check` runs, all speaking TAP. A unit test is one line in
 # the list below: tests/unit/test_ps_url is built from tests/unit/test_ps_url.c
-# and linked with everything but the two main.c.
+# and linked with everything but the two main.c. The integration tests need
+# pytest and both web servers; scripts/check runs them.
 
 unit_tests =
 
@@ -8,6 +9,13 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
+
+house_tests = \
+	%D%/house/check_codes.sh \
+	%D%/house/check_layers.sh \
+	%D%/house/check_options.sh
+
+TESTS += $(house_tests)
 
 # A WebSocket echo server, for the integration tests, the demo and the bench.
 noinst_PROGRAMS += %D%/tools/ws-echo
@@ -22,3 +30,14 @@ TEST_EXTENSIONS = .sh
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
 SH_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_COMPILER = $(SHELL)
+
+EXTRA_DIST += \
+	$(house_tests) \
+	%D%/house/tap.sh \
+	%D%/integration \
+	%D%/lib
+
+# Folders are copied whole, with what Python left in them.
+dist-hook:
+	find "$(distdir)" -depth \( -name __pycache__ -o -name .pytest_cache \) \
+	  -exec rm -rf {} +

@@ -5,6 +5,7 @@ noinst_LIBRARIES += %D%/libbridge.a
 sbin_PROGRAMS += %D%/wsbridge
 
 %C%_libbridge_a_SOURCES = \
+	%D%/address.c %D%/address.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/exchange.c %D%/exchange.h \
@@ -20,8 +21,10 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/resolver.c %D%/resolver.h \
 	%D%/session.c %D%/session.h \
 	%D%/store.c %D%/store.h \
+	%D%/table.c %D%/table.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/upstream.c %D%/upstream.h \
+	%D%/watch.c %D%/watch.h \
 	%D%/websocket.c %D%/websocket.h
 
 %C%_wsbridge_SOURCES = %D%/main.c

@@ -1,0 +1,28 @@
+# Debian packages of polysocket, by what they are needed for, and a function
+# that installs those that are missing. Read by scripts/check and scripts/demo.
+# shellcheck shell=sh disable=SC2034
+
+build_packages="gcc make autoconf automake pkg-config libc6-dev libfcgi-dev
+	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libjson-c-dev
+	libsqlite3-dev libssl-dev libcurl4-openssl-dev"
+run_packages="python3 sqlite3 lighttpd apache2-bin"
+check_packages="clang libcmocka-dev spawn-fcgi curl openssl xz-utils
+	python3-pytest python3-pytest-xdist"
+
+# install_missing PACKAGE...: does nothing where there is no dpkg.
+install_missing() {
+	command -v dpkg-query >/dev/null || return 0
+	missing=
+	for package; do
+		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null |
+			grep -qx installed || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	echo "installing$missing" >&2
+	as_root=
+	[ "$(id -u)" -eq 0 ] || as_root=sudo
+	$as_root apt-get update || return
+	# shellcheck disable=SC2086 # a list of names
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $missing
+}
