@@ -62,12 +62,14 @@ class Response:
 
 
 class Http:
-    """Requests to one stack; `version` is "1.1", or "2" by means of curl."""
+    """Requests to one stack; `version` is "1.1", or "2" by means of curl;
+    `source` is the address they come from."""
 
-    def __init__(self, port, prefix="", version="1.1"):
+    def __init__(self, port, prefix="", version="1.1", source="127.0.0.1"):
         self.port = port
         self.prefix = prefix
         self.version = version
+        self.source = source
 
     def get(self, path, headers=None, **params):
         return self.request("GET", path, params, headers)
@@ -96,7 +98,7 @@ class Http:
         lines += [f"{name}: {value}" for name, value in head.items()
                   if value is not None]
         raw = "\r\n".join(lines + ["", ""]).encode("utf-8") + (body or b"")
-        return Exchange(self.port, raw, method)
+        return Exchange(self.port, raw, method, self.source)
 
     def curl(self, method, path, params=None, headers=None, body=None):
         body, headers = encode_body(body, headers)
@@ -121,8 +123,9 @@ class Http:
 class Exchange:
     """A request on its way over a connection of its own (HTTP/1.1)."""
 
-    def __init__(self, port, raw, method="GET"):
-        self.sock = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    def __init__(self, port, raw, method, source):
+        self.sock = socket.create_connection(("127.0.0.1", port), TIMEOUT_S,
+                                             (source, 0))
         self.answer = http.client.HTTPResponse(self.sock, method=method)
         self.begun = False
         try:
@@ -391,6 +394,12 @@ class Session:
 
     def try_close(self, **params):
         return self.relay.try_close(self.id, **params)
+
+    def finish(self):
+        """Closes and fetches the close event, after which it is gone."""
+        self.close(code=1000)
+        while not isinstance(self.receive()[-1], Close):
+            pass
 
     def is_gone(self):
         return self.try_send("anyone there?").status == 403

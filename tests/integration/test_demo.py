@@ -1,0 +1,111 @@
+"""scripts/demo: its options, its exit status, what it leaves behind."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from stack import SOURCE, free_port
+
+COMMAND = [sys.executable, str(SOURCE / "scripts" / "demo.py")]
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Runs the demo's second half on the build that is tested; its directory
+    goes below a TMPDIR of its own."""
+    env = {**os.environ,
+           "POLYSOCKET_BUILD": os.environ.get("POLYSOCKET_BUILD",
+                                              str(SOURCE))}
+
+    def run(*args, start=False):
+        command = [*COMMAND, *args]
+        if start:
+            return subprocess.Popen(command, env=env, text=True,
+                                    stdout=subprocess.PIPE)
+        return subprocess.run(command, env=env, text=True, timeout=60,
+                              capture_output=True)
+
+    return run
+
+
+def test_once_prints_the_conversation_and_exits(demo, server):
+    done = demo("--once", "--server", server)
+    assert done.returncode == 0, done
+    for part in ("/polysocket/create", "/polysocket/send",
+                 "/polysocket/jsonp", "/polysocket/xhr-streaming",
+                 "/polysocket/close"):
+        assert re.search(rf"^\$ curl .*{part}", done.stdout, re.MULTILINE)
+    assert "201" in done.stdout and '"type":"close"' in done.stdout
+
+
+def test_quiet_prints_nothing(demo):
+    done = demo("--once", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_run_gives_the_command_what_it_needs(demo, server):
+    port = free_port()
+    done = demo("--server", server, "--port", str(port), "--set",
+                "hold_default=5s", "--run", "env")
+    assert done.returncode == 0, done
+    env = dict(line.split("=", 1) for line in done.stdout.splitlines()
+               if line.startswith("POLYSOCKET_"))
+    assert env["POLYSOCKET_URL"] == f"http://127.0.0.1:{port}"
+    assert env["POLYSOCKET_ECHO_WS"].startswith("ws://127.0.0.1:")
+    assert env["POLYSOCKET_TOKEN"]
+    pids = [int(pid) for name in ("BRIDGE_PID", "WORKER_PIDS", "SERVER_PID")
+            for pid in env["POLYSOCKET_" + name].split()]
+    assert len(pids) == 4
+    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)
+    for name in ("DB", "CONF"):
+        assert not pathlib.Path(env["POLYSOCKET_" + name]).exists()
+
+
+def test_run_exits_with_the_status_of_the_command(demo):
+    assert demo("--run", "sh", "-c", "exit 7").returncode == 7
+    assert demo("--run", "grep -q hold_min=2s $POLYSOCKET_CONF; exit 9"
+                ).returncode == 9
+
+
+def test_set_reaches_the_configuration(demo):
+    done = demo("--set", "hold_min=2s", "--set", "node=z", "--run",
+                "cat $POLYSOCKET_CONF")
+    assert "hold_min = 2s\n" in done.stdout
+    assert "node = z\n" in done.stdout
+
+
+def test_bad_configuration_is_told(demo):
+    done = demo("--once", "--set", "nonsense=1")
+    assert done.returncode == 1
+    assert "nonsense" in done.stderr
+
+
+def test_two_demos_run_beside_each_other(demo):
+    outer = demo("--run", *COMMAND, "--once", "--quiet")
+    assert outer.returncode == 0, outer
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_demo_serves_until_it_is_interrupted(demo, sig):
+    process = demo(start=True)
+    with process:
+        url = None
+        for line in process.stdout:
+            match = re.search(r"Serving at (http://\S+);", line)
+            url = match.group(1) if match else url
+            if "Interrupt" in line:
+                break
+        done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w",
+                               "%{http_code}", url + "/p/none.0"],
+                              capture_output=True, text=True)
+        assert done.stdout == "403"
+        process.send_signal(sig)
+        assert process.wait(20) == 0
+    done = subprocess.run(["curl", "-s", url + "/p/none.0"],
+                          capture_output=True)
+    assert done.returncode == 7, "nobody listens any more"
