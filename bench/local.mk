@@ -1,1 +1,28 @@
-# bench
+# What bench/relay measures with: its load generator and the ceiling of the
+# front. Built with everything, so that they are not found broken when needed.
+
+noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling
+
+%C%_loadgen_SOURCES = \
+	%D%/exchange.c %D%/exchange.h \
+	%D%/histogram.c %D%/histogram.h \
+	%D%/http.c %D%/http.h \
+	%D%/link.c %D%/link.h \
+	%D%/load.h \
+	%D%/loadgen.c \
+	%D%/mode-ceiling.c \
+	%D%/mode-hold.c \
+	%D%/mode-relay.c \
+	%D%/mode-sockjs.c \
+	%D%/mode-ws.c \
+	%D%/relay.c %D%/relay.h
+%C%_loadgen_LDADD =
+
+%C%_fcgi_ceiling_SOURCES = %D%/fcgi-ceiling.c
+%C%_fcgi_ceiling_LDADD = $(FCGI_LIBS) -lpthread
+
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/relay \
+	%D%/sockjs-echo/package.json \
+	%D%/sockjs-echo/server.js

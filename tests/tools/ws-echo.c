@@ -39,8 +39,8 @@ enum {
 	MAX_CONNECTIONS = 16000,
 	MAX_HEAD = 8 * 1024,
 	MAX_MESSAGE = 16 * 1024 * 1024,
-	MAX_CONTROL = 125,      /* RFC 6455, 5.5 */
-	CLOSE_SIZE = 4,         /* a close frame that carries a code */
+	MAX_CONTROL = 125, /* RFC 6455, 5.5 */
+	CLOSE_SIZE = 4,    /* a close frame that carries a code */
 	SCRATCH = 256 * 1024,
 	EVENTS = 256,
 	ACCEPTS_PER_WAKE_UP = 64
@@ -61,13 +61,13 @@ struct connection {
 	int fd;
 	enum state state;
 	bool discards;
-	enum opcode message;    /* being received; CONTINUATION: none is */
+	enum opcode message; /* being received; CONTINUATION: none is */
 	size_t message_len;
 	struct utf8 utf8;
-	uint8_t *in;            /* an incomplete frame or head, else NULL */
+	uint8_t *in; /* an incomplete frame or head, else NULL */
 	size_t in_len;
 	size_t in_size;
-	uint8_t *out;           /* what send() did not take, else NULL */
+	uint8_t *out; /* what send() did not take, else NULL */
 	size_t out_pos;
 	size_t out_len;
 };
@@ -195,8 +195,9 @@ frame_header_read(struct frame *frame, const uint8_t *data, size_t len)
 	if ((data[0] & 0x70) || !(data[1] & 0x80))
 		return -1002; /* no extension is in use; clients mask */
 	frame->payload_len = data[1] & 0x7f;
-	n_length = frame->payload_len == 126 ? 2 :
-	    frame->payload_len == 127 ? 8 : 0;
+	n_length = frame->payload_len == 126   ? 2
+		   : frame->payload_len == 127 ? 8
+					       : 0;
 	if (frame->opcode >= CLOSE && (!frame->is_final || n_length > 0))
 		return -1002;
 	frame->header_len = 2 + n_length + 4;
@@ -207,8 +208,8 @@ frame_header_read(struct frame *frame, const uint8_t *data, size_t len)
 	for (i = 0; i < n_length; i++)
 		frame->payload_len = frame->payload_len << 8 | data[2 + i];
 	if ((n_length == 2 && frame->payload_len < 126) ||
-	    (n_length == 8 && (frame->payload_len < 65536 ||
-	                       frame->payload_len >> 63)))
+	    (n_length == 8 &&
+	     (frame->payload_len < 65536 || frame->payload_len >> 63)))
 		return -1002; /* the shortest form is the only one */
 	memcpy(frame->mask, data + 2 + n_length, 4);
 	return 1;
@@ -218,9 +219,8 @@ frame_header_read(struct frame *frame, const uint8_t *data, size_t len)
 static int
 message_admit(struct connection *connection, const struct frame *frame)
 {
-	if (frame->opcode > BINARY ||
-	    (frame->opcode == CONTINUATION) !=
-	        (connection->message != CONTINUATION))
+	if (frame->opcode > BINARY || (frame->opcode == CONTINUATION) !=
+					  (connection->message != CONTINUATION))
 		return 1002;
 	if (frame->payload_len > MAX_MESSAGE - connection->message_len)
 		return 1009;
@@ -231,8 +231,8 @@ static bool
 close_code_is_valid(unsigned code)
 {
 	return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 &&
-	        code != 1006) ||
-	    (code >= 3000 && code <= 4999);
+		code != 1006) ||
+	       (code >= 3000 && code <= 4999);
 }
 
 /* The code to answer a close frame with; 0: none, as the client gave none. */
@@ -273,7 +273,7 @@ close_write(struct connection *connection, uint8_t *out, int code)
  */
 static size_t
 frame_answer(struct connection *connection, const struct frame *frame,
-             uint8_t *out, const uint8_t *masked)
+	     uint8_t *out, const uint8_t *masked)
 {
 	size_t len = frame->payload_len;
 	enum opcode opcode = frame->opcode == PING ? PONG : frame->opcode;
@@ -312,7 +312,7 @@ frame_answer(struct connection *connection, const struct frame *frame,
  */
 static size_t
 frames_answer(struct connection *connection, uint8_t *buf, size_t len,
-              size_t *pos_r)
+	      size_t *pos_r)
 {
 	size_t pos = 0, out = 0;
 	struct frame frame;
@@ -333,7 +333,7 @@ frames_answer(struct connection *connection, uint8_t *buf, size_t len,
 		if (len - pos - frame.header_len < frame.payload_len)
 			break;
 		out += frame_answer(connection, &frame, buf + out,
-		                    buf + pos + frame.header_len);
+				    buf + pos + frame.header_len);
 		pos += frame.header_len + frame.payload_len;
 	}
 	*pos_r = connection->state == CLOSING ? len : pos;
@@ -404,7 +404,7 @@ accept_key(const char *key, char accept[32])
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	char text[128];
 	int len = snprintf(text, sizeof(text), "%s%s", key,
-	                   "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+			   "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
 
 	EVP_Digest(text, len, digest, NULL, EVP_sha1(), NULL);
 	EVP_EncodeBlock((uint8_t *)accept, digest, 20);
@@ -413,7 +413,7 @@ accept_key(const char *key, char accept[32])
 /* Writes the answer to a head; a refusal makes the connection close. */
 static size_t
 handshake_answer(struct connection *connection, const char *head, char *out,
-                 size_t size)
+		 size_t size)
 {
 	char key[32], accept[32], version[8], protocols[256];
 	char *list = protocols, *protocol = NULL;
@@ -427,35 +427,38 @@ handshake_answer(struct connection *connection, const char *head, char *out,
 	    !field_find(head, "Sec-WebSocket-Key", key, sizeof(key)) ||
 	    strlen(key) != 24 || !has_version || strcmp(version, "13") != 0) {
 		connection->state = CLOSING;
-		return snprintf(out, size, "HTTP/1.1 %s\r\n"
-		                "Sec-WebSocket-Version: 13\r\n"
-		                "Connection: close\r\n"
-		                "Content-Length: 0\r\n\r\n",
-		                has_version && strcmp(version, "13") != 0 ?
-		                    "426 Upgrade Required" : "400 Bad Request");
+		return snprintf(out, size,
+				"HTTP/1.1 %s\r\n"
+				"Sec-WebSocket-Version: 13\r\n"
+				"Connection: close\r\n"
+				"Content-Length: 0\r\n\r\n",
+				has_version && strcmp(version, "13") != 0
+				    ? "426 Upgrade Required"
+				    : "400 Bad Request");
 	}
 	if (field_find(head, "Sec-WebSocket-Protocol", protocols,
-	               sizeof(protocols)))
+		       sizeof(protocols)))
 		protocol = list_next(&list);
 	accept_key(key, accept);
 	connection->discards = strncmp(head, "GET /discard ", 13) == 0;
 	connection->state = OPEN;
-	return snprintf(out, size, "HTTP/1.1 101 Switching Protocols\r\n"
-	                "Upgrade: websocket\r\n"
-	                "Connection: Upgrade\r\n"
-	                "Sec-WebSocket-Accept: %s\r\n"
-	                "%s%s%s\r\n",
-	                accept, protocol ? "Sec-WebSocket-Protocol: " : "",
-	                protocol ? protocol : "", protocol ? "\r\n" : "");
+	return snprintf(out, size,
+			"HTTP/1.1 101 Switching Protocols\r\n"
+			"Upgrade: websocket\r\n"
+			"Connection: Upgrade\r\n"
+			"Sec-WebSocket-Accept: %s\r\n"
+			"%s%s%s\r\n",
+			accept, protocol ? "Sec-WebSocket-Protocol: " : "",
+			protocol ? protocol : "", protocol ? "\r\n" : "");
 }
 
 /* Returns false when the connection is over. */
 static bool
 out_flush(struct connection *connection)
 {
-	ssize_t n = send(connection->fd, connection->out + connection->out_pos,
-	                 connection->out_len - connection->out_pos,
-	                 MSG_NOSIGNAL);
+	ssize_t n =
+	    send(connection->fd, connection->out + connection->out_pos,
+		 connection->out_len - connection->out_pos, MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EAGAIN;
@@ -466,15 +469,15 @@ out_flush(struct connection *connection)
 	connection->out = NULL;
 	watch(connection, EPOLLIN, EPOLL_CTL_MOD);
 	return connection->state != CLOSING ||
-	    shutdown(connection->fd, SHUT_WR) == 0;
+	       shutdown(connection->fd, SHUT_WR) == 0;
 }
 
 /* Sends now or keeps what is not taken, and reads no more until it is. */
 static bool
 out_send(struct connection *connection, const uint8_t *data, size_t len)
 {
-	ssize_t n = len == 0 ? 0 : send(connection->fd, data, len,
-	                                MSG_NOSIGNAL);
+	ssize_t n =
+	    len == 0 ? 0 : send(connection->fd, data, len, MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN)
 		return false;
@@ -482,7 +485,7 @@ out_send(struct connection *connection, const uint8_t *data, size_t len)
 		n = 0;
 	if ((size_t)n == len)
 		return connection->state != CLOSING ||
-		    shutdown(connection->fd, SHUT_WR) == 0;
+		       shutdown(connection->fd, SHUT_WR) == 0;
 	connection->out_pos = 0;
 	connection->out_len = len - n;
 	connection->out = malloc(connection->out_len);
@@ -506,8 +509,8 @@ in_keep(struct connection *connection, uint8_t *buf, size_t pos, size_t len)
 		return true;
 	}
 	if (connection->in == NULL || rest == connection->in_size) {
-		size_t size = connection->in == NULL && rest < 2048 ?
-		    4096 : rest * 2;
+		size_t size =
+		    connection->in == NULL && rest < 2048 ? 4096 : rest * 2;
 		uint8_t *in = malloc(size + CLOSE_SIZE);
 
 		if (in == NULL)
@@ -534,7 +537,7 @@ head_length(uint8_t *buf, size_t len)
 
 static bool
 handshake(struct connection *connection, uint8_t *buf, size_t len,
-          size_t *pos_r)
+	  size_t *pos_r)
 {
 	size_t head_len = head_length(buf, len < MAX_HEAD ? len : MAX_HEAD);
 	char answer[512];
@@ -544,9 +547,9 @@ handshake(struct connection *connection, uint8_t *buf, size_t len,
 		return len < MAX_HEAD;
 	buf[head_len - 1] = '\0'; /* its last line feed; the CRLF stays */
 	return out_send(connection, (uint8_t *)answer,
-	                handshake_answer(connection, (char *)buf, answer,
-	                                 sizeof(answer))) &&
-	    connection->out == NULL;
+			handshake_answer(connection, (char *)buf, answer,
+					 sizeof(answer))) &&
+	       connection->out == NULL;
 }
 
 /* Returns false when the connection is over. */
@@ -567,8 +570,8 @@ readable(struct connection *connection)
 	    !handshake(connection, buf, len, &pos))
 		return false;
 	if (connection->state != HANDSHAKE && connection->out == NULL) {
-		out = frames_answer(connection, buf + pos, len - pos,
-		                    &consumed);
+		out =
+		    frames_answer(connection, buf + pos, len - pos, &consumed);
 		if (out > 0 && !out_send(connection, buf + pos, out))
 			return false;
 		pos += consumed;
@@ -584,7 +587,8 @@ accept_all(int listener)
 	for (i = 0; i < ACCEPTS_PER_WAKE_UP; i++) {
 		struct connection *connection;
 
-		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd =
+		    accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			return;
 		if (n_connections == MAX_CONNECTIONS ||
@@ -618,9 +622,9 @@ serve(int listener)
 
 			if (connection == NULL)
 				accept_all(listener);
-			else if (connection->out != NULL ?
-			             !out_flush(connection) :
-			             !readable(connection))
+			else if (connection->out != NULL
+				     ? !out_flush(connection)
+				     : !readable(connection))
 				connection_destroy(connection);
 		}
 	perror("ws-echo: epoll_wait");

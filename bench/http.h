@@ -1,0 +1,47 @@
+/*
+ * An HTTP/1.1 client connection that is kept alive: one request at a time,
+ * answers by Content-Length, chunked or up to the end of the connection. It
+ * connects when it has to, as a browser does.
+ *
+ * Ownership: the caller owns the struct, zeroed but for handler and owner.
+ */
+#ifndef BENCH_HTTP_H
+#define BENCH_HTTP_H
+
+#include "link.h"
+
+struct http;
+
+struct http_handler {
+	void (*on_head)(struct http *http); /* may be NULL */
+	void (*on_body)(struct http *http, const char *data, size_t len);
+	void (*on_end)(struct http *http); /* may start the next request */
+};
+
+struct http {
+	struct link link; /* first: the link's callbacks find us by it */
+	const struct http_handler *handler;
+	void *owner;
+	enum {
+		HTTP_HEAD,
+		HTTP_LENGTH, /* `left` bytes of body, then the end */
+		HTTP_UNTIL_END,
+		HTTP_CHUNK_SIZE,
+		HTTP_CHUNK, /* `left` bytes, then its line end */
+		HTTP_TRAILER
+	} state;
+	uint64_t left;
+	int status;
+	bool is_busy; /* a request waits for its answer's end */
+	bool is_last; /* the server closes after this answer */
+};
+
+/* Port and Host header of every request. */
+void http_init(uint16_t port);
+
+void http_get(struct http *http, const char *path);
+void http_post(struct http *http, const char *path, const char *type,
+	       const char *body, size_t len);
+void http_close(struct http *http);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * A TCP connection to 127.0.0.1 on the load generator's epoll loop.
+ *
+ * What arrives is appended to `in`; the user takes it off with link_consume()
+ * from within on_data. Whatever goes wrong ends the program with a message:
+ * a load generator that goes on after an error measures something else.
+ *
+ * Ownership: the caller owns the struct, zeroed but for the callbacks, and
+ * keeps it while it is connected.
+ */
+#ifndef BENCH_LINK_H
+#define BENCH_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LINK_IN_SIZE = 16 * 1024 };
+
+struct link {
+	int fd; /* 0: not connected */
+	void (*on_data)(struct link *link);
+	void (*on_end)(struct link *link); /* the server closed; so is fd */
+	size_t in_len;
+	uint8_t in[LINK_IN_SIZE];
+};
+
+void link_loop_init(void);
+
+/* Serves what is ready, after waiting for at most `timeout_ms`. */
+void link_loop_turn(int timeout_ms);
+
+void link_connect(struct link *link, uint16_t port);
+void link_close(struct link *link);
+
+/* At most what a fresh socket buffer takes: all of it goes out at once. */
+void link_write(struct link *link, const void *data, size_t len);
+void link_consume(struct link *link, size_t len);
+
+uint64_t now_ns(void);
+
+void die(const char *format, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * What the modes of the load generator share: the options, the phases of a
+ * run, and the places where a mode reports.
+ *
+ *   STARTING   clients open, a few at a time; those that are open work
+ *   WARMING    all work, nothing is counted
+ *   MEASURING  trips and processor time are counted
+ *   FINISHING  every client ends its trip, checks that nothing is missing,
+ *              closes its session and reports load_finished()
+ */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MAX_PAYLOAD = 8 * 1024 };
+
+struct mode {
+	const char *name;
+	size_t client_size;
+	/* Starts a zeroed client; it reports load_started() once. */
+	void (*start)(void *client, unsigned index);
+	/* Called every turn, may be NULL. */
+	void (*tick)(void);
+};
+
+enum phase { STARTING, WARMING, MEASURING, FINISHING };
+
+struct load {
+	const struct mode *mode;
+	unsigned n_clients;
+	unsigned payload_len;
+	uint16_t port;
+	const char *prefix; /* before every path */
+	const char *target; /* what the relay connects to */
+	unsigned post_len;  /* ceiling: body of a POST; 0 is GET */
+	enum phase phase;
+};
+
+extern struct load load;
+extern const struct mode ceiling_mode, poll_mode, stream_mode, send_mode,
+    sockjs_poll_mode, sockjs_stream_mode, ws_mode, hold_mode;
+
+void load_started(void);
+void load_trip(uint64_t began_ns);
+void load_finished(void);
+
+/*
+ * The payload of a client's message: numbered, so that one that is lost,
+ * doubled, late or another client's is seen. Borrowed until the next call.
+ */
+const char *payload(unsigned client, uint64_t number);
+
+#endif

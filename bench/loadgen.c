@@ -1,0 +1,344 @@
+/*
+ * The benchmark's load generator: one process, one epoll loop, many clients
+ * of one mode. It checks every answer and message and ends with status 1 at
+ * the first that is wrong; else it prints one line of JSON:
+ *
+ *   trips         counted while measuring (requests in ceiling and send)
+ *   per_second    trips
+ *   p50_us p99_us max_us    time of a trip
+ *   cpu_us        processor time per trip of each process named by --pids
+ *
+ * Time is bounded by --seconds, a run without progress by STALL_S.
+ */
+#include "load.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "histogram.h"
+#include "http.h"
+
+enum {
+	MAX_CLIENTS = 8000,
+	MAX_SECONDS = 900,
+	MAX_PIDS = 32,
+	OPENING_AT_ONCE = 64,
+	STALL_S = 15,
+	TURN_MS = 20
+};
+
+#define NS_PER_S UINT64_C(1000000000)
+
+struct process {
+	int pid;
+	uint64_t began_us;
+	uint64_t used_us;
+};
+
+struct load load = {
+	.n_clients = 1,
+	.payload_len = 32,
+	.prefix = "",
+};
+
+static const struct mode *const modes[] = {
+	&ceiling_mode,     &poll_mode,          &stream_mode, &send_mode,
+	&sockjs_poll_mode, &sockjs_stream_mode, &ws_mode,     &hold_mode,
+};
+
+static double warm_s = 1, measure_s = 4;
+static struct process processes[MAX_PIDS];
+static int n_processes;
+
+static struct histogram histogram;
+static char *clients;
+static unsigned n_begun, n_started, n_finished;
+static uint64_t n_trips, phase_began_ns, progress_ns;
+
+const char *
+payload(unsigned client, uint64_t number)
+{
+	static char text[MAX_PAYLOAD + 64];
+	int len = snprintf(text, sizeof(text), "%u.%llu.", client,
+			   (unsigned long long)number);
+
+	if ((unsigned)len < load.payload_len)
+		memset(text + len, 'x', load.payload_len - len);
+	text[load.payload_len] = '\0';
+	return text;
+}
+
+void
+load_started(void)
+{
+	n_started++;
+	progress_ns = now_ns();
+}
+
+void
+load_finished(void)
+{
+	n_finished++;
+	progress_ns = now_ns();
+}
+
+void
+load_trip(uint64_t began_ns)
+{
+	uint64_t now = now_ns();
+
+	progress_ns = now;
+	n_trips++;
+	if (load.phase == MEASURING)
+		histogram_add(&histogram, now - began_ns);
+}
+
+/* User and system time of a process and its threads, proc(5). */
+static uint64_t
+processor_time_us(int pid)
+{
+	unsigned long user, system;
+	char path[64], line[1024];
+	const char *name_end;
+	size_t len;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (file == NULL)
+		die("process %d is gone", pid);
+	len = fread(line, 1, sizeof(line) - 1, file);
+	fclose(file);
+	line[len] = '\0';
+	name_end = strrchr(line, ')');
+	if (name_end == NULL ||
+	    sscanf(name_end + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+		   "%*u %lu %lu",
+		   &user, &system) != 2)
+		die("%s is not as expected", path);
+	return (user + system) * (1000000 / sysconf(_SC_CLK_TCK));
+}
+
+static void
+phase_begin(enum phase phase)
+{
+	int i;
+
+	load.phase = phase;
+	phase_began_ns = progress_ns = now_ns();
+	for (i = 0; i < n_processes; i++) {
+		uint64_t now_us = processor_time_us(processes[i].pid);
+
+		processes[i].used_us = now_us - processes[i].began_us;
+		processes[i].began_us = now_us;
+	}
+}
+
+static void
+report(double seconds)
+{
+	double n = histogram.n;
+	int i;
+
+	printf("{\"mode\":\"%s\",\"clients\":%u,\"trips\":%.0f,"
+	       "\"seconds\":%.3f,\"per_second\":%.1f,"
+	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"cpu_us\":{",
+	       load.mode->name, load.n_clients, n, seconds, n / seconds,
+	       histogram_quantile(&histogram, 0.50) / 1e3,
+	       histogram_quantile(&histogram, 0.99) / 1e3, histogram.max / 1e3);
+	for (i = 0; i < n_processes; i++)
+		printf("%s\"%d\":%.2f", i > 0 ? "," : "", processes[i].pid,
+		       n > 0 ? processes[i].used_us / n : 0);
+	puts("}}");
+}
+
+static void
+start_some(void)
+{
+	for (;
+	     n_begun < load.n_clients && n_begun - n_started < OPENING_AT_ONCE;
+	     n_begun++)
+		load.mode->start(clients + n_begun * load.mode->client_size,
+				 n_begun);
+}
+
+static void
+turn(void)
+{
+	link_loop_turn(TURN_MS);
+	if (load.mode->tick)
+		load.mode->tick();
+	else if (now_ns() - progress_ns > STALL_S * NS_PER_S)
+		die("nothing moved for %d s: %u started, %u finished, "
+		    "%llu trips",
+		    STALL_S, n_started, n_finished,
+		    (unsigned long long)n_trips);
+}
+
+static void
+phase_run(enum phase phase, double seconds)
+{
+	phase_begin(phase);
+	while (load.phase == phase &&
+	       now_ns() - phase_began_ns < seconds * NS_PER_S)
+		turn();
+}
+
+static void
+run(void)
+{
+	double seconds;
+
+	phase_begin(STARTING);
+	while (n_started < load.n_clients) {
+		start_some();
+		turn();
+	}
+	phase_run(WARMING, warm_s);
+	phase_run(MEASURING, measure_s);
+	seconds = (now_ns() - phase_began_ns) / 1e9;
+	phase_begin(FINISHING);
+	if (load.mode->tick == NULL)
+		report(seconds);
+	while (n_finished < load.n_clients)
+		turn();
+}
+
+static void
+usage(void)
+{
+	fputs("usage: loadgen --mode MODE --port N [--clients N] [--seconds S]"
+	      " [--warm S]\n"
+	      "               [--bytes N] [--post-bytes N] [--prefix PATH]\n"
+	      "               [--target ws://HOST:PORT] [--pids PID,PID...]\n"
+	      "modes:",
+	      stderr);
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		fprintf(stderr, " %s", modes[i]->name);
+	fputc('\n', stderr);
+	exit(2);
+}
+
+static double
+number(const char *text, double min, double max)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value >= min && value <= max))
+		usage();
+	return value;
+}
+
+static void
+pids_parse(char *list)
+{
+	char *pid;
+
+	for (pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
+		if (n_processes == MAX_PIDS)
+			usage();
+		processes[n_processes++].pid = number(pid, 1, 1 << 30);
+	}
+}
+
+static void
+mode_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(modes[i]->name, name) == 0)
+			load.mode = modes[i];
+}
+
+static void
+options_parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "mode", required_argument, NULL, 'm' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "clients", required_argument, NULL, 'c' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "warm", required_argument, NULL, 'w' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "post-bytes", required_argument, NULL, 'o' },
+		{ "prefix", required_argument, NULL, 'x' },
+		{ "target", required_argument, NULL, 't' },
+		{ "pids", required_argument, NULL, 'i' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'm':
+			mode_find(optarg);
+			break;
+		case 'p':
+			load.port = number(optarg, 1, 65535);
+			break;
+		case 'c':
+			load.n_clients = number(optarg, 1, MAX_CLIENTS);
+			break;
+		case 's':
+			measure_s = number(optarg, 0, MAX_SECONDS);
+			break;
+		case 'w':
+			warm_s = number(optarg, 0, MAX_SECONDS);
+			break;
+		case 'b':
+			load.payload_len = number(optarg, 24, MAX_PAYLOAD);
+			break;
+		case 'o':
+			load.post_len = number(optarg, 1, MAX_PAYLOAD);
+			break;
+		case 'x':
+			load.prefix = optarg;
+			break;
+		case 't':
+			load.target = optarg;
+			break;
+		case 'i':
+			pids_parse(optarg);
+			break;
+		default:
+			usage();
+		}
+	if (load.mode == NULL || load.port == 0 || optind != argc)
+		usage();
+	if (load.target == NULL &&
+	    (load.mode == &poll_mode || load.mode == &stream_mode ||
+	     load.mode == &send_mode || load.mode == &hold_mode))
+		usage();
+}
+
+/* A client has up to two connections. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	options_parse(argc, argv);
+	raise_descriptor_limit();
+	clients = calloc(load.n_clients, load.mode->client_size);
+	if (clients == NULL)
+		die("no memory for %u clients", load.n_clients);
+	http_init(load.port);
+	link_loop_init();
+	run();
+	free(clients);
+	return 0;
+}

@@ -1,0 +1,199 @@
+/*
+ * Sessions that do nothing, for measuring what they weigh. Three steps, each
+ * announced on standard output; a line on standard input asks for the next:
+ *
+ *   sessions N   N sessions are open, nobody receives
+ *   parked N     a poll is held for each (the head of its answer is there)
+ *   (end)        all are closed
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "load.h"
+#include "relay.h"
+
+enum { MAX_AT_ONCE = 64 };
+
+struct holder {
+	unsigned index;
+	bool is_parked;
+	struct http in;
+	struct http out; /* for create and close only */
+	char session[80];
+	size_t answer_len;
+	char answer[1024];
+};
+
+static struct holder *holders;
+static enum { CREATING, IDLE, PARKING, PARKED, CLOSING } step;
+static unsigned n_begun; /* clients that began this step */
+static unsigned n_ended; /* and that ended it */
+
+static void
+out_body(struct http *http, const char *data, size_t len)
+{
+	struct holder *holder = http->owner;
+
+	if (len >= sizeof(holder->answer) - holder->answer_len)
+		die("client %u: answer too long", holder->index);
+	memcpy(holder->answer + holder->answer_len, data, len);
+	holder->answer_len += len;
+	holder->answer[holder->answer_len] = '\0';
+}
+
+static void
+out_end(struct http *http)
+{
+	struct holder *holder = http->owner;
+
+	http_close(http);
+	n_ended++;
+	if (step == CREATING) {
+		relay_session(holder->session, sizeof(holder->session),
+			      holder->index, http->status, holder->answer);
+		load_started();
+		return;
+	}
+	if (http->status != 200)
+		die("client %u: close: %d", holder->index, http->status);
+	load_finished();
+}
+
+static void
+in_head(struct http *http)
+{
+	struct holder *holder = http->owner;
+
+	if (http->status != 200 && step != CLOSING)
+		die("client %u: poll: %d", holder->index, http->status);
+	n_ended += !holder->is_parked;
+	holder->is_parked = true;
+}
+
+static void
+in_body(struct http *http, const char *data, size_t len)
+{
+	struct holder *holder = http->owner;
+
+	if (step != CLOSING && memmem(data, len, "heartbeat", 9) == NULL)
+		die("client %u: poll: %.*s", holder->index, (int)len, data);
+}
+
+static void
+in_end(struct http *http)
+{
+	struct holder *holder = http->owner;
+
+	if (step != CLOSING)
+		relay_poll(http, holder->session);
+}
+
+static const struct http_handler in_handler = {
+	.on_head = in_head,
+	.on_body = in_body,
+	.on_end = in_end,
+};
+
+static const struct http_handler out_handler = {
+	.on_body = out_body,
+	.on_end = out_end,
+};
+
+static void
+start(void *client, unsigned index)
+{
+	struct holder *holder = client;
+
+	if (index == 0)
+		holders = holder;
+	holder->index = index;
+	holder->in.handler = &in_handler;
+	holder->in.owner = holder;
+	holder->out.handler = &out_handler;
+	holder->out.owner = holder;
+	relay_create(&holder->out, "/");
+}
+
+static bool
+next_is_asked_for(void)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	char c;
+
+	if (poll(&input, 1, 0) <= 0)
+		return false;
+	if (read(STDIN_FILENO, &c, 1) != 1)
+		load.phase = FINISHING;
+	return true;
+}
+
+static void
+begin_step(int next)
+{
+	step = next;
+	n_begun = n_ended = 0;
+}
+
+/* Has more clients begin the step; returns whether all have ended it. */
+static bool
+step_is_done(void)
+{
+	for (; n_begun < load.n_clients && n_begun - n_ended < MAX_AT_ONCE;
+	     n_begun++) {
+		struct holder *holder = &holders[n_begun];
+
+		if (step == PARKING)
+			relay_poll(&holder->in, holder->session);
+		else
+			relay_close(&holder->out, holder->session);
+	}
+	return n_ended == load.n_clients;
+}
+
+static void
+announce(const char *what)
+{
+	printf("%s %u\n", what, load.n_clients);
+	fflush(stdout);
+}
+
+static void
+tick(void)
+{
+	if (load.phase == FINISHING && step != CLOSING)
+		begin_step(CLOSING);
+	switch (step) {
+	case CREATING:
+		if (n_ended < load.n_clients)
+			break;
+		step = IDLE;
+		announce("sessions");
+		break;
+	case IDLE:
+		if (next_is_asked_for())
+			begin_step(PARKING);
+		break;
+	case PARKING:
+		if (!step_is_done())
+			break;
+		step = PARKED;
+		announce("parked");
+		break;
+	case PARKED:
+		if (next_is_asked_for())
+			load.phase = FINISHING;
+		break;
+	case CLOSING:
+		step_is_done();
+		break;
+	}
+}
+
+const struct mode hold_mode = {
+	.name = "hold",
+	.client_size = sizeof(struct holder),
+	.start = start,
+	.tick = tick,
+};

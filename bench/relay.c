@@ -1,0 +1,84 @@
+#include "relay.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "load.h"
+
+static void
+post(struct http *http, const char *route, const char *body, int len)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/polysocket/%s", load.prefix, route);
+	http_post(http, path, "application/json", body, len);
+}
+
+static void
+get(struct http *http, const char *route, const char *session)
+{
+	char path[256];
+
+	/* longer than a run is, so that a parked poll costs nothing beside */
+	snprintf(path, sizeof(path), "%s/polysocket/%s?socket=%s&timeout=%d",
+		 load.prefix, route, session, 600000);
+	http_get(http, path);
+}
+
+void
+relay_create(struct http *http, const char *path)
+{
+	char body[512];
+
+	post(http, "create", body,
+	     snprintf(body, sizeof(body), "{\"target\":\"%s%s\"}", load.target,
+		      path));
+}
+
+void
+relay_session(char *session, size_t size, unsigned client, int status,
+	      const char *answer)
+{
+	const char *value = strstr(answer, "\"socket\":\"");
+	size_t len = value ? strcspn(value += 10, "\"") : size;
+
+	if (status != 200 || strstr(answer, "\"ok\":true") == NULL ||
+	    len >= size)
+		die("client %u: create: %d %s", client, status, answer);
+	memcpy(session, value, len);
+	session[len] = '\0';
+}
+
+void
+relay_poll(struct http *http, const char *session)
+{
+	get(http, "xhr", session);
+}
+
+void
+relay_stream(struct http *http, const char *session)
+{
+	get(http, "xhr-streaming", session);
+}
+
+void
+relay_send(struct http *http, const char *session, const char *data)
+{
+	char body[MAX_PAYLOAD + 256];
+
+	post(http, "send", body,
+	     snprintf(body, sizeof(body),
+		      "{\"socket\":\"%s\",\"events\":"
+		      "[{\"type\":\"string\",\"data\":\"%s\"}]}",
+		      session, data));
+}
+
+void
+relay_close(struct http *http, const char *session)
+{
+	char body[256];
+
+	post(http, "close", body,
+	     snprintf(body, sizeof(body), "{\"socket\":\"%s\",\"code\":1000}",
+		      session));
+}
