@@ -214,7 +214,8 @@ def test_replacing_receivers_neither_lose_nor_double(quiet, target):
     flood = connection.start("flood", "300", "20")
     seen = []
     while len(seen) < 300:
-        with quiet.begin() as first, quiet.begin() as second:
+        with quiet.begin(timeout=1000) as first, \
+                quiet.begin(timeout=1000) as second:
             for exchange in (first, second):
                 seen += [m for m in quiet.relay.decode(
                     exchange.response().json) if m != HEARTBEAT]

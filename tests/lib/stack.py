@@ -25,6 +25,7 @@ import time
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 15
 STOP_S = 15
+WEB_STOP_S = 1      # Apache waits 10 s for what it holds; nobody needs that
 SERVERS = ("lighttpd", "apache")
 START_MODES = ("listen", "bin-path", "spawn-fcgi", "systemd")
 
@@ -79,6 +80,7 @@ class Stack:
             **({"socket_mode": "0666"} if os.geteuid() == 0 else {}),
             **(options or {}),
         }
+        self.bridge_wrapper = []    # a command that execs its arguments
         self.bridge = self.workers = self.web = None
         self.listener = None
         self.exits = []         # (name, return code) of what was stopped
@@ -167,7 +169,8 @@ class Stack:
 
     def start_bridge(self, *args, wait=True):
         self.bridge = self.run("wsbridge", [
-            self.wsbridge, "--config", self.conf_path, "--foreground", *args])
+            *self.bridge_wrapper, self.wsbridge, "--config", self.conf_path,
+            "--foreground", *args])
         if wait:
             for path in (self.bridge_socket, self.ws_socket):
                 self.wait_until(lambda p=path: can_connect(p), path.name,
@@ -230,7 +233,7 @@ class Stack:
                         f"port {self.port}", self.web)
 
     def stop_server(self, sig=signal.SIGTERM):
-        self.web = self.end(self.server, self.web, sig)
+        self.web = self.end(self.server, self.web, sig, WEB_STOP_S)
 
     def start_lighttpd(self):
         if self.listener is None:
@@ -322,16 +325,17 @@ class Stack:
                 stderr=log, cwd=self.directory, env=env,
                 start_new_session=True, preexec_fn=die_with_parent)
 
-    def end(self, name, process, sig):
+    def end(self, name, process, sig, patience=STOP_S):
         """Ends a process we started and whatever is left of its group."""
         if process is None:
             return
         if process.poll() is None:
             process.send_signal(sig)
         try:
-            process.wait(STOP_S)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
-            self.exits.append((name, "killed: did not stop"))
+            if patience == STOP_S:
+                self.exits.append((name, "SIGKILL: it did not stop"))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
