@@ -203,10 +203,10 @@ run(void)
 	phase_run(MEASURING, measure_s);
 	seconds = (now_ns() - phase_began_ns) / 1e9;
 	phase_begin(FINISHING);
-	if (load.mode->tick == NULL)
-		report(seconds);
 	while (n_finished < load.n_clients)
 		turn();
+	if (load.mode->tick == NULL)
+		report(seconds);
 }
 
 static void
