@@ -301,3 +301,17 @@ def test_session_of_one_dialect_is_reached_by_the_other(http, target):
     response = http.get("/p/" + session.id)
     assert json.loads(response.text) == {
         "ok": True, "messages": [{"type": "text", "data": "hello"}]}
+
+
+@pytest.mark.options(reply_bytes="4KiB")
+def test_reply_ends_at_its_bound(quiet, target, stack):
+    texts = [f"{i} ".ljust(1000, "x") for i in range(10)]
+    target.connection().do("say", *texts)
+    target.connection().do("drop")
+    stack.wait_until(quiet.is_gone, "the bridge having read it all")
+    sizes = []
+    while len(texts) > sum(sizes):
+        reply = [m for m in quiet.poll() if not isinstance(m, Close)]
+        assert reply == texts[sum(sizes):sum(sizes) + len(reply)]
+        sizes.append(len(reply))
+    assert max(sizes) in (4, 5) and len(sizes) == 3
