@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "exchange.h"
 
 #include <string.h>

@@ -6,6 +6,8 @@
  *
  * The parent only waits; SIGTERM to it ends the children too.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>

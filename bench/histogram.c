@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "histogram.h"
 
 /* Values below 64 have a bucket each; above, the top 7 bits choose it. */

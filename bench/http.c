@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "http.h"
 
 #include <stdio.h>

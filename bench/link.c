@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "link.h"
 
 #include <arpa/inet.h>

@@ -10,6 +10,8 @@
  *
  * Time is bounded by --seconds, a run without progress by STALL_S.
  */
+#include "config.h"
+
 #include "load.h"
 
 #include <getopt.h>

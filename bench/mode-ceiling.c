@@ -2,6 +2,8 @@
  * Requests that the front answers as fast as it can: what no service behind
  * it can exceed. GET, or POST with a body of --post-bytes.
  */
+#include "config.h"
+
 #include <string.h>
 
 #include "http.h"

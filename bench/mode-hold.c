@@ -6,6 +6,8 @@
  *   parked N     a poll is held for each (the head of its answer is there)
  *   (end)        all are closed
  */
+#include "config.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>

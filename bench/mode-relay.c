@@ -2,6 +2,8 @@
  * Trips through the relay by long poll and by XHR streaming (see exchange.h),
  * and `send` alone, to a path of the target that answers nothing.
  */
+#include "config.h"
+
 #include <stdio.h>
 #include <string.h>
 

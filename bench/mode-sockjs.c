@@ -3,6 +3,8 @@
  * (see exchange.h), mounted at /echo. The session begins with the first
  * receive, which answers `o`; messages come as a["..."].
  */
+#include "config.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

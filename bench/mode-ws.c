@@ -2,6 +2,8 @@
  * Trips over a plain WebSocket to the echo target, without web server and
  * relay: the floor of what a trip costs.
  */
+#include "config.h"
+
 #include <stdio.h>
 #include <string.h>
 

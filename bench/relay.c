@@ -1,3 +1,5 @@
+#include "config.h"
+
 #include "relay.h"
 
 #include <stdio.h>

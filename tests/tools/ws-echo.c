@@ -17,6 +17,8 @@
  * Bounds: MAX_CONNECTIONS, MAX_HEAD for a handshake, MAX_MESSAGE for a
  * message, and a connection whose answers cannot be written is not read.
  */
+#include "config.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -675,7 +677,8 @@ main(int argc, char **argv)
 		{ "port", required_argument, NULL, 'p' },
 		{ NULL, 0, NULL, 0 },
 	};
-	char *end = "";
+	char nothing[] = "";
+	char *end = nothing;
 	long port = 0;
 	int c;
 
