@@ -11,7 +11,6 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/exchange.c %D%/exchange.h \
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
-	%D%/framing/stream.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/message.c %D%/message.h \
 	%D%/parked.c %D%/parked.h \
@@ -20,7 +19,6 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/relay.c %D%/relay.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/session.c %D%/session.h \
-	%D%/store.c %D%/store.h \
 	%D%/table.c %D%/table.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/upstream.c %D%/upstream.h \
