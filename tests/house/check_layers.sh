@@ -86,5 +86,10 @@ forbid "the near side does not know the far side" \
 forbid "the far side does not know the near side" \
 	'wsbridge/(upstream|application|channel|resolver)\.[ch]' \
 	'parked\.h|downstream\.h|framing\.h|intake\.h|relay\.h'
+forbid "what all of the bridge stands on knows nothing of it" \
+	'wsbridge/(address|message|peer|receiver|resolver|table|timers|watch)\.[ch]' \
+	'bridge\.h|session\.h|exchange\.h|intake\.h|relay\.h|upstream\.h'
+forbid "only WebSockets need libwebsockets" \
+	'wsbridge/((framing/)?[^uw/][^/]*|watch)\.[ch]' "$websockets"
 
 finish
