@@ -15,12 +15,14 @@ includes() {
 		}' {} +
 }
 
-# forbid DESCRIPTION FILES HEADERS: no file that matches the first regular
-# expression may include what matches the second. Both match from the start to
-# the end of a name; a header is matched with and without its folders.
+# forbid DESCRIPTION FILES HEADERS [EXCEPT]: no file that matches the first
+# regular expression, but for those that match the third, may include what
+# matches the second. All match from the start to the end of a name; a header is
+# matched with and without its folders.
 forbid() {
 	result "$1" "$(printf '%s\n' "$all" | awk -F: -v files="^($2)$" \
-		-v headers="^(.*/)?($3)$" '$1 ~ files && $2 ~ headers {
+		-v headers="^(.*/)?($3)$" -v except="^(${4-})$" '
+		$1 ~ files && $1 !~ except && $2 ~ headers {
 			print $1 " includes " $2
 		}')"
 }
@@ -90,6 +92,6 @@ forbid "what all of the bridge stands on knows nothing of it" \
 	'wsbridge/(address|message|peer|receiver|resolver|table|timers|watch)\.[ch]' \
 	'bridge\.h|session\.h|exchange\.h|intake\.h|relay\.h|upstream\.h'
 forbid "only WebSockets need libwebsockets" \
-	'wsbridge/((framing/)?[^uw/][^/]*|watch)\.[ch]' "$websockets"
+	'wsbridge/.*' "$websockets" 'wsbridge/(upstream|websocket)\.[ch]'
 
 finish
