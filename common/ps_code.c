@@ -1,0 +1,49 @@
+#include "config.h"
+
+#include "ps_code.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+// clang-format off
+static const struct ps_code_info infos[] = {
+	[PS_CODE_MISSING_PARAMETER] = { "missing_parameter", 400, 0, "a required parameter is missing" },
+	[PS_CODE_BAD_PARAMETER] = { "bad_parameter", 400, 0, "a parameter has no valid value" },
+	[PS_CODE_BAD_REQUEST] = { "bad_request", 400, 0, "the request is malformed" },
+	[PS_CODE_CALLBACK_INVALID] = { "callback_invalid", 400, 0, "the callback is no name of a JavaScript function" },
+	[PS_CODE_TARGET_INVALID] = { "target_invalid", 400, 0, "the target is no WebSocket URL" },
+	[PS_CODE_NAME_RESERVED] = { "name_reserved", 400, 0, "the name is reserved" },
+	[PS_CODE_UNKNOWN_TYPE] = { "unknown_type", 400, 0, "the type of an event is unknown" },
+	[PS_CODE_BAD_BASE64] = { "bad_base64", 400, 0, "binary data is not base64 with padding" },
+	[PS_CODE_TOO_MANY_EVENTS] = { "too_many_events", 400, 0, "the request has more events than allowed" },
+	[PS_CODE_SOCKET_UNKNOWN] = { "socket_unknown", 403, 0, "the socket is unknown or closed" },
+	[PS_CODE_TARGET_REFUSED] = { "target_refused", 403, 0, "the target may not be relayed to" },
+	[PS_CODE_NOT_FOUND] = { "not_found", 404, 0, "there is nothing at this path" },
+	[PS_CODE_METHOD_NOT_ALLOWED] = { "method_not_allowed", 405, 0, "the method is not allowed here" },
+	[PS_CODE_BODY_TOO_LARGE] = { "body_too_large", 413, 0, "the body is larger than allowed" },
+	[PS_CODE_MESSAGE_TOO_LARGE] = { "message_too_large", 413, 0, "a message is larger than allowed" },
+	[PS_CODE_SLOW_TARGET] = { "slow_target", 429, 1, "the target does not read fast enough, nothing was sent, try again" },
+	[PS_CODE_CONNECTION_LIMIT] = { "connection_limit", 429, 5, "too many open sockets" },
+	[PS_CODE_RATE_LIMIT] = { "rate_limit", 429, 1, "too many new sockets, try again later" },
+	[PS_CODE_BRIDGE_UNAVAILABLE] = { "bridge_unavailable", 503, 1, "the service is restarting, try again" },
+	[PS_CODE_BRIDGE_FULL] = { "bridge_full", 503, 5, "the node has no room for another socket" },
+	[PS_CODE_DRAINING] = { "draining", 503, 1, "the service is shutting down, try again" },
+	[PS_CODE_TOO_MANY_HELD] = { "too_many_held", 503, 5, "the node holds as many requests as it can" },
+	[PS_CODE_DNS_FAILURE] = { "dns_failure", 200, 0, "the target's name cannot be resolved" },
+	[PS_CODE_ADDRESS_REFUSED] = { "address_refused", 200, 0, "the target's address may not be reached" },
+	[PS_CODE_CONNECT_REFUSED] = { "connect_refused", 200, 0, "the target cannot be connected to" },
+	[PS_CODE_CONNECT_TIMEOUT] = { "connect_timeout", 200, 0, "the target did not answer in time" },
+	[PS_CODE_TLS_ERROR] = { "tls_error", 200, 0, "the target's TLS handshake or certificate failed" },
+	[PS_CODE_HANDSHAKE_REJECTED] = { "handshake_rejected", 200, 0, "the target rejected the WebSocket handshake" },
+};
+// clang-format on
+
+_Static_assert(sizeof(infos) / sizeof(infos[0]) == PS_CODE__COUNT,
+    "every code needs a row");
+
+const struct ps_code_info *
+ps_code_info(enum ps_code code)
+{
+	assert((unsigned)code < PS_CODE__COUNT);
+	return &infos[code];
+}

@@ -1,0 +1,258 @@
+#include "config.h"
+
+#include "ps_ipc.h"
+
+#include "ps_limits.h"
+
+static void
+frame_begin(struct ps_writer *w, enum ps_ipc_type type)
+{
+	ps_writer_reset(w);
+	ps_writer_u32(w, 0);
+	ps_writer_u8(w, (uint8_t)type);
+}
+
+static void
+frame_end(struct ps_writer *w)
+{
+	if (w->len - PS_IPC_LENGTH_BYTES > PS_IPC_FRAME_MAX)
+		w->failed = true;
+	ps_writer_patch_u32(w, 0, (uint32_t)(w->len - PS_IPC_LENGTH_BYTES));
+}
+
+static void
+encode_request(struct ps_writer *w, const struct ps_ipc_request *m)
+{
+	ps_writer_u16(w, m->id);
+	ps_writer_u8(w, (uint8_t)m->style.flags);
+	ps_writer_slice(w, m->style.callback);
+	ps_writer_slice(w, m->style.origin);
+}
+
+static void
+decode_request(struct ps_reader *r, struct ps_ipc_request *m)
+{
+	m->id = ps_reader_u16(r);
+	m->style.flags = ps_reader_u8(r);
+	m->style.callback = ps_reader_slice(r);
+	m->style.origin = ps_reader_slice(r);
+	if (m->style.flags & ~(unsigned)PS_STYLE__ALL)
+		r->failed = true;
+}
+
+/* A byte below `count`. */
+static uint8_t
+decode_enum(struct ps_reader *r, uint8_t count)
+{
+	uint8_t v = ps_reader_u8(r);
+
+	if (v >= count) {
+		r->failed = true;
+		v = 0;
+	}
+	return v;
+}
+
+static int
+done(const struct ps_reader *r)
+{
+	return ps_reader_done(r) ? PS_OK : PS_ERR_MALFORMED;
+}
+
+void
+ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m)
+{
+	frame_begin(w, PS_IPC_HELLO);
+	ps_writer_u16(w, m->version);
+	ps_writer_u32(w, m->pid);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_hello(struct ps_reader *r, struct ps_ipc_hello *m)
+{
+	m->version = ps_reader_u16(r);
+	m->pid = ps_reader_u32(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m)
+{
+	frame_begin(w, PS_IPC_CREATE);
+	encode_request(w, &m->request);
+	ps_writer_u8(w, m->tls);
+	ps_writer_u16(w, m->port);
+	ps_writer_slice(w, m->host);
+	ps_writer_slice(w, m->path);
+	ps_writer_slice(w, m->origin);
+	ps_writer_slice(w, m->protocols);
+	ps_writer_slice(w, m->agent);
+	ps_writer_slice(w, m->remote_addr);
+	ps_writer_slice(w, m->public_host);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
+{
+	decode_request(r, &m->request);
+	m->tls = decode_enum(r, 2) != 0;
+	m->port = ps_reader_u16(r);
+	m->host = ps_reader_slice(r);
+	m->path = ps_reader_slice(r);
+	m->origin = ps_reader_slice(r);
+	m->protocols = ps_reader_slice(r);
+	m->agent = ps_reader_slice(r);
+	m->remote_addr = ps_reader_slice(r);
+	m->public_host = ps_reader_slice(r);
+	return done(r);
+}
+
+/* The count is written last, by ps_ipc_send_end(), behind the events. */
+void
+ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m)
+{
+	frame_begin(w, PS_IPC_SEND);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket);
+	ps_writer_u8(w, m->more);
+}
+
+size_t
+ps_ipc_event_begin(struct ps_writer *w, enum ps_event_type type)
+{
+	ps_writer_u8(w, (uint8_t)type);
+	ps_writer_u32(w, 0);
+	return w->len;
+}
+
+void
+ps_ipc_event_end(struct ps_writer *w, size_t begin)
+{
+	ps_writer_patch_u32(w, begin - 4, (uint32_t)(w->len - begin));
+}
+
+void
+ps_ipc_send_end(struct ps_writer *w, uint16_t count)
+{
+	ps_writer_u16(w, count);
+	frame_end(w);
+}
+
+enum ps_event_type
+ps_ipc_next_event(struct ps_reader *events, struct ps_slice *data_r)
+{
+	enum ps_event_type type = decode_enum(events, PS_EVENT__COUNT);
+
+	*data_r = ps_reader_slice(events);
+	return type;
+}
+
+int
+ps_ipc_decode_send(struct ps_reader *r, struct ps_ipc_send *m)
+{
+	struct ps_reader count, walk;
+	struct ps_slice data;
+	uint16_t i;
+
+	decode_request(r, &m->request);
+	m->socket = ps_reader_slice(r);
+	m->more = decode_enum(r, 2) != 0;
+	if (r->failed || r->left < 2)
+		return PS_ERR_MALFORMED;
+	ps_reader_init(&m->events, r->data, r->left - 2);
+	ps_reader_init(&count, r->data + r->left - 2, 2);
+	m->count = ps_reader_u16(&count);
+	if (m->count > PS_IPC_EVENTS_MAX)
+		return PS_ERR_MALFORMED;
+	walk = m->events;
+	for (i = 0; i < m->count && !walk.failed; i++)
+		ps_ipc_next_event(&walk, &data);
+	return done(&walk);
+}
+
+void
+ps_ipc_encode_receive(struct ps_writer *w, const struct ps_ipc_receive *m)
+{
+	frame_begin(w, PS_IPC_RECEIVE);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket);
+	ps_writer_u8(w, (uint8_t)m->dialect);
+	ps_writer_u8(w, (uint8_t)m->framing);
+	ps_writer_u32(w, m->hold_ms);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_receive(struct ps_reader *r, struct ps_ipc_receive *m)
+{
+	decode_request(r, &m->request);
+	m->socket = ps_reader_slice(r);
+	m->dialect = decode_enum(r, PS_DIALECT__COUNT);
+	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
+	m->hold_ms = ps_reader_u32(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_close(struct ps_writer *w, const struct ps_ipc_close *m)
+{
+	frame_begin(w, PS_IPC_CLOSE);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket);
+	ps_writer_u16(w, m->code);
+	ps_writer_slice(w, m->reason);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_close(struct ps_reader *r, struct ps_ipc_close *m)
+{
+	decode_request(r, &m->request);
+	m->socket = ps_reader_slice(r);
+	m->code = ps_reader_u16(r);
+	m->reason = ps_reader_slice(r);
+	if (m->reason.len > PS_CLOSE_REASON_MAX)
+		r->failed = true;
+	return done(r);
+}
+
+void
+ps_ipc_encode_check(struct ps_writer *w, const struct ps_ipc_check *m)
+{
+	frame_begin(w, PS_IPC_CHECK);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_check(struct ps_reader *r, struct ps_ipc_check *m)
+{
+	decode_request(r, &m->request);
+	m->socket = ps_reader_slice(r);
+	return done(r);
+}
+
+int64_t
+ps_ipc_split(const void *data, size_t len, uint8_t *type_r,
+    struct ps_reader *body_r)
+{
+	struct ps_reader r;
+	uint32_t size;
+
+	if (len < PS_IPC_LENGTH_BYTES)
+		return 0;
+	ps_reader_init(&r, data, len);
+	size = ps_reader_u32(&r);
+	if (size > PS_IPC_FRAME_MAX)
+		return PS_ERR_TOO_LARGE;
+	if (size < 1)
+		return PS_ERR_MALFORMED;
+	if (size > r.left)
+		return 0;
+	*type_r = ps_reader_u8(&r);
+	ps_reader_init(body_r, r.data, size - 1);
+	return (int64_t)size + PS_IPC_LENGTH_BYTES;
+}

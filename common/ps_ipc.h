@@ -1,0 +1,159 @@
+/*
+ * The messages between polysocket.fcgi and wsbridge, all of them.
+ *
+ * A worker thread has one SOCK_STREAM connection to bridge.sock. Each frame is
+ * a length (u32, of what follows), a type (u8) and a body; integers are
+ * big-endian, strings and bytes are preceded by a u32 length. The first frame
+ * each way is HELLO; a bridge that speaks another version answers with its own
+ * HELLO and closes.
+ *
+ * Every other frame goes from the worker to the bridge and hands over one HTTP
+ * request: the descriptor of its FastCGI connection travels as SCM_RIGHTS with
+ * the frame's first byte. Nothing goes back; the bridge answers the request.
+ *
+ * Types are appended, never renumbered; a retired number stays with a comment.
+ * Any change of layout raises PS_IPC_VERSION.
+ *
+ * Ownership: decoded slices are borrowed from the frame.
+ */
+#ifndef PS_IPC_H
+#define PS_IPC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ps_bytes.h"
+#include "ps_reply.h"
+
+#define PS_IPC_VERSION 1
+#define PS_IPC_LENGTH_BYTES 4
+
+enum ps_ipc_type {
+	PS_IPC_HELLO = 1,
+	PS_IPC_CREATE = 2,
+	PS_IPC_SEND = 3,
+	PS_IPC_RECEIVE = 4,
+	PS_IPC_CLOSE = 5,
+	PS_IPC_CHECK = 6,
+	PS_IPC__COUNT,
+};
+
+/* Names of things in answers differ between the two dialects of the relay. */
+enum ps_dialect {
+	PS_DIALECT_POLYSOCKET = 0,
+	PS_DIALECT_POLYSOCKETD = 1,
+	PS_DIALECT__COUNT,
+};
+
+enum ps_ipc_framing {
+	PS_IPC_FRAMING_JSON = 0,
+	PS_IPC_FRAMING_JSONP = 1,
+	PS_IPC_FRAMING_LINES = 2,
+	PS_IPC_FRAMING_EVENTSOURCE = 3,
+	PS_IPC_FRAMING__COUNT,
+};
+
+enum ps_event_type {
+	PS_EVENT_TEXT = 0,
+	PS_EVENT_BINARY = 1,
+	PS_EVENT__COUNT,
+};
+
+struct ps_ipc_hello {
+	uint16_t version;
+	uint32_t pid;
+};
+
+/* The HTTP request whose connection comes with the frame. */
+struct ps_ipc_request {
+	uint16_t id; /* FastCGI request id */
+	struct ps_style style;
+};
+
+struct ps_ipc_create {
+	struct ps_ipc_request request;
+	bool tls;
+	uint16_t port;
+	struct ps_slice host, path;  /* of the target */
+	struct ps_slice origin;	     /* for the target's handshake; or empty */
+	struct ps_slice protocols;   /* comma list; or empty */
+	struct ps_slice agent;	     /* parameter `from` */
+	struct ps_slice remote_addr; /* of the client */
+	struct ps_slice public_host; /* where the client reached us */
+};
+
+/* Followed by `count` events, read with ps_ipc_next_event(). */
+struct ps_ipc_send {
+	struct ps_ipc_request request;
+	struct ps_slice socket;
+	bool more; /* the last event goes on in the next send */
+	uint16_t count;
+	struct ps_reader events;
+};
+
+struct ps_ipc_receive {
+	struct ps_ipc_request request;
+	struct ps_slice socket;
+	enum ps_dialect dialect;
+	enum ps_ipc_framing framing;
+	uint32_t hold_ms;
+};
+
+struct ps_ipc_close {
+	struct ps_ipc_request request;
+	struct ps_slice socket;
+	uint16_t code;
+	struct ps_slice reason;
+};
+
+/* Whether the socket is known; has no effect. */
+struct ps_ipc_check {
+	struct ps_ipc_request request;
+	struct ps_slice socket;
+};
+
+/* Each makes `w` hold exactly one frame. Ask w->failed afterwards. */
+void ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m);
+void ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m);
+void ps_ipc_encode_receive(struct ps_writer *w,
+    const struct ps_ipc_receive *m);
+void ps_ipc_encode_close(struct ps_writer *w, const struct ps_ipc_close *m);
+void ps_ipc_encode_check(struct ps_writer *w, const struct ps_ipc_check *m);
+
+/*
+ * SEND is built in place, so that base64 is decoded into the frame:
+ * begin, then for each event event_begin, bytes, event_end, then end.
+ * `events` and `count` of the struct are not looked at.
+ */
+void ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m);
+size_t ps_ipc_event_begin(struct ps_writer *w, enum ps_event_type type);
+void ps_ipc_event_end(struct ps_writer *w, size_t begin);
+void ps_ipc_send_end(struct ps_writer *w, uint16_t count);
+
+/*
+ * Splits the first frame off `len` received bytes. Returns its whole size and
+ * sets `type_r` and `body_r`; 0 when more bytes are needed; PS_ERR_TOO_LARGE
+ * or PS_ERR_MALFORMED when there can be no such frame.
+ */
+int64_t ps_ipc_split(const void *data, size_t len, uint8_t *type_r,
+    struct ps_reader *body_r);
+
+/* Each returns PS_OK, or PS_ERR_MALFORMED when any byte is out of place. */
+PS_MUST_CHECK int ps_ipc_decode_hello(struct ps_reader *r,
+    struct ps_ipc_hello *m);
+PS_MUST_CHECK int ps_ipc_decode_create(struct ps_reader *r,
+    struct ps_ipc_create *m);
+PS_MUST_CHECK int ps_ipc_decode_send(struct ps_reader *r,
+    struct ps_ipc_send *m);
+PS_MUST_CHECK int ps_ipc_decode_receive(struct ps_reader *r,
+    struct ps_ipc_receive *m);
+PS_MUST_CHECK int ps_ipc_decode_close(struct ps_reader *r,
+    struct ps_ipc_close *m);
+PS_MUST_CHECK int ps_ipc_decode_check(struct ps_reader *r,
+    struct ps_ipc_check *m);
+
+/* The next of the events that ps_ipc_decode_send() found well-formed. */
+enum ps_event_type ps_ipc_next_event(struct ps_reader *events,
+    struct ps_slice *data_r);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * Bounds that are not configuration: sizes of fixed buffers and of things a
+ * peer may name. What an administrator may change is in ps_options.c.
+ */
+#ifndef PS_LIMITS_H
+#define PS_LIMITS_H
+
+/* A WebSocket close frame holds 125 bytes, two of them the code (RFC 6455, 5.5.1). */
+#define PS_CLOSE_REASON_MAX 123
+
+/* Names a JSONP callback may have: longer ones are no generated names. */
+#define PS_CALLBACK_MAX 128
+
+/* An origin is scheme, host (253) and port. */
+#define PS_ORIGIN_MAX 300
+
+/* Host names: RFC 1035, 2.3.4. */
+#define PS_HOST_MAX 253
+
+/* Most web servers and proxies take no longer request lines. */
+#define PS_TARGET_MAX 8192
+
+/* Subprotocol names in all, as one comma list. */
+#define PS_PROTOCOLS_MAX 1024
+
+/* The `from` parameter: a program's name and version. */
+#define PS_AGENT_MAX 128
+
+/* Textual IPv6 address with zone and a terminating NUL. */
+#define PS_ADDRESS_MAX 64
+
+/* Nesting of a JSON body. */
+#define PS_JSON_DEPTH_MAX 32
+
+/* Segments of a path that any route may have, and one more to see excess. */
+#define PS_SEGMENTS_MAX 6
+
+/* Parameters of one request, query and form together. */
+#define PS_PARAMS_MAX 128
+
+/*
+ * A frame from a worker: the largest body that max_body may allow (64 MiB)
+ * and room for the head of the message.
+ */
+#define PS_IPC_FRAME_MAX (65u * 1024 * 1024)
+
+/* Events in one IPC message; max_events cannot be set higher. */
+#define PS_IPC_EVENTS_MAX 4096
+
+/* `<tag>.<22 characters>`: see session ids in doc/architecture.md. */
+#define PS_TAG_MAX 16
+#define PS_SESSION_ID_MAX (PS_TAG_MAX + 1 + 22)
+
+#endif

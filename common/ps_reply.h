@@ -1,0 +1,59 @@
+/*
+ * What every HTTP answer has in common, as a CGI head (RFC 3875, section 6)
+ * and a body: status, JSON or JSONP, CORS, caching. Worker and bridge both
+ * answer, so this is where the form of an answer is decided.
+ */
+#ifndef PS_REPLY_H
+#define PS_REPLY_H
+
+#include "ps_bytes.h"
+#include "ps_code.h"
+
+enum ps_style_flag {
+	PS_STYLE_HEAD = 1u << 0,    /* HEAD: no body */
+	PS_STYLE_SOFT = 1u << 1,    /* parameter status=200 */
+	PS_STYLE_REFUSAL = 1u << 2, /* refusals are 200: create, JSONP dialect */
+	PS_STYLE__ALL = (1u << 3) - 1,
+};
+
+/* How a client wants its answer; the slices are borrowed. */
+struct ps_style {
+	unsigned flags;		  /* enum ps_style_flag */
+	struct ps_slice callback; /* of JSONP, checked; empty: plain JSON */
+	struct ps_slice origin;	  /* to allow; empty: any */
+};
+
+#define PS_TYPE_JSON "application/json; charset=utf-8"
+#define PS_TYPE_JSONP "application/javascript; charset=utf-8"
+#define PS_TYPE_TEXT "text/plain; charset=utf-8"
+#define PS_TYPE_EVENTSOURCE "text/event-stream; charset=utf-8"
+
+/* Lines that only some answers have; all zero for none. */
+struct ps_head_extra {
+	unsigned retry_after_s;
+	const char *allow;    /* methods, for 405 */
+	bool stream;	      /* X-Accel-Buffering: no */
+	bool has_length;
+	size_t content_length;
+};
+
+/* The head with its closing empty line. `type` may be NULL for no body. */
+void ps_reply_head(struct ps_writer *w, const struct ps_style *style,
+    int status, const char *type, const struct ps_head_extra *extra);
+
+/* A whole answer whose body is `json`, wrapped for JSONP where asked for. */
+void ps_reply_json(struct ps_writer *w, const struct ps_style *style,
+    int status, struct ps_slice json, const struct ps_head_extra *extra);
+
+/*
+ * A whole refusal. `sentence` NULL takes that of the code; `members` is NULL
+ * or further members of the object as JSON text, such as "\"status\":404".
+ */
+void ps_reply_error(struct ps_writer *w, const struct ps_style *style,
+    enum ps_code code, const char *sentence, const char *members);
+/* The same with other lines in its head; NULL for those of the code. */
+void ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
+    enum ps_code code, const char *sentence, const char *members,
+    const struct ps_head_extra *extra);
+
+#endif

@@ -1,0 +1,75 @@
+#include "config.h"
+
+#include "ps_socket.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int
+fill(struct sockaddr_un *addr, const char *path)
+{
+	size_t len = strlen(path);
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (len >= sizeof(addr->sun_path)) {
+		errno = ENAMETOOLONG;
+		return PS_ERR_TOO_LARGE;
+	}
+	memcpy(addr->sun_path, path, len);
+	return PS_OK;
+}
+
+static void
+close_keeping_errno(int fd)
+{
+	int saved_errno = errno;
+
+	close(fd);
+	errno = saved_errno;
+}
+
+int
+ps_socket_connect(const char *path)
+{
+	struct sockaddr_un addr;
+	int fd;
+
+	if (fill(&addr, path) != PS_OK)
+		return -1;
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		close_keeping_errno(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+ps_socket_listen(const char *path, mode_t mode)
+{
+	struct sockaddr_un addr;
+	int fd;
+
+	if (fill(&addr, path) != PS_OK)
+		return -1;
+	if ((fd = ps_socket_connect(path)) >= 0) {
+		close(fd);
+		errno = EADDRINUSE;
+		return -1;
+	}
+	if (errno == ECONNREFUSED && unlink(path) < 0)
+		return -1;
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+		return -1;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    chmod(path, mode) < 0 || listen(fd, PS_SOCKET_BACKLOG) < 0) {
+		close_keeping_errno(fd);
+		return -1;
+	}
+	return fd;
+}

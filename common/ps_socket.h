@@ -1,0 +1,21 @@
+/* Unix sockets: listening and connecting, both with blocking descriptors. */
+#ifndef PS_SOCKET_H
+#define PS_SOCKET_H
+
+#include <sys/types.h>
+
+#include "ps_err.h"
+
+#define PS_SOCKET_BACKLOG 4096
+
+/*
+ * Listens on `path` with the file mode `mode`. A socket that a dead process
+ * left behind is replaced; one that still answers is not. Returns the
+ * descriptor (close-on-exec), or -1 with errno, EADDRINUSE when it answers.
+ */
+PS_MUST_CHECK int ps_socket_listen(const char *path, mode_t mode);
+
+/* Connects to `path`; -1 with errno when nobody listens there. */
+PS_MUST_CHECK int ps_socket_connect(const char *path);
+
+#endif

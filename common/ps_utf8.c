@@ -1,0 +1,76 @@
+#include "config.h"
+
+#include "ps_utf8.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* Length of the leading run of ASCII, eight bytes at a time. */
+static size_t
+ascii_run(const unsigned char *p, size_t len)
+{
+	size_t n = 0;
+	uint64_t word;
+
+	while (len - n >= sizeof(word)) {
+		memcpy(&word, p + n, sizeof(word));
+		if (word & UINT64_C(0x8080808080808080))
+			break;
+		n += sizeof(word);
+	}
+	while (n < len && p[n] < 0x80)
+		n++;
+	return n;
+}
+
+/*
+ * Length of the multi-byte sequence at `p`, 0 when it is none. The bounds of
+ * the second byte are those of table 3-7 of the Unicode standard.
+ */
+static size_t
+sequence(const unsigned char *p, size_t len)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t size, i;
+
+	if (p[0] >= 0xc2 && p[0] <= 0xdf)
+		size = 2;
+	else if (p[0] >= 0xe0 && p[0] <= 0xef)
+		size = 3;
+	else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+		size = 4;
+	else
+		return 0;
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	if (size > len || p[1] < low || p[1] > high)
+		return 0;
+	for (i = 2; i < size; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return size;
+}
+
+bool
+ps_utf8_is_valid(const char *data, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	size_t n, at = 0;
+
+	while (at < len) {
+		at += ascii_run(p + at, len - at);
+		if (at == len)
+			break;
+		if ((n = sequence(p + at, len - at)) == 0)
+			return false;
+		at += n;
+	}
+	return true;
+}

@@ -1,0 +1,322 @@
+/* polysocket.fcgi: accepts FastCGI requests and hands them to wsbridge. */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "handoff.h"
+#include "ps_clock.h"
+#include "ps_log.h"
+#include "ps_socket.h"
+#include "routes.h"
+#include "supervisor.h"
+
+#define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
+#define SYSTEMD_FD 3 /* sd_listen_fds(3) */
+#define OVERRIDES_MAX 64
+/* A thread that is at a request this long after SIGTERM is given up. */
+#define STOP_MS 4000
+
+static struct {
+	const char *config_path;
+	const char *listen;
+	const char *overrides[OVERRIDES_MAX]; /* KEY=VALUE */
+	size_t n_overrides;
+} arguments;
+
+static int listen_fd;
+static atomic_bool stopping;
+
+struct worker {
+	pthread_t thread;
+	struct handoff handoff;
+	struct request request;
+	atomic_bool done;
+};
+
+static void
+on_stop(int number)
+{
+	(void)number;
+	stopping = true;
+	FCGX_ShutdownPending();
+}
+
+static void *
+accept_loop(void *arg)
+{
+	struct worker *worker = arg;
+
+	while (!stopping) {
+		if (FCGX_Accept_r(&worker->request.fcgx) == 0)
+			routes_serve(&worker->request);
+		else if (!stopping && errno != EINTR) {
+			ps_error("worker: cannot accept (%s)",
+			    strerror(errno));
+			usleep(100 * 1000); /* such as EMFILE: not a busy loop */
+		}
+	}
+	worker->done = true;
+	return NULL;
+}
+
+static bool
+worker_start(struct worker *worker, const struct ps_config *config)
+{
+	handoff_init(&worker->handoff, config);
+	if (request_init(&worker->request, listen_fd, config,
+		&worker->handoff) != PS_OK)
+		return false;
+	return pthread_create(&worker->thread, NULL, accept_loop, worker) == 0;
+}
+
+/*
+ * Wakes threads that wait in accept(). A signal may come just before a thread
+ * waits, so it is sent until the thread is done.
+ */
+static void
+workers_stop(struct worker *workers, size_t count)
+{
+	uint64_t deadline = ps_clock_ms() + STOP_MS;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		while (!workers[i].done && ps_clock_ms() < deadline) {
+			pthread_kill(workers[i].thread, SIGUSR1);
+			usleep(2000);
+		}
+		if (!workers[i].done)
+			_exit(0);
+		pthread_join(workers[i].thread, NULL);
+		request_deinit(&workers[i].request);
+		handoff_deinit(&workers[i].handoff);
+	}
+}
+
+static int
+work(const struct ps_config *config)
+{
+	struct worker *workers = calloc(config->threads, sizeof(*workers));
+	struct sigaction action = { .sa_handler = on_stop };
+	sigset_t stop_signals;
+	size_t started = 0;
+	int number;
+
+	if (workers == NULL || FCGX_Init() != 0)
+		return 1;
+	sigemptyset(&stop_signals);
+	sigaddset(&stop_signals, SIGTERM);
+	sigaddset(&stop_signals, SIGINT);
+	sigaddset(&stop_signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &stop_signals, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	while (started < config->threads &&
+	    worker_start(&workers[started], config))
+		started++;
+	if (started == config->threads) {
+		do {
+			sigwait(&stop_signals, &number);
+		} while (number == SIGHUP); /* the parent's to handle */
+	} else {
+		ps_error("worker: cannot start its threads (%s)",
+		    strerror(errno));
+	}
+	stopping = true;
+	workers_stop(workers, started);
+	free(workers);
+	return started == config->threads ? 0 : 1;
+}
+
+static struct ps_config *
+config_load(void)
+{
+	struct ps_config *config = ps_config_create();
+	char error[PS_CONFIG_ERROR_MAX] = "out of memory";
+	int ret = config == NULL ? PS_ERR_NOMEM : PS_OK;
+	size_t i;
+
+	if (ret == PS_OK)
+		ret = ps_config_read(config, arguments.config_path, error);
+	for (i = 0; ret == PS_OK && i < arguments.n_overrides; i++)
+		ret = ps_config_set(config, arguments.overrides[i], error);
+	if (ret == PS_OK)
+		ret = ps_config_check(config, error);
+	if (ret == PS_OK)
+		return config;
+	ps_error("config: %s", error);
+	ps_config_destroy(config);
+	return NULL;
+}
+
+static int
+listen_tcp(const char *where)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE };
+	struct addrinfo *addresses = NULL;
+	char *host = strdup(where), *port;
+	int fd = -1, on = 1;
+
+	if (host == NULL || (port = strrchr(host, ':')) == NULL)
+		goto out;
+	*port++ = '\0';
+	if (getaddrinfo(*host == '\0' ? NULL : host, port, &hints,
+		&addresses) != 0) {
+		errno = EADDRNOTAVAIL;
+		goto out;
+	}
+	fd = socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		goto out;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, addresses->ai_addr, addresses->ai_addrlen) < 0 ||
+	    listen(fd, PS_SOCKET_BACKLOG) < 0) {
+		close(fd);
+		fd = -1;
+	}
+out:
+	if (addresses != NULL)
+		freeaddrinfo(addresses);
+	free(host);
+	return fd;
+}
+
+/* From --listen, systemd, or as descriptor 0 from whoever started us. */
+static int
+open_listener(const struct ps_config *config)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	struct stat st;
+	int fd;
+
+	if (arguments.listen != NULL) {
+		fd = strchr(arguments.listen, '/') != NULL ?
+		    ps_socket_listen(arguments.listen,
+			(mode_t)config->socket_mode) :
+		    listen_tcp(arguments.listen);
+		if (fd < 0)
+			ps_error("main: cannot listen on %s (%s)",
+			    arguments.listen, strerror(errno));
+		return fd;
+	}
+	if (count != NULL && atoi(count) > 0 &&
+	    (pid == NULL || atoi(pid) == (int)getpid()))
+		return SYSTEMD_FD;
+	if (fstat(0, &st) == 0 && S_ISSOCK(st.st_mode))
+		return 0;
+	ps_error("main: descriptor 0 is no socket: start me from a web server,"
+		 " spawn-fcgi or systemd, or with --listen");
+	return -1;
+}
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: polysocket.fcgi [--config FILE] [--listen PATH|HOST:PORT]\n"
+	      "                       [--processes N] [--threads N]\n"
+	      "                       [--set KEY=VALUE]... [--version] [--help]\n"
+	      "Without --listen, the socket of systemd (LISTEN_FDS) or"
+	      " descriptor 0 is used.\n",
+	    out);
+}
+
+static bool
+add_override(const char *key, const char *value)
+{
+	char *assignment;
+	int len;
+
+	if (arguments.n_overrides == OVERRIDES_MAX)
+		return false;
+	len = snprintf(NULL, 0, "%s%s", key, value) + 1;
+	if ((assignment = malloc((size_t)len)) == NULL)
+		return false;
+	snprintf(assignment, (size_t)len, "%s%s", key, value);
+	arguments.overrides[arguments.n_overrides++] = assignment;
+	return true;
+}
+
+/* Exits when there is nothing more to do. */
+static void
+parse_arguments(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "processes", required_argument, NULL, 'p' },
+		{ "threads", required_argument, NULL, 't' },
+		{ "set", required_argument, NULL, 's' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool ok = true;
+	int c;
+
+	arguments.config_path = getenv("POLYSOCKET_CONF");
+	if (arguments.config_path == NULL)
+		arguments.config_path = DEFAULT_CONFIG;
+	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			arguments.config_path = optarg;
+			break;
+		case 'l':
+			arguments.listen = optarg;
+			break;
+		case 'p':
+			ok = add_override("processes=", optarg);
+			break;
+		case 't':
+			ok = add_override("threads=", optarg);
+			break;
+		case 's':
+			ok = add_override("", optarg);
+			break;
+		case 'v':
+			puts("polysocket.fcgi " PACKAGE_VERSION);
+			exit(0);
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			ok = false;
+		}
+	}
+	if (ok && optind == argc)
+		return;
+	usage(stderr);
+	exit(2);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct supervisor supervisor = { .reload = config_load, .work = work };
+	int status = 1;
+
+	ps_log_open("polysocket.fcgi", PS_LOG_STDERR, PS_LOG_INFO);
+	parse_arguments(argc, argv);
+	if ((supervisor.config = config_load()) == NULL)
+		return 1;
+	ps_log_open("polysocket.fcgi",
+	    (enum ps_log_target)supervisor.config->log_target,
+	    (enum ps_log_level)supervisor.config->log_level);
+	listen_fd = open_listener(supervisor.config);
+	if (listen_fd >= 0)
+		status = supervisor_run(&supervisor);
+	if (listen_fd > SYSTEMD_FD && arguments.listen[0] == '/')
+		unlink(arguments.listen);
+	ps_config_destroy(supervisor.config);
+	return status;
+}

@@ -1,0 +1,342 @@
+#include "config.h"
+
+#include "params.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ps_utf8.h"
+
+struct params *
+params_create(void)
+{
+	struct params *params = calloc(1, sizeof(*params));
+
+	if (params == NULL)
+		return NULL;
+	params->tokener = json_tokener_new_ex(PS_JSON_DEPTH_MAX);
+	if (params->tokener == NULL) {
+		free(params);
+		return NULL;
+	}
+	json_tokener_set_flags(params->tokener,
+	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	return params;
+}
+
+void
+params_reset(struct params *params)
+{
+	json_object_put(params->body);
+	json_object_put(params->parsed);
+	params->body = NULL;
+	params->parsed = NULL;
+	params->count = 0;
+	params->bad[0] = '\0';
+}
+
+void
+params_destroy(struct params *params)
+{
+	if (params == NULL)
+		return;
+	params_reset(params);
+	json_tokener_free(params->tokener);
+	free(params);
+}
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int
+params_decode(struct ps_slice *text, char *buffer, bool form)
+{
+	size_t i, out = 0;
+	int high, low;
+
+	for (i = 0; i < text->len; i++) {
+		char c = buffer[i];
+
+		if (c == '%') {
+			if (text->len - i < 3 ||
+			    (high = hex(buffer[i + 1])) < 0 ||
+			    (low = hex(buffer[i + 2])) < 0)
+				return PS_ERR_MALFORMED;
+			c = (char)(high << 4 | low);
+			i += 2;
+		} else if (c == '+' && form) {
+			c = ' ';
+		}
+		if (c == '\0')
+			return PS_ERR_MALFORMED;
+		buffer[out++] = c;
+	}
+	*text = ps_slice(buffer, out);
+	return ps_utf8_is_valid(buffer, out) ? PS_OK : PS_ERR_MALFORMED;
+}
+
+static int
+add(struct params *params, char *field, size_t len, bool in_body)
+{
+	char *equals = memchr(field, '=', len);
+	size_t name_len = equals == NULL ? len : (size_t)(equals - field);
+	struct param *param;
+
+	if (len == 0)
+		return PS_OK;
+	if (params->count == PS_PARAMS_MAX)
+		return PS_ERR_TOO_LARGE;
+	param = &params->items[params->count++];
+	param->name = ps_slice(field, name_len);
+	param->value = ps_slice(NULL, 0);
+	param->in_body = in_body;
+	if (params_decode(&param->name, field, true) != PS_OK)
+		return PS_ERR_MALFORMED;
+	if (equals == NULL)
+		return PS_OK;
+	param->value.len = len - name_len - 1;
+	return params_decode(&param->value, equals + 1, true);
+}
+
+int
+params_parse_form(struct params *params, char *text, size_t len, bool in_body)
+{
+	char *end = text + len, *amp;
+	int ret;
+
+	while (text < end) {
+		amp = memchr(text, '&', (size_t)(end - text));
+		if (amp == NULL)
+			amp = end;
+		ret = add(params, text, (size_t)(amp - text), in_body);
+		if (ret != PS_OK)
+			return ret;
+		text = amp + 1;
+	}
+	return PS_OK;
+}
+
+static json_object *
+parse(struct params *params, const char *text, size_t len)
+{
+	json_tokener *tokener = params->tokener;
+	json_object *object;
+	size_t used;
+
+	if (len > INT32_MAX)
+		return NULL;
+	json_tokener_reset(tokener);
+	object = json_tokener_parse_ex(tokener, text, (int)len);
+	used = json_tokener_get_parse_end(tokener);
+	while (used < len && strchr(" \t\r\n", text[used]) != NULL &&
+	    text[used] != '\0')
+		used++;
+	if (json_tokener_get_error(tokener) == json_tokener_success &&
+	    used == len)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+/*
+ * Names that stand directly in the outermost object of well-formed JSON. More
+ * of them than the parsed object has means that one is there twice, of which
+ * json-c keeps the last without a word.
+ */
+static int
+count_names(const char *text, size_t len)
+{
+	int depth = 0, names = 0;
+	bool quoted = false;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (quoted) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				quoted = false;
+		} else if (c == '"') {
+			quoted = true;
+		} else if (c == '{' || c == '[') {
+			depth++;
+		} else if (c == '}' || c == ']') {
+			depth--;
+		} else if (c == ':' && depth == 1) {
+			names++;
+		}
+	}
+	return names;
+}
+
+int
+params_parse_json(struct params *params, const char *text, size_t len)
+{
+	json_object *body = parse(params, text, len);
+
+	params->body = body;
+	if (!json_object_is_type(body, json_type_object))
+		return PS_ERR_MALFORMED;
+	if (count_names(text, len) != json_object_object_length(body))
+		return PS_ERR_MALFORMED;
+	return PS_OK;
+}
+
+static void
+bad(struct params *params, const char *name, const char *what)
+{
+	if (params->bad[0] == '\0')
+		snprintf(params->bad, sizeof(params->bad), "%s %s", name,
+		    what);
+}
+
+/* Of the query or a form; the body's wins. */
+static const struct param *
+find(struct params *params, const char *name)
+{
+	const struct param *found = NULL;
+	size_t i;
+
+	for (i = 0; i < params->count; i++) {
+		const struct param *param = &params->items[i];
+
+		if (!ps_slice_is(param->name, name))
+			continue;
+		if (found != NULL && found->in_body == param->in_body)
+			bad(params, name, "is there twice");
+		if (found == NULL || param->in_body)
+			found = param;
+	}
+	return found;
+}
+
+static json_object *
+find_json(struct params *params, const char *name)
+{
+	json_object *value = NULL;
+
+	if (params->body != NULL)
+		json_object_object_get_ex(params->body, name, &value);
+	return value;
+}
+
+bool
+params_text(struct params *params, const char *name, struct ps_slice *value_r)
+{
+	json_object *value = find_json(params, name);
+	const struct param *param;
+
+	*value_r = ps_slice(NULL, 0);
+	if (value != NULL) {
+		if (!json_object_is_type(value, json_type_string)) {
+			bad(params, name, "is not a string");
+			return false;
+		}
+		*value_r = ps_slice(json_object_get_string(value),
+		    (size_t)json_object_get_string_len(value));
+		return true;
+	}
+	if ((param = find(params, name)) == NULL)
+		return false;
+	*value_r = param->value;
+	return true;
+}
+
+static bool
+parse_number(struct ps_slice text, int64_t *value_r)
+{
+	char copy[32], *end;
+	size_t digits = text.len > 0 && text.data[0] == '-' ? 1 : 0;
+	bool negative = digits == 1;
+
+	for (size_t i = digits; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+	}
+	if (text.len == digits)
+		return false;
+	if (text.len >= sizeof(copy)) {
+		*value_r = negative ? INT64_MIN : INT64_MAX;
+		return true;
+	}
+	memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	*value_r = strtoll(copy, &end, 10); /* saturates */
+	return true;
+}
+
+bool
+params_number(struct params *params, const char *name, int64_t *value_r)
+{
+	json_object *value = find_json(params, name);
+	struct ps_slice text;
+
+	*value_r = 0;
+	if (json_object_is_type(value, json_type_int)) {
+		*value_r = json_object_get_int64(value);
+		return true;
+	}
+	if (!params_text(params, name, &text))
+		return false;
+	if (parse_number(text, value_r))
+		return true;
+	bad(params, name, "is not an integer");
+	return false;
+}
+
+bool
+params_flag(struct params *params, const char *name)
+{
+	json_object *value = find_json(params, name);
+	struct ps_slice text;
+
+	if (json_object_is_type(value, json_type_boolean))
+		return json_object_get_boolean(value);
+	if (json_object_is_type(value, json_type_int))
+		text = json_object_get_int64(value) == 1 ?
+		    ps_slice_str("1") :
+		    ps_slice_str(json_object_get_string(value));
+	else if (!params_text(params, name, &text))
+		return false;
+	if (ps_slice_is(text, "1") || ps_slice_is(text, "true"))
+		return true;
+	if (!ps_slice_is(text, "0") && !ps_slice_is(text, "false"))
+		bad(params, name, "is neither 1 nor 0");
+	return false;
+}
+
+json_object *
+params_array(struct params *params, const char *name)
+{
+	json_object *value = find_json(params, name);
+	const struct param *param;
+
+	if (value == NULL && (param = find(params, name)) != NULL) {
+		json_object_put(params->parsed);
+		value = params->parsed =
+		    parse(params, param->value.data, param->value.len);
+	}
+	return json_object_is_type(value, json_type_array) ? value : NULL;
+}
+
+bool
+params_has(struct params *params, const char *name)
+{
+	json_object *value = find_json(params, name);
+	const struct param *param;
+
+	if (value != NULL)
+		return !json_object_is_type(value, json_type_string) ||
+		    json_object_get_string_len(value) > 0;
+	param = find(params, name);
+	return param != NULL && param->value.len > 0;
+}

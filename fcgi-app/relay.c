@@ -1,0 +1,536 @@
+#include "config.h"
+
+#include "relay.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "handoff.h"
+#include "ps_base64.h"
+#include "ps_json.h"
+#include "ps_limits.h"
+#include "ps_pattern.h"
+
+/* Hands over the frame that was built, or says why it cannot be. */
+static void
+hand_over(struct request *request)
+{
+	struct handoff *handoff = request->handoff;
+
+	if (handoff->frame.failed ||
+	    handoff_send(handoff, &request->fcgx) != PS_OK)
+		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
+		    NULL);
+}
+
+static struct ps_ipc_request
+ipc_request(const struct request *request)
+{
+	return (struct ps_ipc_request){ (uint16_t)request->fcgx.requestId,
+		request->style };
+}
+
+/* True, having answered, when a parameter was malformed. */
+static bool
+refused_params(struct request *request)
+{
+	if (request->params->bad[0] == '\0')
+		return false;
+	request_refuse(request, PS_CODE_BAD_PARAMETER, request->params->bad,
+	    NULL);
+	return true;
+}
+
+static void
+refuse_missing(struct request *request, const char *const *names, size_t count)
+{
+	struct ps_writer sentence = { 0 }, members = { 0 };
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		ps_writer_printf(&sentence, "%s%s",
+		    i == 0 ? "missing parameter: " : ", ", names[i]);
+		ps_writer_printf(&members, "%s\"%s\"",
+		    i == 0 ? "\"missing\":[" : ",", names[i]);
+	}
+	ps_writer_u8(&sentence, '\0');
+	ps_writer_bytes(&members, "]", 2);
+	request_refuse(request, PS_CODE_MISSING_PARAMETER,
+	    sentence.failed ? NULL : sentence.data,
+	    members.failed ? NULL : members.data);
+	ps_writer_deinit(&sentence);
+	ps_writer_deinit(&members);
+}
+
+#define REQUIRED_MAX 2
+
+/* True, having answered, when any of the `count` parameters is missing. */
+static bool
+refused_missing(struct request *request, const char *const *names,
+    size_t count)
+{
+	const char *missing[REQUIRED_MAX];
+	size_t i, n = 0;
+
+	assert(count <= REQUIRED_MAX);
+	for (i = 0; i < count; i++) {
+		if (!params_has(request->params, names[i]))
+			missing[n++] = names[i];
+	}
+	if (n > 0)
+		refuse_missing(request, missing, n);
+	return n > 0;
+}
+
+/* The socket id: the path's second segment, or a parameter. */
+static bool
+take_socket(struct request *request, const struct route *route,
+    struct ps_slice *socket_r)
+{
+	static const char *const name = "socket";
+
+	if (route->dialect == PS_DIALECT_POLYSOCKETD) {
+		*socket_r = request->segments[1];
+	} else {
+		if (refused_missing(request, &name, 1))
+			return false;
+		params_text(request->params, name, socket_r);
+	}
+	if (socket_r->len > PS_SESSION_ID_MAX) {
+		request_refuse(request, PS_CODE_SOCKET_UNKNOWN, NULL, NULL);
+		return false;
+	}
+	return true;
+}
+
+/* HEAD of a socket's route tells whether the socket is known. */
+static void
+check_socket(struct request *request, struct ps_slice socket)
+{
+	const struct ps_ipc_check message = { ipc_request(request), socket };
+
+	ps_ipc_encode_check(&request->handoff->frame, &message);
+	hand_over(request);
+}
+
+static bool
+is_token_char(char c)
+{
+	/* RFC 9110, section 5.6.2 */
+	return c > 0x20 && c < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
+}
+
+/* Appends one subprotocol name to a comma list; false when it is none. */
+static bool
+add_protocol(struct ps_writer *list, struct ps_slice name)
+{
+	size_t i;
+
+	while (name.len > 0 && name.data[0] == ' ')
+		name = ps_slice(name.data + 1, name.len - 1);
+	while (name.len > 0 && name.data[name.len - 1] == ' ')
+		name.len--;
+	if (name.len == 0 || list->len + name.len > PS_PROTOCOLS_MAX)
+		return false;
+	for (i = 0; i < name.len; i++) {
+		if (!is_token_char(name.data[i]))
+			return false;
+	}
+	if (list->len > 0)
+		ps_writer_str(list, ", ");
+	ps_writer_bytes(list, name.data, name.len);
+	return true;
+}
+
+static bool
+add_protocol_list(struct ps_writer *list, struct ps_slice text)
+{
+	const char *end = text.data + text.len, *p = text.data, *comma;
+
+	if (text.len == 0)
+		return true;
+	for (;; p = comma + 1) {
+		comma = memchr(p, ',', (size_t)(end - p));
+		if (comma == NULL)
+			return add_protocol(list,
+			    ps_slice(p, (size_t)(end - p)));
+		if (!add_protocol(list, ps_slice(p, (size_t)(comma - p))))
+			return false;
+	}
+}
+
+/* Reads `protocols`, an array or a comma list, into `list`. */
+static bool
+take_protocols(struct request *request, struct ps_writer *list)
+{
+	json_object *array = params_array(request->params, "protocols"), *item;
+	struct ps_slice text;
+	size_t i;
+
+	if (array == NULL) {
+		params_text(request->params, "protocols", &text);
+		return add_protocol_list(list, text);
+	}
+	for (i = 0; i < json_object_array_length(array); i++) {
+		item = json_object_array_get_idx(array, i);
+		if (!json_object_is_type(item, json_type_string) ||
+		    !add_protocol(list,
+			ps_slice(json_object_get_string(item),
+			    (size_t)json_object_get_string_len(item))))
+			return false;
+	}
+	return true;
+}
+
+/* Where the client goes on: the configured name, or the one it came by. */
+static struct ps_slice
+public_host(const struct request *request)
+{
+	struct ps_slice host = ps_slice_str(request->config->public_host);
+	size_t i;
+
+	if (host.len > 0)
+		return host;
+	host = request_env(request, "HTTP_HOST");
+	for (i = 0; i < host.len; i++) {
+		if (host.data[i] <= 0x20 || strchr("\"\\<>", host.data[i]))
+			return ps_slice(NULL, 0);
+	}
+	return host;
+}
+
+static bool
+target_is_allowed(const struct request *request,
+    const struct ps_target *target)
+{
+	const struct ps_list *list = &request->config->allow_targets;
+	struct ps_pattern pattern;
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		if (ps_pattern_parse(&pattern, list->items[i]) == PS_OK &&
+		    ps_pattern_matches(&pattern, target))
+			return true;
+	}
+	return false;
+}
+
+/* The origin for the target: a page's own word counts only without a header. */
+static bool
+take_origin(struct request *request, struct ps_slice *origin_r)
+{
+	struct ps_slice text;
+
+	*origin_r = request->style.origin;
+	if (request_env(request, "HTTP_ORIGIN").len > 0 ||
+	    !params_text(request->params, "origin", &text) || text.len == 0)
+		return true;
+	*origin_r = ps_origin_from_header(text);
+	return origin_r->len == text.len;
+}
+
+static bool
+refused_create(struct request *request, const struct route *route,
+    struct ps_ipc_create *m, struct ps_writer *protocols)
+{
+	static const char *const required[] = { "target", "from" };
+	size_t count = route->dialect == PS_DIALECT_POLYSOCKETD ? 2 : 1;
+
+	if (refused_missing(request, required, count))
+		return true;
+	params_text(request->params, "from", &m->agent);
+	if (m->agent.len > PS_AGENT_MAX) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "from is longer than 128 bytes", NULL);
+		return true;
+	}
+	if (!take_origin(request, &m->origin)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "origin is not an origin such as https://example.com",
+		    NULL);
+		return true;
+	}
+	if (!take_protocols(request, protocols)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "protocols is not a list of subprotocol names", NULL);
+		return true;
+	}
+	m->protocols = ps_slice(protocols->data, protocols->len);
+	return refused_params(request);
+}
+
+static bool
+refused_target(struct request *request, struct ps_target *target)
+{
+	struct ps_slice url;
+	const char *problem;
+
+	params_text(request->params, "target", &url);
+	if (refused_params(request))
+		return true;
+	if ((problem = ps_target_parse(target, url)) != NULL) {
+		request_refuse(request, PS_CODE_TARGET_INVALID, problem, NULL);
+		return true;
+	}
+	if (!target_is_allowed(request, target)) {
+		request_refuse(request, PS_CODE_TARGET_REFUSED, NULL, NULL);
+		return true;
+	}
+	return false;
+}
+
+void
+relay_create(struct request *request, const struct route *route)
+{
+	struct ps_ipc_create m = { 0 };
+	struct ps_writer protocols = { 0 };
+	struct ps_target target;
+
+	if (route->dialect == PS_DIALECT_POLYSOCKETD)
+		request->style.flags |= PS_STYLE_REFUSAL;
+	if (refused_create(request, route, &m, &protocols) ||
+	    refused_target(request, &target))
+		goto out;
+	if (request->method == METHOD_HEAD) {
+		request_answer_head(request, PS_TYPE_JSON);
+		goto out;
+	}
+	m.request = ipc_request(request);
+	m.tls = target.tls;
+	m.port = target.port;
+	m.host = ps_slice_str(target.host);
+	m.path = ps_slice_str(target.path);
+	m.remote_addr = request_env(request, "REMOTE_ADDR");
+	m.public_host = public_host(request);
+	ps_ipc_encode_create(&request->handoff->frame, &m);
+	hand_over(request);
+out:
+	ps_writer_deinit(&protocols);
+}
+
+struct event_word {
+	const char *word;
+	enum ps_event_type type;
+	enum ps_dialect dialect;
+};
+
+static bool
+event_type(struct ps_slice word, enum ps_dialect dialect,
+    enum ps_event_type *type_r)
+{
+	static const struct event_word words[] = {
+		{ "string", PS_EVENT_TEXT, PS_DIALECT_POLYSOCKET },
+		{ "text", PS_EVENT_TEXT, PS_DIALECT_POLYSOCKET },
+		{ "binary", PS_EVENT_BINARY, PS_DIALECT_POLYSOCKET },
+		{ "t", PS_EVENT_TEXT, PS_DIALECT_POLYSOCKETD },
+		{ "text", PS_EVENT_TEXT, PS_DIALECT_POLYSOCKETD },
+		{ "b", PS_EVENT_BINARY, PS_DIALECT_POLYSOCKETD },
+		{ "binary", PS_EVENT_BINARY, PS_DIALECT_POLYSOCKETD },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (words[i].dialect == dialect &&
+		    ps_slice_is(word, words[i].word)) {
+			*type_r = words[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Appends one event to the frame; false when it has answered. */
+static bool
+add_event(struct request *request, enum ps_dialect dialect,
+    struct ps_slice word, struct ps_slice data)
+{
+	struct ps_writer *frame = &request->handoff->frame;
+	enum ps_event_type type;
+	size_t begin;
+
+	if (!event_type(word, dialect, &type)) {
+		request_refuse(request, PS_CODE_UNKNOWN_TYPE, NULL, NULL);
+		return false;
+	}
+	begin = ps_ipc_event_begin(frame, type);
+	if (type == PS_EVENT_TEXT) {
+		ps_writer_bytes(frame, data.data, data.len);
+	} else if (ps_base64_decode(frame, data) == PS_ERR_MALFORMED) {
+		request_refuse(request, PS_CODE_BAD_BASE64, NULL, NULL);
+		return false;
+	}
+	ps_ipc_event_end(frame, begin);
+	if (frame->len - begin > request->config->max_message) {
+		request_refuse(request, PS_CODE_MESSAGE_TOO_LARGE, NULL, NULL);
+		return false;
+	}
+	return true;
+}
+
+static bool
+member_text(json_object *object, const char *name, struct ps_slice *text_r)
+{
+	json_object *value = NULL;
+
+	if (!json_object_object_get_ex(object, name, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return false;
+	*text_r = ps_slice(json_object_get_string(value),
+	    (size_t)json_object_get_string_len(value));
+	return true;
+}
+
+static bool
+add_json_event(struct request *request, json_object *event)
+{
+	struct ps_slice type, data;
+
+	if (!json_object_is_type(event, json_type_object) ||
+	    !member_text(event, "type", &type)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "an event is not an object with a type", NULL);
+		return false;
+	}
+	if (!member_text(event, "data", &data)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "the data of an event is missing or not a string", NULL);
+		return false;
+	}
+	return add_event(request, PS_DIALECT_POLYSOCKET, type, data);
+}
+
+void
+relay_send_events(struct request *request, const struct route *route)
+{
+	struct ps_ipc_send m = { .request = ipc_request(request) };
+	static const char *const required[] = { "socket", "events" };
+	json_object *events;
+	size_t i, count;
+
+	if (refused_missing(request, required, 2) ||
+	    !take_socket(request, route, &m.socket))
+		return;
+	m.more = params_flag(request->params, "more");
+	events = params_array(request->params, "events");
+	if (refused_params(request))
+		return;
+	if (events == NULL) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "events is not an array", NULL);
+		return;
+	}
+	count = json_object_array_length(events);
+	if (count > request->config->max_events) {
+		request_refuse(request, PS_CODE_TOO_MANY_EVENTS, NULL, NULL);
+		return;
+	}
+	ps_ipc_send_begin(&request->handoff->frame, &m);
+	for (i = 0; i < count; i++) {
+		if (!add_json_event(request,
+			json_object_array_get_idx(events, i)))
+			return;
+	}
+	ps_ipc_send_end(&request->handoff->frame, (uint16_t)count);
+	hand_over(request);
+}
+
+void
+relay_send_data(struct request *request, const struct route *route)
+{
+	struct ps_ipc_send m = { .request = ipc_request(request) };
+	const char *missing[2];
+	struct ps_slice type, data;
+	size_t n = 0;
+
+	if (!take_socket(request, route, &m.socket))
+		return;
+	if (request->method == METHOD_HEAD) {
+		check_socket(request, m.socket);
+		return;
+	}
+	if (!params_text(request->params, "d", &data))
+		missing[n++] = "d"; /* it may be empty, but not missing */
+	if (!params_text(request->params, "t", &type))
+		missing[n++] = "t";
+	m.more = params_flag(request->params, "more");
+	if (refused_params(request))
+		return;
+	if (n > 0) {
+		refuse_missing(request, missing, n);
+		return;
+	}
+	ps_ipc_send_begin(&request->handoff->frame, &m);
+	if (!add_event(request, route->dialect, type, data))
+		return;
+	ps_ipc_send_end(&request->handoff->frame, 1);
+	hand_over(request);
+}
+
+static uint32_t
+take_hold(struct request *request, const struct route *route)
+{
+	const struct ps_config *config = request->config;
+	int64_t hold;
+
+	if (!params_number(request->params,
+		route->dialect == PS_DIALECT_POLYSOCKET ? "timeout" : "ttl",
+		&hold))
+		return (uint32_t)config->hold_default;
+	if (hold < (int64_t)config->hold_min)
+		return (uint32_t)config->hold_min;
+	if (hold > (int64_t)config->hold_max)
+		return (uint32_t)config->hold_max;
+	return (uint32_t)hold;
+}
+
+void
+relay_receive(struct request *request, const struct route *route)
+{
+	struct ps_ipc_receive m = { .request = ipc_request(request),
+		.dialect = route->dialect,
+		.framing = route->framing };
+
+	if (!take_socket(request, route, &m.socket))
+		return;
+	m.hold_ms = take_hold(request, route);
+	if (refused_params(request))
+		return;
+	if (request->method == METHOD_HEAD) {
+		check_socket(request, m.socket);
+		return;
+	}
+	ps_ipc_encode_receive(&request->handoff->frame, &m);
+	hand_over(request);
+}
+
+void
+relay_close(struct request *request, const struct route *route)
+{
+	struct ps_ipc_close m = { .request = ipc_request(request) };
+	int64_t code;
+
+	if (!take_socket(request, route, &m.socket))
+		return;
+	if (!params_number(request->params, "code", &code))
+		code = 1000;
+	params_text(request->params, "reason", &m.reason);
+	if (refused_params(request))
+		return;
+	if (code != 1000 && (code < 3000 || code > 4999)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "code is neither 1000 nor between 3000 and 4999", NULL);
+		return;
+	}
+	if (m.reason.len > PS_CLOSE_REASON_MAX) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "reason is longer than 123 bytes", NULL);
+		return;
+	}
+	if (request->method == METHOD_HEAD) {
+		check_socket(request, m.socket);
+		return;
+	}
+	m.code = (uint16_t)code;
+	ps_ipc_encode_close(&request->handoff->frame, &m);
+	hand_over(request);
+}

@@ -1,0 +1,345 @@
+#include "config.h"
+
+#include "request.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#include "ps_url.h"
+
+/* Buffers larger than this are given back after the request. */
+#define BUFFER_KEEP (256 * 1024)
+
+int
+request_init(struct request *request, int listen_fd,
+    const struct ps_config *config, struct handoff *handoff)
+{
+	*request = (struct request){ .config = config, .handoff = handoff };
+	if (FCGX_InitRequest(&request->fcgx, listen_fd,
+		FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+		return PS_ERR_IO;
+	request->params = params_create();
+	return request->params == NULL ? PS_ERR_NOMEM : PS_OK;
+}
+
+void
+request_deinit(struct request *request)
+{
+	FCGX_Finish_r(&request->fcgx);
+	params_destroy(request->params);
+	ps_writer_deinit(&request->uri);
+	ps_writer_deinit(&request->body);
+	ps_writer_deinit(&request->out);
+}
+
+struct ps_slice
+request_env(const struct request *request, const char *name)
+{
+	return ps_slice_str(FCGX_GetParam(name, request->fcgx.envp));
+}
+
+static void
+finish(struct request *request)
+{
+	if (request->out.failed || request->out.len > INT32_MAX)
+		FCGX_SetExitStatus(1, request->fcgx.out);
+	else
+		FCGX_PutStr(request->out.data, (int)request->out.len,
+		    request->fcgx.out);
+	FCGX_Finish_r(&request->fcgx);
+	ps_writer_reset(&request->out);
+}
+
+void
+request_refuse(struct request *request, enum ps_code code,
+    const char *sentence, const char *members)
+{
+	ps_reply_error(&request->out, &request->style, code, sentence,
+	    members);
+	finish(request);
+}
+
+void
+request_refuse_method(struct request *request, const char *allow)
+{
+	const struct ps_head_extra extra = { .allow = allow };
+
+	ps_reply_error_with(&request->out, &request->style,
+	    PS_CODE_METHOD_NOT_ALLOWED, NULL, NULL, &extra);
+	finish(request);
+}
+
+void
+request_answer_head(struct request *request, const char *type)
+{
+	ps_reply_head(&request->out, &request->style, 200, type, NULL);
+	finish(request);
+}
+
+/* Headers that a page may send along, compared without regard to case. */
+static const char *const allowed_headers[] = { "Content-Type",
+	"Authorization", "X-Requested-With", "Last-Event-ID", "Cache-Control",
+	"Accept", "Idempotency-Key" };
+
+/* Those of the requested headers that are on the list, as they were spelled. */
+static void
+echo_headers(struct ps_writer *w, struct ps_slice asked)
+{
+	const char *end = asked.data + asked.len, *p = asked.data;
+	bool any = false;
+
+	while (p < end) {
+		const char *comma = memchr(p, ',', (size_t)(end - p));
+		size_t len = (size_t)((comma == NULL ? end : comma) - p);
+		const char *next = p + len + 1;
+
+		for (; len > 0 && *p == ' '; p++, len--)
+			;
+		for (; len > 0 && p[len - 1] == ' '; len--)
+			;
+		for (size_t i = 0; i < sizeof(allowed_headers) /
+				 sizeof(allowed_headers[0]);
+		     i++) {
+			if (strlen(allowed_headers[i]) != len ||
+			    strncasecmp(allowed_headers[i], p, len) != 0)
+				continue;
+			ps_writer_str(w, any ? ", " :
+					       "Access-Control-Allow-"
+					       "Headers: ");
+			ps_writer_bytes(w, p, len);
+			any = true;
+		}
+		p = next;
+	}
+	if (any)
+		ps_writer_str(w, "\r\n");
+}
+
+void
+request_answer_preflight(struct request *request, const char *methods)
+{
+	struct ps_writer *w = &request->out;
+
+	ps_writer_printf(w,
+	    "Status: 204 No Content\r\n"
+	    "Access-Control-Allow-Methods: %s\r\n"
+	    "Access-Control-Max-Age: 7200\r\n",
+	    methods);
+	if (request->style.origin.len > 0) {
+		ps_writer_str(w, "Access-Control-Allow-Origin: ");
+		ps_writer_bytes(w, request->style.origin.data,
+		    request->style.origin.len);
+		ps_writer_str(w, "\r\nVary: Origin\r\n");
+	} else {
+		ps_writer_str(w, "Access-Control-Allow-Origin: *\r\n");
+	}
+	echo_headers(w,
+	    request_env(request, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"));
+	ps_writer_str(w, "X-Content-Type-Options: nosniff\r\n\r\n");
+	finish(request);
+}
+
+static enum method
+parse_method(struct ps_slice text)
+{
+	static const struct {
+		const char *name;
+		enum method method;
+	} methods[] = { { "GET", METHOD_GET }, { "POST", METHOD_POST },
+		{ "HEAD", METHOD_HEAD }, { "OPTIONS", METHOD_OPTIONS } };
+	size_t i;
+
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (ps_slice_is(text, methods[i].name))
+			return methods[i].method;
+	}
+	return METHOD_OTHER;
+}
+
+/*
+ * Splits the path below the mount prefix and decodes each segment by itself,
+ * so that an escaped slash stays inside its segment. PS_ERR_TOO_LARGE stands
+ * for a path that no route can have.
+ */
+static int
+split_path(struct request *request)
+{
+	const char *prefix = request->config->mount_prefix;
+	size_t prefix_len = strlen(prefix);
+	char *path = request->uri.data;
+	char *end = path + strcspn(path, "?#");
+
+	request->query = *end == '?' ? end + 1 : NULL;
+	if (strncmp(path, prefix, prefix_len) != 0 ||
+	    path[prefix_len] != '/')
+		return PS_ERR_TOO_LARGE;
+	path += prefix_len;
+	while (path < end) {
+		char *slash = memchr(path + 1, '/', (size_t)(end - path) - 1);
+		struct ps_slice segment;
+
+		if (slash == NULL)
+			slash = end;
+		if (request->n_segments == PS_SEGMENTS_MAX)
+			return PS_ERR_TOO_LARGE;
+		segment = ps_slice(path + 1, (size_t)(slash - path) - 1);
+		if (params_decode(&segment, path + 1, false) != PS_OK)
+			return PS_ERR_MALFORMED;
+		request->segments[request->n_segments++] = segment;
+		path = slash;
+	}
+	return PS_OK;
+}
+
+bool
+request_begin(struct request *request)
+{
+	struct ps_slice uri = request_env(request, "REQUEST_URI");
+	struct ps_slice origin = request_env(request, "HTTP_ORIGIN");
+	int ret;
+
+	params_reset(request->params);
+	ps_writer_reset(&request->uri);
+	ps_writer_reset(&request->body);
+	ps_writer_trim(&request->body, BUFFER_KEEP);
+	request->n_segments = 0;
+	request->style = (struct ps_style){ 0 };
+	request->method = parse_method(request_env(request, "REQUEST_METHOD"));
+	if (request->method == METHOD_HEAD)
+		request->style.flags |= PS_STYLE_HEAD;
+	if (origin.len == 0)
+		origin = request_env(request, "HTTP_REFERER");
+	request->style.origin = ps_origin_from_header(origin);
+	ps_writer_bytes(&request->uri, uri.data, uri.len);
+	ps_writer_u8(&request->uri, '\0');
+	if (request->uri.failed) {
+		request_refuse(request, PS_CODE_BRIDGE_FULL, NULL, NULL);
+		return false;
+	}
+	ret = split_path(request);
+	if (ret == PS_OK)
+		return true;
+	request_refuse(request,
+	    ret == PS_ERR_MALFORMED ? PS_CODE_BAD_REQUEST : PS_CODE_NOT_FOUND,
+	    ret == PS_ERR_MALFORMED ?
+		"the path is not percent-encoded UTF-8 without NUL" :
+		NULL,
+	    NULL);
+	return false;
+}
+
+/*
+ * Reads to the end of FCGI_STDIN even when there is no body: bytes left in
+ * the connection would reset it when the bridge closes it.
+ */
+static enum ps_err
+read_body(struct request *request)
+{
+	struct ps_slice length = request_env(request, "CONTENT_LENGTH");
+	size_t max = request->config->max_body, want;
+	size_t expected = 0;
+	char *p;
+	int got;
+
+	for (size_t i = 0; i < length.len; i++) {
+		if (length.data[i] < '0' || length.data[i] > '9')
+			return PS_ERR_MALFORMED;
+		expected = expected * 10 + (size_t)(length.data[i] - '0');
+		if (expected > max)
+			return PS_ERR_TOO_LARGE;
+	}
+	want = length.len > 0 ? expected + 1 : 16 * 1024;
+	do {
+		if ((p = ps_writer_reserve(&request->body, want)) == NULL)
+			return PS_ERR_NOMEM;
+		got = FCGX_GetStr(p, (int)want, request->fcgx.in);
+		if (got < 0)
+			return PS_ERR_MALFORMED;
+		request->body.len += (size_t)got;
+		if (request->body.len > max)
+			return PS_ERR_TOO_LARGE;
+	} while ((size_t)got == want);
+	if (length.len > 0 && request->body.len != expected)
+		return PS_ERR_MALFORMED;
+	return PS_OK;
+}
+
+enum body_type { BODY_FORM, BODY_JSON, BODY_UNKNOWN };
+
+static enum body_type
+body_type(const struct request *request)
+{
+	static const struct {
+		const char *name;
+		enum body_type type;
+	} types[] = { { "application/json", BODY_JSON },
+		{ "text/plain", BODY_JSON },
+		{ "application/x-www-form-urlencoded", BODY_FORM } };
+	struct ps_slice type = request_env(request, "CONTENT_TYPE");
+	size_t i, len = 0;
+
+	while (len < type.len && type.data[len] != ';' &&
+	    type.data[len] != ' ')
+		len++;
+	if (len == 0)
+		return BODY_JSON;
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strlen(types[i].name) == len &&
+		    strncasecmp(types[i].name, type.data, len) == 0)
+			return types[i].type;
+	}
+	return BODY_UNKNOWN;
+}
+
+static const char *
+parse_body(struct request *request)
+{
+	struct ps_writer *body = &request->body;
+
+	if (request->method != METHOD_POST || body->len == 0)
+		return NULL;
+	switch (body_type(request)) {
+	case BODY_FORM:
+		if (params_parse_form(request->params, body->data, body->len,
+			true) != PS_OK)
+			return "the form is malformed";
+		return NULL;
+	case BODY_JSON:
+		if (params_parse_json(request->params, body->data,
+			body->len) != PS_OK)
+			return "the body is not a JSON object with unique "
+			       "names and valid UTF-8";
+		return NULL;
+	case BODY_UNKNOWN:
+		break;
+	}
+	return "the body is neither application/json, text/plain with JSON "
+	       "nor application/x-www-form-urlencoded";
+}
+
+bool
+request_read_params(struct request *request)
+{
+	char *query = request->query;
+	const char *problem = NULL;
+
+	switch (read_body(request)) {
+	case PS_OK:
+		break;
+	case PS_ERR_TOO_LARGE:
+		request_refuse(request, PS_CODE_BODY_TOO_LARGE, NULL, NULL);
+		return false;
+	default:
+		problem = "the body does not have the length it announced";
+	}
+	if (query != NULL && problem == NULL &&
+	    params_parse_form(request->params, query, strcspn(query, "#"),
+		false) != PS_OK)
+		problem = "the query is malformed";
+	if (problem == NULL)
+		problem = parse_body(request);
+	if (problem == NULL)
+		return true;
+	request_refuse(request, PS_CODE_BAD_REQUEST, problem, NULL);
+	return false;
+}

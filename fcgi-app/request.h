@@ -1,0 +1,72 @@
+/*
+ * One HTTP request as a worker sees it, and the answers a worker gives itself.
+ *
+ * One object serves one accept loop for ever: request_begin() after each
+ * accept makes everything below `fcgx` new. Path segments and parameters are
+ * borrowed from its buffers until the next request_begin().
+ */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <fcgiapp.h>
+
+#include "params.h"
+#include "ps_code.h"
+#include "ps_config.h"
+#include "ps_ipc.h"
+#include "ps_reply.h"
+
+enum method {
+	METHOD_OTHER = 0,
+	METHOD_GET = 1u << 0,
+	METHOD_HEAD = 1u << 1,
+	METHOD_POST = 1u << 2,
+	METHOD_OPTIONS = 1u << 3,
+};
+
+struct handoff;
+
+struct request {
+	FCGX_Request fcgx;
+	const struct ps_config *config; /* borrowed */
+	struct handoff *handoff;	/* borrowed */
+
+	enum method method;
+	struct ps_slice segments[PS_SEGMENTS_MAX]; /* decoded */
+	size_t n_segments;
+	char *query; /* undecoded, in `uri`; or NULL */
+	struct params *params;
+	struct ps_style style;
+
+	struct ps_writer uri, body, out; /* buffers, reused */
+};
+
+PS_MUST_CHECK int request_init(struct request *request, int listen_fd,
+    const struct ps_config *config, struct handoff *handoff);
+void request_deinit(struct request *request);
+
+/* Value of a FastCGI parameter, empty when it is not there. */
+struct ps_slice request_env(const struct request *request, const char *name);
+
+/*
+ * Reads the head of an accepted request: method, origin, path. Returns false
+ * when it has answered because the path is malformed.
+ */
+bool request_begin(struct request *request);
+
+/*
+ * Reads query and body. Returns false when it has answered. Call it before a
+ * request is handed over: its whole body must have been read by then.
+ */
+bool request_read_params(struct request *request);
+
+/* Answer and finish; the sentence may be NULL, members are JSON text. */
+void request_refuse(struct request *request, enum ps_code code,
+    const char *sentence, const char *members);
+void request_refuse_method(struct request *request, const char *allow);
+/* The 204 to a preflight (Fetch standard, 3.2.2). */
+void request_answer_preflight(struct request *request, const char *methods);
+/* The head of a 200 without effect, for HEAD. */
+void request_answer_head(struct request *request, const char *type);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * The route table: every path polysocket.fcgi answers, with its methods, its
+ * service and the function that turns its parameters into a message.
+ */
+#ifndef ROUTES_H
+#define ROUTES_H
+
+#include "ps_ipc.h"
+#include "request.h"
+
+enum route_jsonp {
+	ROUTE_JSONP_IGNORED,  /* a callback has no meaning here */
+	ROUTE_JSONP_ALLOWED,
+	ROUTE_JSONP_REQUIRED,
+};
+
+struct route {
+	const char *path; /* segments; `*` is any one that is not empty */
+	unsigned methods; /* enum method; HEAD and OPTIONS are implied */
+	unsigned service; /* enum ps_service */
+	enum route_jsonp jsonp;
+	enum ps_dialect dialect;
+	enum ps_ipc_framing framing; /* of receivers */
+	void (*handle)(struct request *request, const struct route *route);
+};
+
+/* Answers an accepted request, or hands it over. */
+void routes_serve(struct request *request);
+
+#endif

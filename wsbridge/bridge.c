@@ -1,0 +1,137 @@
+#include "config.h"
+
+#include "bridge.h"
+
+#include <stdlib.h>
+
+#include <openssl/rand.h>
+
+#include "ps_clock.h"
+#include "ps_log.h"
+
+/* Timers fired in one wake-up; the rest is due in the next. */
+#define TIMERS_BATCH 256
+
+#define GENERATION_LETTERS "abcdefghijklmnopqrstuvwxyz234567"
+#define GENERATION_LEN 5
+
+int
+bridge_init(struct bridge *bridge, struct ps_config *config)
+{
+	unsigned char random[GENERATION_LEN];
+	uint64_t seed;
+	char *p;
+	size_t i;
+
+	*bridge = (struct bridge){ .now_ms = ps_clock_ms };
+	TAILQ_INIT(&bridge->sessions);
+	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
+	    RAND_bytes(random, sizeof(random)) != 1)
+		return PS_ERR_IO;
+	p = stpcpy(bridge->tag, config->node);
+	for (i = 0; i < GENERATION_LEN; i++)
+		*p++ = GENERATION_LETTERS[random[i] % 32];
+	*p = '\0';
+	if (!table_init(&bridge->sessions_by_id, seed) ||
+	    !addresses_init(&bridge->addresses, seed))
+		return PS_ERR_NOMEM;
+	bridge->config = config;
+	return PS_OK;
+}
+
+void
+bridge_deinit(struct bridge *bridge)
+{
+	bridge_free_garbage(bridge);
+	timers_deinit(&bridge->timers);
+	table_deinit(&bridge->sessions_by_id);
+	addresses_deinit(&bridge->addresses);
+	ps_writer_deinit(&bridge->scratch);
+	ps_config_destroy(bridge->config);
+}
+
+static void
+on_timer(uv_timer_t *timer);
+
+/* Arms the one handle for the first timer, if that is earlier than it is. */
+static void
+arm(struct bridge *bridge)
+{
+	uint64_t next = timers_next_ms(&bridge->timers), now;
+
+	if (next >= bridge->timer_at_ms)
+		return;
+	bridge->timer_at_ms = next;
+	uv_update_time(bridge->loop);
+	now = bridge->now_ms();
+	uv_timer_start(&bridge->timer, on_timer, next > now ? next - now : 0,
+	    0);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct bridge *bridge = timer->data;
+
+	bridge->timer_at_ms = UINT64_MAX;
+	timers_run(&bridge->timers, bridge->now_ms(), TIMERS_BATCH);
+	arm(bridge);
+}
+
+static void
+on_earlier(struct timers *timers)
+{
+	struct bridge *bridge = (struct bridge *)((char *)timers -
+	    offsetof(struct bridge, timers));
+
+	arm(bridge);
+}
+
+static void
+on_prepare(uv_prepare_t *prepare)
+{
+	bridge_free_garbage(prepare->data);
+}
+
+int
+bridge_start(struct bridge *bridge, uv_loop_t *loop)
+{
+	bridge->loop = loop;
+	uv_timer_init(loop, &bridge->timer);
+	bridge->timer.data = bridge;
+	bridge->timer_at_ms = UINT64_MAX;
+	bridge->timers.earlier = on_earlier;
+	uv_prepare_init(loop, &bridge->prepare);
+	bridge->prepare.data = bridge;
+	uv_prepare_start(&bridge->prepare, on_prepare);
+	return watches_init(&bridge->watches, loop);
+}
+
+void
+bridge_stop(struct bridge *bridge)
+{
+	bridge->timers.earlier = NULL;
+	uv_close((uv_handle_t *)&bridge->timer, NULL);
+	uv_close((uv_handle_t *)&bridge->prepare, NULL);
+	watches_close(&bridge->watches);
+}
+
+void
+bridge_free_later(struct bridge *bridge, struct garbage *garbage,
+    void (*destroy)(struct garbage *garbage))
+{
+	garbage->destroy = destroy;
+	garbage->next = bridge->garbage;
+	bridge->garbage = garbage;
+}
+
+void
+bridge_free_garbage(struct bridge *bridge)
+{
+	struct garbage *garbage;
+
+	while ((garbage = bridge->garbage) != NULL) {
+		bridge->garbage = garbage->next;
+		garbage->destroy(garbage);
+	}
+}

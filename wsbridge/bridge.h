@@ -1,0 +1,82 @@
+/*
+ * All state of the daemon. There is one bridge, it lives on one thread, and
+ * whatever it points to is touched by that thread alone.
+ */
+#ifndef BRIDGE_H
+#define BRIDGE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "address.h"
+#include "ps_bytes.h"
+#include "ps_config.h"
+#include "ps_limits.h"
+#include "table.h"
+#include "timers.h"
+#include "watch.h"
+
+struct exchange;
+struct intake;
+struct session;
+struct websocket;
+
+TAILQ_HEAD(session_list, session);
+
+/* Something to be freed when nothing on the stack can refer to it any more. */
+struct garbage {
+	struct garbage *next;
+	void (*destroy)(struct garbage *garbage);
+};
+
+struct bridge {
+	struct ps_config *config;
+
+	/* Time; `now_ms` is ps_clock_ms() but in tests. */
+	uint64_t (*now_ms)(void);
+	struct timers timers;
+	uv_timer_t timer; /* fires for the first of `timers` */
+	uint64_t timer_at_ms;
+
+	/* The loop and what runs on it. */
+	uv_loop_t *loop;
+	uv_prepare_t prepare;	 /* empties `garbage` once a turn */
+	struct garbage *garbage; /* newest first */
+	struct watches watches;
+	struct intake *intake;
+	struct websocket *websocket;
+
+	/* Sessions: by id, and all of them, oldest first. */
+	char tag[PS_TAG_MAX + 1]; /* node and generation */
+	struct table sessions_by_id;
+	struct session_list sessions;
+	uint64_t n_sessions_ever;
+	struct addresses addresses;
+
+	size_t n_held;		  /* parked receivers */
+	struct ps_writer scratch; /* for building one answer at a time */
+
+	/* Stopping; see drain.h. */
+	bool draining;
+	struct timer drain_timer;
+	void (*on_drained)(struct bridge *bridge);
+};
+
+/*
+ * Makes everything that needs no loop; takes over `config`, with success
+ * only. Tests stop here.
+ */
+PS_MUST_CHECK int bridge_init(struct bridge *bridge, struct ps_config *config);
+/* Puts the bridge on a loop: timers, garbage and watches run from then on. */
+PS_MUST_CHECK int bridge_start(struct bridge *bridge, uv_loop_t *loop);
+/* Starts to close the handles that bridge_start() made. */
+void bridge_stop(struct bridge *bridge);
+void bridge_deinit(struct bridge *bridge);
+
+/* Calls `destroy` after the turn, when no caller can still hold the object. */
+void bridge_free_later(struct bridge *bridge, struct garbage *garbage,
+    void (*destroy)(struct garbage *garbage));
+void bridge_free_garbage(struct bridge *bridge);
+
+#endif

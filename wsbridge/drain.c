@@ -1,0 +1,47 @@
+#include "config.h"
+
+#include "drain.h"
+
+#include "intake.h"
+#include "ps_log.h"
+#include "session.h"
+
+static void
+on_timeout(struct timer *timer)
+{
+	struct bridge *bridge = (struct bridge *)((char *)timer -
+	    offsetof(struct bridge, drain_timer));
+	struct session *session;
+
+	ps_warning("drain: %zu sessions are cut off (drain_timeout)",
+	    bridge->sessions_by_id.count);
+	while ((session = TAILQ_FIRST(&bridge->sessions)) != NULL)
+		session_end(session, "drain timeout");
+}
+
+void
+drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
+{
+	const struct ps_slice reason = ps_slice_str("server shutting down");
+	struct session *session, *next;
+
+	if (bridge->draining)
+		return;
+	ps_info("drain: %zu sessions are closed",
+	    bridge->sessions_by_id.count);
+	bridge->on_drained = done;
+	intake_stop_listening(bridge);
+	for (session = TAILQ_FIRST(&bridge->sessions); session != NULL;
+	     session = next) {
+		next = TAILQ_NEXT(session, all);
+		session_close(session, 1001, reason);
+	}
+	bridge->draining = true;
+	if (TAILQ_EMPTY(&bridge->sessions)) {
+		done(bridge);
+		return;
+	}
+	bridge->drain_timer.fire = on_timeout;
+	timers_set(&bridge->timers, &bridge->drain_timer,
+	    bridge->now_ms() + bridge->config->drain_timeout);
+}

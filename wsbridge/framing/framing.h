@@ -1,0 +1,41 @@
+/*
+ * A framing turns messages into the bytes of one dialect and transport. It
+ * does no I/O and knows no session, so golden files test it.
+ *
+ * One unit is: begin, then any number of message or one heartbeat, at most one
+ * close as the last, then end. A poll's reply is one unit; a stream is what
+ * open writes and then one unit after another.
+ */
+#ifndef FRAMING_H
+#define FRAMING_H
+
+#include "ps_bytes.h"
+#include "ps_ipc.h"
+
+struct framing_context {
+	enum ps_dialect dialect;
+	struct ps_slice callback; /* of JSONP */
+	bool first; /* nothing was written in this unit yet; begin sets it */
+};
+
+struct framing {
+	const char *name;
+	const char *content_type;
+	bool is_stream;
+	/* NULL where there is nothing to write. */
+	void (*open)(struct ps_writer *w, const struct framing_context *c);
+	void (*begin)(struct ps_writer *w, struct framing_context *c);
+	void (*message)(struct ps_writer *w, struct framing_context *c,
+	    enum ps_event_type type, struct ps_slice data);
+	void (*heartbeat)(struct ps_writer *w, struct framing_context *c);
+	void (*close)(struct ps_writer *w, struct framing_context *c,
+	    uint16_t code, struct ps_slice reason, bool was_clean);
+	/* `last` is the number of the last message in the unit, or 0. */
+	void (*end)(struct ps_writer *w, const struct framing_context *c,
+	    uint64_t last);
+};
+
+/* The framings of the relay, by enum ps_ipc_framing. */
+const struct framing *framing_relay(enum ps_ipc_framing framing);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * The relay's framings: a JSON object with a list of events, alone (poll), in
+ * a JSONP call, as a line of a stream, or as an event of an EventSource
+ * (HTML standard, 9.2.5).
+ */
+#include "config.h"
+
+#include "framing.h"
+
+#include <inttypes.h>
+
+#include "ps_base64.h"
+#include "ps_json.h"
+
+/* Old browsers show nothing of a stream before so many bytes came. */
+#define PRELUDE_BYTES 2048
+#define EVENTSOURCE_RETRY_MS 100
+
+static const struct {
+	const char *begin, *text;
+} words[] = {
+	[PS_DIALECT_POLYSOCKET] = { "{\"ok\":true,\"events\":[",
+	    "{\"type\":\"string\",\"data\":" },
+	[PS_DIALECT_POLYSOCKETD] = { "{\"ok\":true,\"messages\":[",
+	    "{\"type\":\"text\",\"data\":" },
+};
+
+static void
+json_begin(struct ps_writer *w, struct framing_context *c)
+{
+	c->first = true;
+	ps_writer_str(w, words[c->dialect].begin);
+}
+
+static void
+jsonp_begin(struct ps_writer *w, struct framing_context *c)
+{
+	ps_writer_str(w, "/**/");
+	ps_writer_bytes(w, c->callback.data, c->callback.len);
+	ps_writer_str(w, "(");
+	json_begin(w, c);
+}
+
+static void
+eventsource_begin(struct ps_writer *w, struct framing_context *c)
+{
+	ps_writer_str(w, "data: ");
+	json_begin(w, c);
+}
+
+static void
+separate(struct ps_writer *w, struct framing_context *c)
+{
+	if (!c->first)
+		ps_writer_str(w, ",");
+	c->first = false;
+}
+
+static void
+write_message(struct ps_writer *w, struct framing_context *c,
+    enum ps_event_type type, struct ps_slice data)
+{
+	separate(w, c);
+	if (type == PS_EVENT_TEXT) {
+		ps_writer_str(w, words[c->dialect].text);
+		ps_json_string(w, data);
+		ps_writer_str(w, "}");
+	} else {
+		ps_writer_str(w, "{\"type\":\"binary\",\"data\":\"");
+		ps_base64_encode(w, data.data, data.len);
+		ps_writer_str(w, "\"}");
+	}
+}
+
+static void
+write_heartbeat(struct ps_writer *w, struct framing_context *c)
+{
+	separate(w, c);
+	ps_writer_str(w, "{\"type\":\"heartbeat\"}");
+}
+
+static void
+write_close(struct ps_writer *w, struct framing_context *c, uint16_t code,
+    struct ps_slice reason, bool was_clean)
+{
+	separate(w, c);
+	ps_writer_printf(w, "{\"type\":\"close\",\"code\":%u,\"reason\":",
+	    code);
+	ps_json_string(w, reason);
+	ps_writer_str(w,
+	    was_clean ? ",\"wasClean\":true}" : ",\"wasClean\":false}");
+}
+
+static void
+json_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
+{
+	(void)c;
+	(void)last;
+	ps_writer_str(w, "]}");
+}
+
+static void
+jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
+{
+	(void)c;
+	(void)last;
+	ps_writer_str(w, "]});");
+}
+
+static void
+line_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
+{
+	(void)c;
+	(void)last;
+	ps_writer_str(w, "]}\n");
+}
+
+static void
+eventsource_end(struct ps_writer *w, const struct framing_context *c,
+    uint64_t last)
+{
+	(void)c;
+	ps_writer_str(w, "]}\n");
+	if (last > 0)
+		ps_writer_printf(w, "id: %" PRIu64 "\n", last);
+	ps_writer_str(w, "\n");
+}
+
+static void
+line_open(struct ps_writer *w, const struct framing_context *c)
+{
+	char *p = ps_writer_reserve(w, PRELUDE_BYTES);
+
+	(void)c;
+	if (p == NULL)
+		return;
+	memset(p, ' ', PRELUDE_BYTES - 1);
+	p[PRELUDE_BYTES - 1] = '\n';
+	w->len += PRELUDE_BYTES;
+}
+
+static void
+eventsource_open(struct ps_writer *w, const struct framing_context *c)
+{
+	(void)c;
+	ps_writer_printf(w, "retry: %d\n\n", EVENTSOURCE_RETRY_MS);
+}
+
+// clang-format off
+static const struct framing framings[] = {
+	[PS_IPC_FRAMING_JSON] = { "json", PS_TYPE_JSON, false,
+	    NULL, json_begin, write_message, write_heartbeat, write_close, json_end },
+	[PS_IPC_FRAMING_JSONP] = { "jsonp", PS_TYPE_JSONP, false,
+	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, jsonp_end },
+	[PS_IPC_FRAMING_LINES] = { "xhr-streaming", PS_TYPE_TEXT, true,
+	    line_open, json_begin, write_message, write_heartbeat, write_close, line_end },
+	[PS_IPC_FRAMING_EVENTSOURCE] = { "eventsource", PS_TYPE_EVENTSOURCE, true,
+	    eventsource_open, eventsource_begin, write_message, write_heartbeat, write_close, eventsource_end },
+};
+// clang-format on
+_Static_assert(sizeof(framings) / sizeof(framings[0]) ==
+	PS_IPC_FRAMING__COUNT,
+    "every framing needs a row");
+
+const struct framing *
+framing_relay(enum ps_ipc_framing framing)
+{
+	return &framings[framing];
+}

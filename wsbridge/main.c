@@ -1,0 +1,344 @@
+/* wsbridge: owns the sessions and the WebSockets; see doc/architecture.md. */
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bridge.h"
+#include "drain.h"
+#include "intake.h"
+#include "ps_db.h"
+#include "ps_log.h"
+#include "websocket.h"
+
+#define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
+#define OVERRIDES_MAX 64
+/* Descriptors beside those of sessions: workers, libraries, the log. */
+#define SPARE_FDS 128
+/* Look-ups that wait for a slow name server must not hold up the others. */
+#define RESOLVER_THREADS "16"
+
+static struct {
+	const char *config_path;
+	const char *overrides[OVERRIDES_MAX]; /* KEY=VALUE */
+	size_t n_overrides;
+	bool foreground, check;
+} arguments;
+
+static struct {
+	struct bridge bridge;
+	uv_loop_t loop;
+	uv_signal_t terminate, interrupt, hangup;
+	bool stopped;
+} daemon_state;
+
+static struct ps_config *
+config_load(void)
+{
+	struct ps_config *config = ps_config_create();
+	char error[PS_CONFIG_ERROR_MAX] = "out of memory";
+	int ret = config == NULL ? PS_ERR_NOMEM : PS_OK;
+	size_t i;
+
+	if (ret == PS_OK)
+		ret = ps_config_read(config, arguments.config_path, error);
+	for (i = 0; ret == PS_OK && i < arguments.n_overrides; i++)
+		ret = ps_config_set(config, arguments.overrides[i], error);
+	if (ret == PS_OK)
+		ret = ps_config_check(config, error);
+	if (ret == PS_OK)
+		return config;
+	ps_error("config: %s", error);
+	ps_config_destroy(config);
+	return NULL;
+}
+
+static void
+open_log(const struct ps_config *config)
+{
+	ps_log_open("wsbridge",
+	    arguments.foreground ? (enum ps_log_target)config->log_target :
+				   PS_LOG_SYSLOG,
+	    (enum ps_log_level)config->log_level);
+}
+
+static void
+on_hangup(uv_signal_t *handle, int number)
+{
+	struct ps_config *next = config_load();
+
+	(void)handle;
+	(void)number;
+	if (next == NULL) {
+		ps_error("config: nothing is changed");
+		return;
+	}
+	ps_config_take(daemon_state.bridge.config, next);
+	open_log(daemon_state.bridge.config);
+	ps_info("config: reloaded");
+}
+
+static void
+on_drained(struct bridge *bridge)
+{
+	(void)bridge;
+	daemon_state.stopped = true;
+	uv_stop(&daemon_state.loop);
+}
+
+static void
+on_terminate(uv_signal_t *handle, int number)
+{
+	(void)handle;
+	if (daemon_state.bridge.draining) {
+		ps_info("main: second signal %d, stopping at once", number);
+		on_drained(&daemon_state.bridge);
+		return;
+	}
+	drain_start(&daemon_state.bridge, on_drained);
+}
+
+/* Every session may need two: its upstream and its parked request. */
+static void
+raise_fd_limit(const struct ps_config *config)
+{
+	rlim_t wanted = config->max_sessions * 2 + SPARE_FDS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_max < wanted && geteuid() == 0) {
+		struct rlimit higher = { wanted, wanted };
+
+		if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+			return;
+	}
+	limit.rlim_cur =
+	    wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < wanted)
+		ps_warning("main: %llu descriptors are too few for "
+			   "max_sessions = %llu",
+		    (unsigned long long)limit.rlim_cur,
+		    (unsigned long long)config->max_sessions);
+}
+
+static bool
+drop_rights(const struct ps_config *config)
+{
+	const struct passwd *user;
+	const struct group *group;
+	gid_t gid;
+
+	if (geteuid() != 0 || *config->user == '\0')
+		return true;
+	if ((user = getpwnam(config->user)) == NULL) {
+		ps_error("main: no user %s", config->user);
+		return false;
+	}
+	gid = user->pw_gid;
+	if (*config->group != '\0') {
+		if ((group = getgrnam(config->group)) == NULL) {
+			ps_error("main: no group %s", config->group);
+			return false;
+		}
+		gid = group->gr_gid;
+	}
+	if (initgroups(config->user, gid) < 0 || setgid(gid) < 0 ||
+	    setuid(user->pw_uid) < 0) {
+		ps_error("main: cannot become %s (%s)", config->user,
+		    strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* Goes to the background; returns in the child only. */
+static bool
+detach(void)
+{
+	if (daemon(1, 0) == 0)
+		return true;
+	ps_error("main: cannot go to the background (%s)", strerror(errno));
+	return false;
+}
+
+static bool
+check_database(const struct ps_config *config)
+{
+	char error[PS_DB_ERROR_MAX];
+
+	if (ps_db_check(config->database, error) == PS_OK)
+		return true;
+	ps_error("database %s: %s", config->database, error);
+	return false;
+}
+
+static void
+watch_signal(uv_signal_t *handle, uv_signal_cb callback, int number)
+{
+	uv_signal_init(&daemon_state.loop, handle);
+	uv_signal_start(handle, callback, number);
+}
+
+static bool
+start(struct ps_config *config)
+{
+	struct bridge *bridge = &daemon_state.bridge;
+
+	if (bridge_init(bridge, config) != PS_OK) {
+		ps_error("main: cannot start (%s)", strerror(errno));
+		return false;
+	}
+	if (uv_loop_init(&daemon_state.loop) != 0 ||
+	    bridge_start(bridge, &daemon_state.loop) != PS_OK) {
+		ps_error("main: cannot start its loop (%s)", strerror(errno));
+		return false;
+	}
+	if (intake_start(bridge) != PS_OK || websocket_start(bridge) != PS_OK)
+		return false;
+	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
+	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
+	watch_signal(&daemon_state.hangup, on_hangup, SIGHUP);
+	ps_info("main: wsbridge " PACKAGE_VERSION " is ready (tag %s)",
+	    bridge->tag);
+	return true;
+}
+
+/* Closes what is open on the loop and lets it run to its end. */
+static void
+stop(void)
+{
+	struct bridge *bridge = &daemon_state.bridge;
+
+	if (daemon_state.terminate.loop != NULL) {
+		uv_close((uv_handle_t *)&daemon_state.terminate, NULL);
+		uv_close((uv_handle_t *)&daemon_state.interrupt, NULL);
+		uv_close((uv_handle_t *)&daemon_state.hangup, NULL);
+	}
+	intake_stop(bridge);
+	websocket_stop(bridge);
+	bridge_stop(bridge);
+	uv_run(&daemon_state.loop, UV_RUN_DEFAULT);
+	bridge_deinit(bridge);
+	uv_loop_close(&daemon_state.loop);
+}
+
+static int
+run(struct ps_config *config)
+{
+	signal(SIGPIPE, SIG_IGN);
+	setenv("UV_THREADPOOL_SIZE", RESOLVER_THREADS, 0);
+	raise_fd_limit(config);
+	if (!drop_rights(config) || !check_database(config) ||
+	    (!arguments.foreground && !detach()) || !start(config))
+		return 1;
+	while (!daemon_state.stopped)
+		uv_run(&daemon_state.loop, UV_RUN_DEFAULT);
+	stop();
+	ps_info("main: stopped");
+	return 0;
+}
+
+static int
+check(struct ps_config *config)
+{
+	if (!check_database(config))
+		return 1;
+	if (*config->ca_file != '\0' && access(config->ca_file, R_OK) < 0) {
+		ps_error("ca_file %s: %s", config->ca_file, strerror(errno));
+		return 1;
+	}
+	fprintf(stderr, "wsbridge: %s is fine\n", arguments.config_path);
+	return 0;
+}
+
+static void
+usage(FILE *out)
+{
+	fputs("usage: wsbridge [--config FILE] [--foreground] [--set KEY=VALUE]...\n"
+	      "       wsbridge [--config FILE] --check\n"
+	      "       wsbridge --print-config | --version | --help\n",
+	    out);
+}
+
+/* Exits when there is nothing more to do. */
+static void
+parse_arguments(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "set", required_argument, NULL, 's' },
+		{ "print-config", no_argument, NULL, 'p' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool ok = true;
+	int c;
+
+	arguments.config_path = DEFAULT_CONFIG;
+	while (ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			arguments.config_path = optarg;
+			break;
+		case 'f':
+			arguments.foreground = true;
+			break;
+		case 'k':
+			arguments.check = true;
+			break;
+		case 's':
+			ok = arguments.n_overrides < OVERRIDES_MAX;
+			if (ok)
+				arguments.overrides[arguments.n_overrides++] =
+				    optarg;
+			break;
+		case 'p':
+			ps_config_print_sample(stdout);
+			exit(0);
+		case 'v':
+			puts("wsbridge " PACKAGE_VERSION);
+			exit(0);
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			ok = false;
+		}
+	}
+	if (ok && optind == argc)
+		return;
+	usage(stderr);
+	exit(2);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ps_config *config;
+
+	ps_log_open("wsbridge", PS_LOG_STDERR, PS_LOG_INFO);
+	parse_arguments(argc, argv);
+	if ((config = config_load()) == NULL)
+		return 1;
+	if (arguments.check) {
+		int status = check(config);
+
+		ps_config_destroy(config);
+		return status;
+	}
+	open_log(config);
+	return run(config);
+}

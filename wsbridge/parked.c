@@ -1,0 +1,283 @@
+#include "config.h"
+
+#include "parked.h"
+
+#include <stdlib.h>
+
+/* The scratch buffer is given back when one answer was larger. */
+#define SCRATCH_KEEP (1024 * 1024)
+/* What a client above max_held may do: see ps_code.c for the others. */
+#define HELD_RETRY_AFTER_S 5
+
+struct parked {
+	struct receiver receiver; /* first */
+	struct garbage garbage;
+	struct bridge *bridge;
+	struct exchange *exchange; /* NULL once it is given up */
+	const struct framing *framing;
+	struct framing_context context;
+	uint64_t hold_ms;
+	uint64_t stream_bytes; /* written so far */
+	bool head_written, ending;
+};
+
+static void
+destroy(struct garbage *garbage)
+{
+	free((char *)garbage - offsetof(struct parked, garbage));
+}
+
+/* The exchange goes its own way, or has gone; only the memory is left. */
+static void
+parked_free(struct parked *parked)
+{
+	parked->exchange = NULL;
+	parked->bridge->n_held--;
+	bridge_free_later(parked->bridge, &parked->garbage, destroy);
+}
+
+static struct ps_writer *
+begin_output(struct parked *parked)
+{
+	struct ps_writer *out = &parked->bridge->scratch;
+	const struct ps_head_extra extra = { .stream =
+						 parked->framing->is_stream };
+
+	ps_writer_reset(out);
+	if (parked->head_written)
+		return out;
+	parked->head_written = true;
+	ps_reply_head(out, &parked->exchange->style, 200,
+	    parked->framing->content_type, &extra);
+	if (parked->framing->open != NULL)
+		parked->framing->open(out, &parked->context);
+	return out;
+}
+
+/* What was written is with the web server. */
+static void
+confirm(struct parked *parked)
+{
+	struct session *session = parked->receiver.session;
+
+	if (session == NULL)
+		return;
+	session_confirm(session); /* may end it, which releases us */
+	if (parked->ending && parked->receiver.session != NULL)
+		session_detach(session);
+}
+
+static void
+on_written(void *owner)
+{
+	struct parked *parked = owner;
+	struct session *session = parked->receiver.session;
+
+	confirm(parked);
+	if (parked->ending)
+		parked_free(parked);
+	else if (session != NULL && parked->receiver.session == session &&
+	    session_has_unsent(session))
+		parked->receiver.ops->deliver(&parked->receiver);
+}
+
+static void
+on_gone(void *owner)
+{
+	struct parked *parked = owner;
+
+	if (parked->receiver.session != NULL)
+		session_detach(parked->receiver.session);
+	parked_free(parked);
+}
+
+static const struct exchange_ops exchange_ops = { on_written, on_gone };
+
+/* Ends the exchange with what is in the scratch buffer. */
+static void
+send_output(struct parked *parked, struct ps_writer *out)
+{
+	struct exchange *exchange = parked->exchange;
+	bool sent;
+
+	if (out->failed) {
+		exchange_abort(exchange);
+		on_gone(parked);
+		return;
+	}
+	parked->stream_bytes += out->len;
+	if (!parked->framing->is_stream ||
+	    parked->stream_bytes >= parked->bridge->config->stream_bytes)
+		parked->ending = true;
+	sent = parked->ending ? exchange_finish(exchange, out->data, out->len) :
+				exchange_write(exchange, out->data, out->len);
+	ps_writer_reset(out);
+	ps_writer_trim(out, SCRATCH_KEEP);
+	if (!sent)
+		return; /* on_written() or on_gone() will tell */
+	confirm(parked);
+	if (parked->ending)
+		parked_free(parked);
+}
+
+static void
+put_messages(struct parked *parked, struct ps_writer *out)
+{
+	struct session *session = parked->receiver.session;
+	const struct framing *framing = parked->framing;
+	size_t limit = out->len + parked->bridge->config->reply_bytes;
+	const struct close_event *close;
+	struct message *message;
+	uint32_t n = 0;
+	uint64_t last;
+
+	framing->begin(out, &parked->context);
+	while (out->len < limit &&
+	    (message = session_unsent(session, n)) != NULL) {
+		framing->message(out, &parked->context, message->type,
+		    message_slice(message));
+		n++;
+	}
+	if ((close = session_unsent_close(session, n)) != NULL) {
+		framing->close(out, &parked->context, close->code,
+		    ps_slice(close->reason, close->reason_len),
+		    close->was_clean);
+		parked->ending = true;
+	}
+	last = session_take(session, n, close != NULL);
+	framing->end(out, &parked->context, n == 0 ? 0 : last);
+}
+
+static void
+parked_deliver(struct receiver *receiver)
+{
+	struct parked *parked = (struct parked *)receiver;
+	struct ps_writer *out;
+
+	/* One answer at a time; what comes meanwhile waits in the session. */
+	if (parked->ending || exchange_is_writing(parked->exchange))
+		return;
+	receiver->deadline_ms = parked->bridge->now_ms() + parked->hold_ms;
+	out = begin_output(parked);
+	put_messages(parked, out);
+	send_output(parked, out);
+}
+
+static void
+put_heartbeat(struct parked *parked, struct ps_writer *out)
+{
+	parked->framing->begin(out, &parked->context);
+	parked->framing->heartbeat(out, &parked->context);
+	parked->framing->end(out, &parked->context, 0);
+}
+
+static void
+parked_expire(struct receiver *receiver)
+{
+	struct parked *parked = (struct parked *)receiver;
+	struct ps_writer *out;
+
+	receiver->deadline_ms = parked->bridge->now_ms() + parked->hold_ms;
+	if (parked->ending || exchange_is_writing(parked->exchange))
+		return;
+	out = begin_output(parked);
+	put_heartbeat(parked, out);
+	send_output(parked, out);
+}
+
+/* A poll gets an empty answer, a stream just ends. */
+static void
+parked_release(struct receiver *receiver)
+{
+	struct parked *parked = (struct parked *)receiver;
+	struct ps_writer *out;
+
+	if (parked->ending)
+		return; /* the exchange is finishing, on_written() will come */
+	out = begin_output(parked);
+	if (!parked->framing->is_stream)
+		put_heartbeat(parked, out);
+	parked->ending = true;
+	send_output(parked, out);
+}
+
+static const struct receiver_ops receiver_ops = { parked_deliver,
+	parked_expire, parked_release };
+
+/* Above max_held: a poll is answered, so that its client comes again. */
+static void
+refuse_held(struct bridge *bridge, struct exchange *exchange,
+    const struct framing *framing, struct framing_context *context)
+{
+	const struct ps_head_extra extra = { .retry_after_s =
+						 HELD_RETRY_AFTER_S };
+	struct ps_writer *out = &bridge->scratch;
+
+	if (framing->is_stream) {
+		exchange_reply_error(exchange, PS_CODE_TOO_MANY_HELD, NULL);
+		return;
+	}
+	ps_writer_reset(out);
+	ps_reply_head(out, &exchange->style, 200, framing->content_type,
+	    &extra);
+	framing->begin(out, context);
+	framing->heartbeat(out, context);
+	framing->end(out, context, 0);
+	exchange_finish(exchange, out->data, out->len);
+}
+
+/* Sends the head, or a web server would not tell us that the client left. */
+static void
+park(struct parked *parked)
+{
+	struct ps_writer *out = begin_output(parked);
+
+	if (out->failed) {
+		exchange_abort(parked->exchange);
+		on_gone(parked);
+		return;
+	}
+	parked->stream_bytes += out->len;
+	exchange_write(parked->exchange, out->data, out->len);
+	exchange_watch(parked->exchange);
+}
+
+void
+parked_create(struct session *session, struct exchange *exchange,
+    const struct framing *framing, enum ps_dialect dialect, uint64_t hold_ms)
+{
+	struct bridge *bridge = session->bridge;
+	struct framing_context context = { dialect, exchange->style.callback,
+		false };
+	struct parked *parked;
+
+	if (bridge->n_held >= bridge->config->max_held &&
+	    !session_has_unsent(session) && session->receiver == NULL) {
+		refuse_held(bridge, exchange, framing, &context);
+		return;
+	}
+	if ((parked = calloc(1, sizeof(*parked))) == NULL) {
+		exchange_reply_error(exchange, PS_CODE_TOO_MANY_HELD, NULL);
+		return;
+	}
+	*parked = (struct parked){ .receiver = { .ops = &receiver_ops },
+		.bridge = bridge,
+		.exchange = exchange,
+		.framing = framing,
+		.context = context,
+		.hold_ms = hold_ms };
+	parked->receiver.deadline_ms = bridge->now_ms() + hold_ms;
+	bridge->n_held++;
+	exchange_set_owner(exchange, &exchange_ops, parked);
+	if (!session_attach(session, &parked->receiver)) {
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+		parked_free(parked);
+		return;
+	}
+	if (session_has_unsent(session))
+		parked_deliver(&parked->receiver);
+	if (!parked->ending && !parked->head_written)
+		park(parked);
+	else if (!parked->ending && parked->exchange != NULL)
+		exchange_watch(parked->exchange);
+}

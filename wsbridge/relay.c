@@ -1,0 +1,305 @@
+#include "config.h"
+
+#include "relay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/rand.h>
+
+#include "exchange.h"
+#include "parked.h"
+#include "ps_json.h"
+#include "ps_log.h"
+#include "session.h"
+#include "upstream.h"
+
+/* A create that waits for the target; the session's opener. */
+struct opening {
+	struct garbage garbage; /* first */
+	struct session *session;
+	struct exchange *exchange;
+	char *public_host;
+};
+
+static void
+destroy(struct garbage *garbage)
+{
+	struct opening *opening = (struct opening *)garbage;
+
+	free(opening->public_host);
+	free(opening);
+}
+
+static void
+opening_end(struct opening *opening)
+{
+	bridge_free_later(opening->session->bridge, &opening->garbage,
+	    destroy);
+}
+
+/*
+ * With wildcard DNS every session gets a name of its own in front of the host,
+ * which takes it past a browser's limit of connections to one host.
+ */
+static void
+put_hosts(struct ps_writer *json, const struct opening *opening)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+	struct ps_slice relay = ps_slice_str(opening->public_host);
+	struct ps_writer fqdn = { 0 };
+	unsigned char random[6] = { 0 };
+	size_t i;
+
+	if (opening->session->bridge->config->wildcard_dns &&
+	    RAND_bytes(random, sizeof(random)) == 1) {
+		for (i = 0; i < sizeof(random); i++)
+			ps_writer_u8(&fqdn, (uint8_t)letters[random[i] % 32]);
+		ps_writer_u8(&fqdn, '.');
+	}
+	ps_writer_bytes(&fqdn, relay.data, relay.len);
+	ps_writer_str(json, ",\"relay\":");
+	ps_json_string(json, relay);
+	ps_writer_str(json, ",\"fqdn\":");
+	ps_json_string(json, ps_slice(fqdn.data, fqdn.len));
+	ps_writer_str(json, ",\"polysocketd\":");
+	ps_json_string(json, ps_slice(fqdn.data, fqdn.len));
+	ps_writer_deinit(&fqdn);
+}
+
+static void
+on_opened(void *opener, struct ps_slice protocol)
+{
+	struct opening *opening = opener;
+	struct ps_writer json = { 0 };
+
+	ps_writer_printf(&json, "{\"ok\":true,\"socket\":\"%s\"",
+	    opening->session->id);
+	put_hosts(&json, opening);
+	if (protocol.len > 0) {
+		ps_writer_str(&json, ",\"protocol\":");
+		ps_json_string(&json, protocol);
+	}
+	ps_writer_str(&json, "}");
+	if (json.failed)
+		exchange_abort(opening->exchange);
+	else
+		exchange_reply_json(opening->exchange, 200,
+		    ps_slice(json.data, json.len));
+	ps_writer_deinit(&json);
+	opening_end(opening);
+}
+
+static void
+on_failed(void *opener, enum ps_code code, int http_status)
+{
+	struct opening *opening = opener;
+	char member[32];
+
+	snprintf(member, sizeof(member), "\"status\":%d", http_status);
+	exchange_reply_error(opening->exchange, code,
+	    http_status > 0 ? member : NULL);
+	opening_end(opening);
+}
+
+static const struct opener_ops opener_ops = { on_opened, on_failed };
+
+static void
+on_written(void *owner)
+{
+	(void)owner; /* nothing is written before the answer */
+}
+
+static void
+on_gone(void *owner)
+{
+	struct opening *opening = owner;
+
+	session_end(opening->session, "client gone while connecting");
+	opening_end(opening);
+}
+
+static const struct exchange_ops exchange_ops = { on_written, on_gone };
+
+static struct opening *
+opening_create(struct session *session, struct exchange *exchange,
+    struct ps_slice public_host)
+{
+	struct opening *opening = calloc(1, sizeof(*opening));
+
+	if (opening == NULL)
+		return NULL;
+	opening->session = session;
+	opening->exchange = exchange;
+	opening->public_host = strndup(
+	    public_host.data == NULL ? "" : public_host.data, public_host.len);
+	if (opening->public_host == NULL) {
+		free(opening);
+		return NULL;
+	}
+	return opening;
+}
+
+static void
+log_create(const struct session *session, const struct ps_ipc_create *m)
+{
+	char name[SESSION_NAME_MAX];
+
+	session_name(session, name);
+	ps_info("session %s: connecting to %s://%.*s:%u for %.*s (%.*s)",
+	    name, m->tls ? "wss" : "ws", (int)m->host.len, m->host.data,
+	    m->port, (int)m->remote_addr.len, m->remote_addr.data,
+	    (int)m->agent.len, m->agent.data);
+}
+
+static void
+create(struct bridge *bridge, struct exchange *exchange,
+    const struct ps_ipc_create *m)
+{
+	enum ps_code refusal = PS_CODE_DRAINING;
+	struct session *session = NULL;
+	struct opening *opening;
+
+	if (!bridge->draining)
+		session = session_create(bridge, m->remote_addr, &refusal);
+	if (session == NULL) {
+		exchange_reply_error(exchange, refusal, NULL);
+		return;
+	}
+	log_create(session, m);
+	opening = opening_create(session, exchange, m->public_host);
+	if (opening == NULL) {
+		session_end(session, "out of memory");
+		exchange_reply_error(exchange, PS_CODE_BRIDGE_FULL, NULL);
+		return;
+	}
+	session_set_opener(session, &opener_ops, opening);
+	exchange_set_owner(exchange, &exchange_ops, opening);
+	exchange_watch(exchange);
+	upstream_connect(session, m);
+}
+
+int
+relay_on_create(struct bridge *bridge, struct ps_reader *r, int fd)
+{
+	struct ps_ipc_create m;
+	struct exchange *exchange;
+
+	if (ps_ipc_decode_create(r, &m) != PS_OK)
+		return PS_ERR_MALFORMED;
+	exchange = exchange_create(bridge, fd, &m.request);
+	if (exchange != NULL)
+		create(bridge, exchange, &m);
+	return PS_OK;
+}
+
+static void
+reply_send(struct exchange *exchange, int ret)
+{
+	static const char json[] = "{\"ok\":true}";
+
+	switch (ret) {
+	case PS_OK:
+		exchange_reply_json(exchange, 201,
+		    exchange->style.callback.len > 0 ?
+			ps_slice(json, sizeof(json) - 1) :
+			ps_slice(NULL, 0));
+		return;
+	case PS_ERR_FULL:
+		exchange_reply_error(exchange, PS_CODE_SLOW_TARGET, NULL);
+		return;
+	case PS_ERR_TOO_LARGE:
+		exchange_reply_error(exchange, PS_CODE_MESSAGE_TOO_LARGE,
+		    NULL);
+		return;
+	case PS_ERR_MALFORMED:
+		exchange_reply_error(exchange, PS_CODE_UNKNOWN_TYPE, NULL);
+		return;
+	case PS_ERR_NOMEM:
+		exchange_reply_error(exchange, PS_CODE_BRIDGE_FULL, NULL);
+		return;
+	default:
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+	}
+}
+
+int
+relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
+{
+	struct ps_ipc_send m;
+	struct exchange *exchange;
+	struct session *session;
+
+	if (ps_ipc_decode_send(r, &m) != PS_OK)
+		return PS_ERR_MALFORMED;
+	exchange = exchange_create(bridge, fd, &m.request);
+	if (exchange == NULL)
+		return PS_OK;
+	session = session_find(bridge, m.socket);
+	reply_send(exchange,
+	    session == NULL ? PS_ERR_CLOSED :
+			      session_from_client(session, &m));
+	return PS_OK;
+}
+
+int
+relay_on_receive(struct bridge *bridge, struct ps_reader *r, int fd)
+{
+	struct ps_ipc_receive m;
+	struct exchange *exchange;
+	struct session *session;
+
+	if (ps_ipc_decode_receive(r, &m) != PS_OK)
+		return PS_ERR_MALFORMED;
+	exchange = exchange_create(bridge, fd, &m.request);
+	if (exchange == NULL)
+		return PS_OK;
+	session = session_find(bridge, m.socket);
+	if (session == NULL || session->state == SESSION_CONNECTING)
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+	else
+		parked_create(session, exchange, framing_relay(m.framing),
+		    m.dialect, m.hold_ms);
+	return PS_OK;
+}
+
+int
+relay_on_close(struct bridge *bridge, struct ps_reader *r, int fd)
+{
+	static const char json[] = "{\"ok\":true}";
+	struct ps_ipc_close m;
+	struct exchange *exchange;
+	struct session *session;
+
+	if (ps_ipc_decode_close(r, &m) != PS_OK)
+		return PS_ERR_MALFORMED;
+	exchange = exchange_create(bridge, fd, &m.request);
+	if (exchange == NULL)
+		return PS_OK;
+	session = session_find(bridge, m.socket);
+	if (session == NULL || session->state == SESSION_CONNECTING) {
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+		return PS_OK;
+	}
+	exchange_reply_json(exchange, 200, ps_slice(json, sizeof(json) - 1));
+	session_close(session, m.code, m.reason);
+	return PS_OK;
+}
+
+int
+relay_on_check(struct bridge *bridge, struct ps_reader *r, int fd)
+{
+	struct ps_ipc_check m;
+	struct exchange *exchange;
+
+	if (ps_ipc_decode_check(r, &m) != PS_OK)
+		return PS_ERR_MALFORMED;
+	exchange = exchange_create(bridge, fd, &m.request);
+	if (exchange == NULL)
+		return PS_OK;
+	if (session_find(bridge, m.socket) == NULL)
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+	else
+		exchange_reply_json(exchange, 200, ps_slice("{}", 2));
+	return PS_OK;
+}

@@ -1,0 +1,152 @@
+/*
+ * A session is a virtual socket: a client that comes and goes on the near side
+ * (its receiver), one peer on the far side, and in between a bounded queue of
+ * numbered messages for the client.
+ *
+ * What waits for the client is in the queue until it was handed over: a
+ * receiver first takes messages (session_take) and later confirms them
+ * (session_confirm), or is lost, and then they are waiting again.
+ *
+ * States: connecting -> open -> closing -> closed. A session is `closing` as
+ * soon as either side closes, until the client has fetched the close event or
+ * close_linger is over; it ends itself and is freed after the turn.
+ *
+ * Ownership: the bridge owns sessions. A session refers to its peer and its
+ * receiver, which own themselves and are told when it ends.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "bridge.h"
+#include "message.h"
+#include "peer.h"
+#include "ps_code.h"
+#include "receiver.h"
+
+enum session_state {
+	SESSION_CONNECTING,
+	SESSION_OPEN,
+	SESSION_CLOSING,
+	SESSION_CLOSED,
+	SESSION__COUNT,
+};
+
+const char *session_state_name(enum session_state state);
+bool session_state_may_follow(enum session_state from, enum session_state to);
+
+/* The end of the peer's side, as a WebSocket would report it. */
+struct close_event {
+	uint16_t code;
+	bool was_clean;
+	uint8_t reason_len;
+	char reason[PS_CLOSE_REASON_MAX];
+};
+
+/* What the creator of a session hears, once; then it is forgotten. */
+struct opener_ops {
+	/* `protocol` is the subprotocol chosen, or empty. */
+	void (*opened)(void *opener, struct ps_slice protocol);
+	/* `http_status` is 0 but with HANDSHAKE_REJECTED. */
+	void (*failed)(void *opener, enum ps_code code, int http_status);
+};
+
+struct session {
+	struct table_node node;	 /* first: by id */
+	TAILQ_ENTRY(session) all;
+	struct garbage garbage;
+	struct bridge *bridge;
+	enum session_state state;
+	char id[PS_SESSION_ID_MAX + 1]; /* secret */
+	uint64_t number;		/* public: with the tag it is the name */
+	uint64_t created_ms;
+	struct address *address;
+
+	const struct opener_ops *opener_ops;
+	void *opener;
+	const struct peer_ops *peer_ops; /* NULL: no peer (any more) */
+	void *peer;
+	struct receiver *receiver;
+
+	/* For the client. `first_seq` numbers the front of the queue, `taken`
+	 * counts from there what the receiver has but did not confirm. */
+	struct message_queue queue;
+	uint64_t first_seq;
+	uint32_t taken;
+	struct close_event *close; /* the peer is gone, and why; owned */
+	bool close_taken;
+	bool paused; /* the peer holds back because the queue is full */
+
+	struct message *partial; /* of a send that goes on; owned */
+
+	struct timer timer;
+	uint64_t idle_at_ms;  /* end of the grace without a receiver */
+	uint64_t stall_at_ms; /* end of patience with a full queue */
+	uint64_t end_at_ms;   /* of connecting, or of closing */
+
+	uint64_t messages_up, messages_down, bytes_up, bytes_down;
+};
+
+/* "a7k2xw-15": for logs, and no secret. */
+#define SESSION_NAME_MAX (PS_TAG_MAX + 24)
+void session_name(const struct session *session, char *out);
+
+/*
+ * A session that is connecting. `remote_addr` counts it for that address.
+ * NULL and why: BRIDGE_FULL, CONNECTION_LIMIT, RATE_LIMIT.
+ */
+struct session *session_create(struct bridge *bridge,
+    struct ps_slice remote_addr, enum ps_code *refusal_r);
+/* By its secret id; NULL when there is none or it is no longer there. */
+struct session *session_find(struct bridge *bridge, struct ps_slice id);
+void session_set_opener(struct session *session, const struct opener_ops *ops,
+    void *opener);
+void session_set_peer(struct session *session, const struct peer_ops *ops,
+    void *peer);
+
+/* From the peer. It must not use the session after open_failed or closed. */
+void session_opened(struct session *session, struct ps_slice protocol);
+void session_open_failed(struct session *session, enum ps_code code,
+    int http_status);
+/* Takes over a reference. What comes while closing is still delivered. */
+void session_from_peer(struct session *session, struct message *message);
+void session_peer_closed(struct session *session, uint16_t code,
+    struct ps_slice reason, bool was_clean);
+
+/*
+ * From the client: all events of a request or none of them. PS_ERR_CLOSED;
+ * PS_ERR_FULL when the peer has no room; PS_ERR_TOO_LARGE when a joined
+ * message is; PS_ERR_MALFORMED when the parts of a message differ in type;
+ * PS_ERR_NOMEM.
+ */
+PS_MUST_CHECK int session_from_client(struct session *session,
+    struct ps_ipc_send *send);
+
+/* Closes the peer after what is queued for it. Harmless when repeated. */
+void session_close(struct session *session, uint16_t code,
+    struct ps_slice reason);
+/* Ends the session at once, without a close event. */
+void session_end(struct session *session, const char *why);
+
+/*
+ * The receiver's side. Attaching releases another receiver. False, attaching
+ * nothing, when that one already had the close event, so that all is over.
+ */
+PS_MUST_CHECK bool session_attach(struct session *session,
+    struct receiver *receiver);
+/* What was taken and not confirmed is waiting again. */
+void session_detach(struct session *session);
+/* The message `index` after those taken; NULL when there is none. */
+struct message *session_unsent(const struct session *session, uint32_t index);
+/* The close event when it is next after `index` unsent messages, or NULL. */
+const struct close_event *session_unsent_close(const struct session *session,
+    uint32_t index);
+bool session_has_unsent(const struct session *session);
+/* Marks as taken; returns the number of the last message taken ever. */
+uint64_t session_take(struct session *session, uint32_t count,
+    bool with_close);
+/* What was taken is with the client. May end the session. */
+void session_confirm(struct session *session);
+/* The receiver changed its deadline. */
+void session_update_deadline(struct session *session);
+
+#endif
