@@ -30,10 +30,12 @@ result "the manual has as many options as the table" \
 		echo "table $in_table, manual $in_manual")"
 
 # Whoever takes the # away from a line of the sample must not be told it is
-# wrong.
+# wrong. A configuration is not good without its database.
 sed 's/^#\([a-z_]* =\)/\1/' conf/polysocket.conf >"$work/defaults.conf"
+sqlite3 "$work/database" <"$srcdir/schema/schema.sql" >/dev/null
 result "the sample with nothing commented out is a good configuration" \
 	"$(wsbridge/wsbridge --check --config "$work/defaults.conf" \
-		>"$work/errors" 2>&1 || { echo refused; cat "$work/errors"; })"
+		--set "database=$work/database" >"$work/errors" 2>&1 ||
+		{ echo refused; cat "$work/errors"; })"
 
 finish
