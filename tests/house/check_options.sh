@@ -15,10 +15,12 @@ result "wsbridge prints its options" "$(cat "$work/errors"
 result "the sample file is what wsbridge prints" \
 	"$(diff "$work/table" conf/polysocket.conf)"
 
+# A hyphen is written as \- there, but not in the paths that make fills in.
 awk -v sample="$work/table" -f "$srcdir/doc/options.awk" \
-	doc/polysocket.conf.5 >"$work/manual"
+	doc/polysocket.conf.5 | sed 's/\\-/-/g' >"$work/expected"
+sed 's/\\-/-/g' doc/polysocket.conf.5 >"$work/manual"
 result "the manual has every option as wsbridge prints it" \
-	"$(diff "$work/manual" doc/polysocket.conf.5)"
+	"$(diff "$work/expected" "$work/manual")"
 
 # That the above compared something, by counting another way.
 in_table=$(grep -cE '^[[:space:]]+\{ "[a-z_]+", PS_OPTION_' \
