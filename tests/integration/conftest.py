@@ -27,28 +27,42 @@ def pytest_configure(config):
 
 
 class Pool:
-    """The shared stacks of this process, by what they were asked to be."""
+    """The shared stacks of this process, by what they were asked to be.
+
+    Few at a time: a web server has hundreds of threads, and the machine
+    counts them all.
+    """
+
+    SIZE = 4
 
     def __init__(self):
-        self.stacks = {}
+        self.stacks = {}        # the least recently used first
+        self.complaints = []
 
     def get(self, server, prefix, options, environment):
         key = (server, prefix, tuple(sorted(options.items())),
                tuple(sorted(environment.items())))
-        if key not in self.stacks:
-            self.stacks[key] = Stack(server, prefix, options,
-                                     environment=environment).start()
-        return self.stacks[key]
+        if key in self.stacks and self.stacks[key].bridge.poll() is not None:
+            self.retire(key)
+        stack = self.stacks.pop(key, None)
+        if stack is None:
+            while len(self.stacks) >= self.SIZE:
+                self.retire(next(iter(self.stacks)))
+            stack = Stack(server, prefix, options,
+                          environment=environment).start()
+        self.stacks[key] = stack
+        return stack
+
+    def retire(self, key):
+        stack = self.stacks.pop(key)
+        stack.stop(keep=True)
+        self.complaints += stack.complaints()
+        stack.stop()
 
     def stop(self):
-        complaints = []
-        for stack in self.stacks.values():
-            stack.stop_server()
-            stack.stop_workers()
-            stack.stop_bridge()
-            complaints += stack.complaints()
-            stack.stop()
-        assert not complaints, complaints
+        for key in list(self.stacks):
+            self.retire(key)
+        assert not self.complaints, self.complaints
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +90,11 @@ def prefix(request):
 
 @pytest.fixture
 def stack(request, pool, server, prefix):
-    return pool.get(server, prefix, marked(request, "options"),
-                    marked(request, "environment"))
+    stack = pool.get(server, prefix, marked(request, "options"),
+                     marked(request, "environment"))
+    yield stack
+    assert stack.bridge.poll() is None, "the bridge ended"
+    assert stack.workers.poll() is None, "the workers ended"
 
 
 @pytest.fixture
@@ -97,6 +114,18 @@ def new_stack(server):
         complaints += stack.complaints()
         stack.stop()
     assert not complaints, complaints
+
+
+@pytest.fixture
+def parked(stack):
+    """Begins a request of a session and waits until the bridge holds it."""
+    def park(session, kind="poll", **params):
+        before = stack.held_requests()
+        receiver = session.begin(kind, **params)
+        stack.wait_held(before + 1)
+        return receiver
+
+    return park
 
 
 @pytest.fixture

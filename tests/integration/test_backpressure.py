@@ -6,6 +6,7 @@ from client import HEARTBEAT, Close
 from target import Target
 
 SMALL = pytest.mark.options(queue_messages="16", queue_bytes="64KiB",
+                            max_message="64KiB", max_events="16",
                             hold_min="100ms", receiver_grace="20s",
                             first_receiver_grace="20s")
 N, SIZE = 3000, 4000        # 12 MB: more than all buffers on the way hold
@@ -77,6 +78,7 @@ def test_stream_that_is_not_read_blocks_the_target(relay, target):
 
 
 @pytest.mark.options(queue_messages="16", queue_bytes="64KiB",
+                     max_message="64KiB", max_events="16",
                      stall_timeout="1s", receiver_grace="20s",
                      first_receiver_grace="20s")
 def test_client_that_stalls_too_long_is_closed(relay, target):

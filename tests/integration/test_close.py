@@ -71,9 +71,8 @@ def test_what_was_sent_before_the_close_arrives_before_it(quiet, target):
     assert connection.messages == texts
 
 
-def test_held_receiver_gets_the_close(quiet):
-    with quiet.begin() as poll:
-        assert poll.head() == 200
+def test_held_receiver_gets_the_close(quiet, parked):
+    with parked(quiet) as poll:
         quiet.close(code=3001, reason="bye")
         assert quiet.relay.decode(poll.response().json) == [
             Close(3001, "bye", True)]
@@ -169,3 +168,11 @@ def test_target_that_never_answers_the_close_does_not_hold_the_session(
     assert close.was_clean is False
     stack.wait_until(session.is_gone, "the session's end")
     target.connection().wait_closed()
+
+
+def test_target_that_drops_instead_of_answering_is_not_clean(relay, target):
+    session = relay.create(target.url("quiet", answer_close="drop"))
+    session.close(code=3001, reason="bye")
+    assert target.connection().wait_closed() == (3001, "bye")
+    close, = session.receive()
+    assert (close.code, close.was_clean) == (1006, False)

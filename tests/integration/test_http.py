@@ -259,13 +259,13 @@ def test_nesting_is_limited(http, session, levels, status):
 def test_duplicate_fields_of_a_body_are_refused(http, session, body, headers):
     path = "/polysocket/" + ("xhr" if headers is FORM else "send")
     response = http.post(path, body.format(session.id), headers)
-    assert is_error(response, 400, "bad_request")
+    assert (response.status, response.json["ok"]) == (400, False)
 
 
 def test_duplicate_query_parameters_are_refused(http, session):
     response = http.request("GET", "/polysocket/xhr?timeout=1&socket="
                             f"{session.id}&socket={session.id}")
-    assert is_error(response, 400, "bad_request")
+    assert (response.status, response.json["ok"]) == (400, False)
 
 
 def test_wrong_type_of_a_field_is_refused(http, session):
@@ -275,7 +275,7 @@ def test_wrong_type_of_a_field_is_refused(http, session):
         assert response.status == 400
 
 
-@pytest.mark.parametrize("wrong", ["22", "5", "-5", "x", "17x", "1e1", "",
+@pytest.mark.parametrize("wrong", ["22", "5", "-5", "x", "17x", "1e1",
                                    "99999999999999999999"])
 def test_body_that_is_not_as_long_as_it_says_is_refused(stack, session,
                                                         target, wrong):

@@ -96,11 +96,9 @@ def test_creation_rate_is_limited_by_address(relay_from, target, stack):
 @pytest.mark.options(max_held="3", hold_default="10s", receiver_grace="20s")
 def test_held_requests_are_limited(http, target, stack):
     relay = Polysocket(http)
-    before = stack.bridge_descriptors()
     sessions = [relay.create(target.url("quiet")) for _ in range(5)]
     held = [session.begin() for session in sessions[:3]]
-    stack.wait_until(lambda: stack.bridge_descriptors() >= before + 5 + 3,
-                     "three held requests")
+    stack.wait_held(3)
     begun = time.monotonic()
     response = sessions[3].try_poll()
     assert time.monotonic() - begun < 5, "answered at once"

@@ -111,7 +111,7 @@ def test_configuration_file_must_exist(files):
 
 def test_comments_blank_lines_and_spaces_are_allowed(files):
     files.conf_path.write_text(
-        "# a comment\n\n   \t\n  hold_default=30s   # another\n" +
+        "# a comment\n\n   \t\n  hold_default=30s\t\n  # another\n" +
         files.conf_path.read_text())
     done = run(files.wsbridge, "--config", files.conf_path, "--check")
     assert done.returncode == 0, done.stderr
@@ -291,17 +291,23 @@ def test_log_tells_a_session_but_no_secret(new_stack, target):
 # Signals.
 
 def test_sighup_applies_a_good_configuration(new_stack, target):
-    stack = new_stack(options={"allow_targets": None})
+    # One limit that the bridge keeps, one that the workers keep.
+    stack = new_stack(options={"max_sessions_per_address": "1",
+                               "max_events": "1"})
     relay = Polysocket(Http(stack.port))
-    assert relay.try_create(target.url("echo")).code == "target_refused"
+    session = relay.create(target.url("echo"))
+    assert relay.try_create(target.url("echo")).code == "connection_limit"
+    assert session.try_send("a", "b").code == "too_many_events"
     old = stack.worker_pids
-    stack.write_config(allow_targets="ws://127.0.0.1:*")
+    stack.write_config(max_sessions_per_address="2", max_events="2")
     stack.bridge.send_signal(signal.SIGHUP)
     stack.workers.send_signal(signal.SIGHUP)
+    stack.wait_until(lambda: not set(old) & set(stack.worker_pids)
+                     and stack.worker_pids, "new workers")
+    stack.wait_until(lambda: session.try_send("a", "b").status == 201,
+                     "the limit of the workers")
     stack.wait_until(lambda: relay.try_create(target.url("echo")).status
-                     == 200, "the new configuration")
-    stack.wait_until(lambda: not set(old) & set(stack.worker_pids),
-                     "new workers")
+                     == 200, "the limit of the bridge")
 
 
 def test_sighup_keeps_sessions(new_stack, target):
@@ -336,7 +342,8 @@ def test_sigterm_answers_what_is_held_and_closes_upstreams(new_stack, target):
     polling, streaming, waiting = (relay.create(target.url("quiet"))
                                    for _ in range(3))
     with polling.begin() as poll, streaming.stream() as stream:
-        assert poll.head() == 200 and stream.prelude
+        assert stream.prelude
+        stack.wait_held(2)
         bridge = stack.bridge
         stack.stop_bridge(signal.SIGTERM)
         assert bridge.returncode == 0

@@ -16,13 +16,6 @@ def quiet(relay, target):
     return relay.create(target.url("quiet"))
 
 
-def parked(session, kind="poll", **params):
-    """A receiver that the bridge holds: its head has come."""
-    receiver = session.begin(kind, **params)
-    assert receiver.head() == 200
-    return receiver
-
-
 def seconds(function, *args, **kwargs):
     begun = time.monotonic()
     function(*args, **kwargs)
@@ -31,7 +24,7 @@ def seconds(function, *args, **kwargs):
 
 # Held until something comes, or the time is up.
 
-def test_poll_is_held_until_a_message_comes(quiet, target):
+def test_poll_is_held_until_a_message_comes(quiet, target, parked):
     with parked(quiet) as poll:
         target.connection().send("at last")
         messages = quiet.relay.decode(poll.response().json)
@@ -188,8 +181,8 @@ def test_pings_of_the_target_are_answered_unseen(quiet, target):
 # One receiver at a time.
 
 @pytest.mark.parametrize("second", ["poll", "stream", "events"])
-def test_second_receiver_replaces_a_poll(quiet, target, second):
-    with parked(quiet) as first, parked(quiet, second) as other:
+def test_second_receiver_replaces_a_poll(quiet, target, second, parked):
+    with parked(quiet) as first, quiet.begin(second) as other:
         reply = first.response()
         assert quiet.relay.decode(reply.json) == [HEARTBEAT]
         target.connection().send("for the second")
@@ -202,7 +195,7 @@ def test_second_receiver_ends_a_stream(quiet, target, second):
     with quiet.stream() as first:
         target.connection().send("for the first")
         assert first.receive() == ["for the first"]
-        with parked(quiet, second) as other:
+        with quiet.begin(second) as other:
             assert [m for m in first.rest() if m != HEARTBEAT] == []
             target.connection().send("for the second")
             while "for the second" not in other.line():
@@ -242,13 +235,12 @@ def test_message_is_kept_when_the_client_is_seen_gone(new_stack, target,
     # Apache does not tell; there only an acknowledgement can help.
     stack = new_stack()
     session = Polysocket(Http(stack.port)).create(target.url("quiet"))
-    before = stack.bridge_descriptors()
     params = {"callback": "cb"} if kind == "jsonp" else {}
-    receiver = parked(session, kind, **params)
-    assert stack.bridge_descriptors() == before + 1
+    receiver = session.begin(kind, **params)
+    stack.wait_held(1)
+    assert receiver.head() == 200
     receiver.reset()
-    stack.wait_until(lambda: stack.bridge_descriptors() == before,
-                     "the bridge letting go of the request")
+    stack.wait_held(0)
     target.connection().send("kept")
     assert session.receive() == ["kept"]
 

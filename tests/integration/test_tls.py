@@ -57,6 +57,7 @@ def test_system_store_is_trusted_by_default(http, authority):
 
 def test_ca_file_that_is_missing_is_an_error(new_stack, tmp_path):
     stack = new_stack(start=False)
+    stack.make_database()
     stack.write_config(ca_file=tmp_path / "missing.pem")
     done = subprocess.run([stack.wsbridge, "--config", stack.conf_path,
                            "--check"], capture_output=True, text=True)

@@ -90,6 +90,8 @@ class Http:
         if self.version == "2":
             return self.curl(method, path, params, headers, body)
         body, headers = encode_body(body, headers)
+        if body is None and method not in ("GET", "HEAD", "OPTIONS"):
+            body = b""
         head = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
         if body is not None:
             head["Content-Length"] = str(len(body))
@@ -420,6 +422,7 @@ class Stream:
 
     def chunk(self):
         """The next JSON object; None when the stream has ended."""
+        data = None
         while (line := self.exchange.line()) is not None:
             self.n_bytes += len(line.encode("utf-8")) + 1
             if self.kind == "stream":
@@ -428,7 +431,9 @@ class Stream:
             if field == "id":
                 self.last_id = int(value)
             elif field == "data":
-                return json.loads(value)
+                data = json.loads(value)
+            elif not line and data is not None:
+                return data
         return None
 
     def next(self):

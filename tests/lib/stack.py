@@ -100,11 +100,12 @@ class Stack:
                 self.start_workers()
             self.start_server()
             self.wait_until(self.answers, "an answer through the web server")
-        except StackError as error:
+        except BaseException as error:
             self.stop(keep=True)
-            raise StackError(f"{error}\n{self.tails()}") from None
-        except BaseException:
-            self.stop(keep=True)
+            tails = self.tails()
+            self.stop()
+            if isinstance(error, StackError):
+                raise StackError(f"{error}\n{tails}") from None
             raise
         return self
 
@@ -164,8 +165,25 @@ class Stack:
         return self.bridge.pid
 
     def bridge_descriptors(self):
-        """How many it has open: each held request is one."""
-        return len(os.listdir(f"/proc/{self.bridge_pid}/fd"))
+        """What it has open, as readlink tells it."""
+        found = []
+        directory = f"/proc/{self.bridge_pid}/fd"
+        for name in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"{directory}/{name}"))
+        return found
+
+    def held_requests(self):
+        """How many connections of the web server the bridge has in hand."""
+        with open("/proc/net/unix", encoding="utf-8") as table:
+            theirs = {f"socket:[{line.split()[6]}]" for line in table
+                      if line.endswith(f" {self.fcgi_socket}\n")}
+        return sum(link in theirs for link in self.bridge_descriptors())
+
+    def wait_held(self, n, timeout=READY_S):
+        """Waits until the bridge holds exactly so many requests."""
+        self.wait_until(lambda: self.held_requests() == n,
+                        f"{n} held requests", self.bridge, timeout)
 
     def start_bridge(self, *args, wait=True):
         self.bridge = self.run("wsbridge", [

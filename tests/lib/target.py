@@ -17,7 +17,8 @@ The first segment of the path says what it does, `arg` in the query how:
 
 Options in the query of any of them: `protocol=NAME` chooses a subprotocol
 (`first`: the first offered), `deflate=yes` accepts permessage-deflate,
-`answer_close=no` leaves a close frame unanswered.
+`answer_close=no` leaves a close frame unanswered, `answer_close=drop` ends
+the connection instead.
 
 It runs a loop of its own in a thread, so that a test can look at every
 connection and drive it:
@@ -263,8 +264,11 @@ class Connection:
         else:
             self.close = 1005, ""
         self.target.note()
-        if self.options.get("answer_close") == "no":
+        how = self.options.get("answer_close")
+        if how == "no":
             await self.reader.read()
+        elif how == "drop":
+            return
         await self.write(websocket.CLOSE, payload[:2])
 
     async def send_message(self, message, fragments=1):
