@@ -21,18 +21,22 @@ static const char not_a_url[] = "target is not an absolute WebSocket URL";
 static const char *
 reject_early(const char *url)
 {
-	const char *authority;
+	const char *authority = url + strcspn(url, ":/?#");
 	size_t i;
 
 	for (i = 0; url[i] != '\0'; i++) {
 		if ((unsigned char)url[i] < 0x20 || url[i] == 0x7f)
 			return "target has a control character";
+		if (url[i] == ' ')
+			return "target has a space";
 	}
-	if (strchr(url, '#') != NULL)
-		return "expected null fragment component";
-	if ((authority = strstr(url, "://")) == NULL)
+	if (strncmp(authority, "://", 3) != 0)
 		return not_a_url;
 	authority += 3;
+	if (strchr(url, '#') != NULL)
+		return "expected null fragment component";
+	if (strcspn(authority, "/?") == 0)
+		return "expected a host component";
 	if (memchr(authority, '@', strcspn(authority, "/?")) != NULL)
 		return "expected null userinfo component";
 	return NULL;

@@ -145,34 +145,68 @@ parse(struct params *params, const char *text, size_t len)
 	return NULL;
 }
 
+/* A \u escape at `text`: its code unit, or -1 when it is none. */
+static int
+code_unit(const char *text, size_t len)
+{
+	int unit = 0;
+	size_t i;
+
+	if (len < 6 || text[0] != '\\' || text[1] != 'u')
+		return -1;
+	for (i = 2; i < 6; i++)
+		unit = unit << 4 | hex(text[i]);
+	return unit;
+}
+
 /*
- * Names that stand directly in the outermost object of well-formed JSON. More
- * of them than the parsed object has means that one is there twice, of which
- * json-c keeps the last without a word.
+ * Looks through well-formed JSON for what json-c passes over in silence: half
+ * a surrogate pair, which it replaces, and names that are twice in an object,
+ * of which it keeps the last. Returns the number of names, -1 for half a pair.
  */
 static int
-count_names(const char *text, size_t len)
+scan(const char *text, size_t len)
 {
-	int depth = 0, names = 0;
 	bool quoted = false;
+	int names = 0, unit;
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		char c = text[i];
-
-		if (quoted) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				quoted = false;
-		} else if (c == '"') {
-			quoted = true;
-		} else if (c == '{' || c == '[') {
-			depth++;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		} else if (c == ':' && depth == 1) {
+		if (text[i] == '"') {
+			quoted = !quoted;
+		} else if (text[i] == ':' && !quoted) {
 			names++;
+		} else if (text[i] == '\\') {
+			unit = code_unit(text + i, len - i);
+			if (unit >= 0xdc00 && unit <= 0xdfff)
+				return -1;
+			if (unit >= 0xd800 && unit <= 0xdbff) {
+				i += 6;
+				unit = code_unit(text + i, len - i);
+				if (unit < 0xdc00 || unit > 0xdfff)
+					return -1;
+			}
+			i++; /* what is escaped is neither quote nor escape */
+		}
+	}
+	return names;
+}
+
+static int
+count_names(json_object *value)
+{
+	int names = 0;
+	size_t i;
+
+	if (json_object_is_type(value, json_type_array)) {
+		for (i = 0; i < json_object_array_length(value); i++)
+			names += count_names(
+			    json_object_array_get_idx(value, i));
+	} else if (json_object_is_type(value, json_type_object)) {
+		json_object_object_foreach(value, name, member)
+		{
+			(void)name;
+			names += 1 + count_names(member);
 		}
 	}
 	return names;
@@ -181,22 +215,22 @@ count_names(const char *text, size_t len)
 int
 params_parse_json(struct params *params, const char *text, size_t len)
 {
-	json_object *body = parse(params, text, len);
-
-	params->body = body;
-	if (!json_object_is_type(body, json_type_object))
+	params->body = parse(params, text, len);
+	if (!json_object_is_type(params->body, json_type_object))
 		return PS_ERR_MALFORMED;
-	if (count_names(text, len) != json_object_object_length(body))
-		return PS_ERR_MALFORMED;
-	return PS_OK;
+	return scan(text, len) == count_names(params->body) ?
+	    PS_OK :
+	    PS_ERR_MALFORMED;
 }
 
 static void
-bad(struct params *params, const char *name, const char *what)
+bad(struct params *params, enum ps_code code, const char *name,
+    const char *what)
 {
-	if (params->bad[0] == '\0')
-		snprintf(params->bad, sizeof(params->bad), "%s %s", name,
-		    what);
+	if (params->bad[0] != '\0')
+		return;
+	snprintf(params->bad, sizeof(params->bad), "%s %s", name, what);
+	params->bad_code = code;
 }
 
 /* Of the query or a form; the body's wins. */
@@ -212,7 +246,7 @@ find(struct params *params, const char *name)
 		if (!ps_slice_is(param->name, name))
 			continue;
 		if (found != NULL && found->in_body == param->in_body)
-			bad(params, name, "is there twice");
+			bad(params, PS_CODE_BAD_REQUEST, name, "is there twice");
 		if (found == NULL || param->in_body)
 			found = param;
 	}
@@ -238,7 +272,8 @@ params_text(struct params *params, const char *name, struct ps_slice *value_r)
 	*value_r = ps_slice(NULL, 0);
 	if (value != NULL) {
 		if (!json_object_is_type(value, json_type_string)) {
-			bad(params, name, "is not a string");
+			bad(params, PS_CODE_BAD_PARAMETER, name,
+			    "is not a string");
 			return false;
 		}
 		*value_r = ps_slice(json_object_get_string(value),
@@ -289,7 +324,7 @@ params_number(struct params *params, const char *name, int64_t *value_r)
 		return false;
 	if (parse_number(text, value_r))
 		return true;
-	bad(params, name, "is not an integer");
+	bad(params, PS_CODE_BAD_PARAMETER, name, "is not an integer");
 	return false;
 }
 
@@ -310,7 +345,8 @@ params_flag(struct params *params, const char *name)
 	if (ps_slice_is(text, "1") || ps_slice_is(text, "true"))
 		return true;
 	if (!ps_slice_is(text, "0") && !ps_slice_is(text, "false"))
-		bad(params, name, "is neither 1 nor 0");
+		bad(params, PS_CODE_BAD_PARAMETER, name,
+		    "is neither 1 nor 0");
 	return false;
 }
 
@@ -324,6 +360,10 @@ params_array(struct params *params, const char *name)
 		json_object_put(params->parsed);
 		value = params->parsed =
 		    parse(params, param->value.data, param->value.len);
+		if (value != NULL &&
+		    scan(param->value.data, param->value.len) !=
+			count_names(value))
+			return NULL;
 	}
 	return json_object_is_type(value, json_type_array) ? value : NULL;
 }

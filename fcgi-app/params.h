@@ -18,6 +18,7 @@
 #include <json-c/json.h>
 
 #include "ps_bytes.h"
+#include "ps_code.h"
 #include "ps_limits.h"
 
 struct param {
@@ -31,7 +32,8 @@ struct params {
 	json_object *body;  /* an object, or NULL */
 	json_object *parsed; /* made from a text parameter, or NULL */
 	json_tokener *tokener;
-	char bad[160];
+	char bad[160]; /* empty: nothing was */
+	enum ps_code bad_code;
 };
 
 /* NULL when memory is out. */

@@ -36,8 +36,8 @@ refused_params(struct request *request)
 {
 	if (request->params->bad[0] == '\0')
 		return false;
-	request_refuse(request, PS_CODE_BAD_PARAMETER, request->params->bad,
-	    NULL);
+	request_refuse(request, request->params->bad_code,
+	    request->params->bad, NULL);
 	return true;
 }
 
@@ -96,6 +96,10 @@ take_socket(struct request *request, const struct route *route,
 			return false;
 		params_text(request->params, name, socket_r);
 	}
+	if (routes_name_is_reserved(*socket_r)) {
+		request_refuse(request, PS_CODE_NAME_RESERVED, NULL, NULL);
+		return false;
+	}
 	if (socket_r->len > PS_SESSION_ID_MAX) {
 		request_refuse(request, PS_CODE_SOCKET_UNKNOWN, NULL, NULL);
 		return false;
@@ -120,7 +124,26 @@ is_token_char(char c)
 	return c > 0x20 && c < 0x7f && strchr("\"(),/:;<=>?@[\\]{}", c) == NULL;
 }
 
-/* Appends one subprotocol name to a comma list; false when it is none. */
+static bool
+list_has(const struct ps_writer *list, struct ps_slice name)
+{
+	const char *p = list->data, *end = list->data + list->len, *comma;
+
+	for (; p != NULL && p < end; p = comma + 2) {
+		comma = memchr(p, ',', (size_t)(end - p));
+		if (comma == NULL)
+			comma = end;
+		if (name.len == (size_t)(comma - p) &&
+		    memcmp(name.data, p, name.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Appends one subprotocol name to a comma list; false when it is none, or is
+ * there already (RFC 6455, section 4.1).
+ */
 static bool
 add_protocol(struct ps_writer *list, struct ps_slice name)
 {
@@ -136,6 +159,8 @@ add_protocol(struct ps_writer *list, struct ps_slice name)
 		if (!is_token_char(name.data[i]))
 			return false;
 	}
+	if (list_has(list, name))
+		return false;
 	if (list->len > 0)
 		ps_writer_str(list, ", ");
 	ps_writer_bytes(list, name.data, name.len);

@@ -31,7 +31,6 @@ static const struct route routes[] = {
 };
 // clang-format on
 
-/* First segments that are never the name of a channel or a socket. */
 static const char *const reserved[] = { "polysocket", "create", "s", "j", "x",
 	"p", "e", "c", "authorize", "publish" };
 
@@ -49,6 +48,12 @@ is_among(struct ps_slice s, const char *const *words, size_t count)
 			return true;
 	}
 	return false;
+}
+
+bool
+routes_name_is_reserved(struct ps_slice name)
+{
+	return is_among(name, reserved, sizeof(reserved) / sizeof(reserved[0]));
 }
 
 static bool
@@ -102,8 +107,7 @@ static void
 refuse_path(struct request *request)
 {
 	bool is_reserved = request->n_segments == 2 &&
-	    is_among(request->segments[0], reserved,
-		sizeof(reserved) / sizeof(reserved[0])) &&
+	    routes_name_is_reserved(request->segments[0]) &&
 	    is_among(request->segments[1], channel_routes,
 		sizeof(channel_routes) / sizeof(channel_routes[0]));
 

@@ -7,6 +7,7 @@ sbin_PROGRAMS += %D%/wsbridge
 %C%_libbridge_a_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/bridge.c %D%/bridge.h \
+	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/exchange.c %D%/exchange.h \
 	%D%/framing/framing.h \
@@ -19,7 +20,9 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/relay.c %D%/relay.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/session.c %D%/session.h \
+	%D%/socket_info.c %D%/socket_info.h \
 	%D%/table.c %D%/table.h \
+	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
@@ -28,4 +31,5 @@ sbin_PROGRAMS += %D%/wsbridge
 %C%_wsbridge_SOURCES = %D%/main.c
 %C%_wsbridge_LDADD = $(libbridge_LIBS)
 
-libbridge_LIBS = %D%/libbridge.a $(libps_LIBS) $(LWS_LIBS) $(UV_LIBS) -lpthread
+libbridge_LIBS = %D%/libbridge.a $(libps_LIBS) $(LWS_LIBS) $(UV_LIBS) \
+	$(ZLIB_LIBS) -lpthread

@@ -4,9 +4,11 @@
 
 #include <stdlib.h>
 
+#include "deflate.h"
 #include "ps_log.h"
 #include "ps_utf8.h"
-#include "resolver.h"
+#include "socket_info.h"
+#include "target.h"
 #include "websocket.h"
 
 _Static_assert(MESSAGE_HEADROOM >= LWS_PRE,
@@ -16,27 +18,14 @@ _Static_assert(MESSAGE_HEADROOM >= LWS_PRE,
 #define CLOSE_TIMEOUT_MS 3000
 /* The buffer a large message has grown is given back. */
 #define RX_KEEP 4096
-/* "[" IPv6 "]:65535" or name and port. */
-#define HOST_HEADER_MAX (PS_HOST_MAX + 9)
+/* Compressing less than this saves nothing. */
+#define COMPRESS_MIN_BYTES 64
 
 enum phase {
 	PHASE_RESOLVING,
 	PHASE_CONNECTING, /* TCP, TLS and handshake */
 	PHASE_OPEN,
 	PHASE_CLOSING, /* our close frame is to be sent, or was */
-};
-
-/* What is needed only until the handshake is done. */
-struct target {
-	bool tls;
-	uint16_t port;
-	char *host, *path, *origin, *protocols;
-	char protocol[PS_PROTOCOLS_MAX + 1]; /* that the target chose */
-	struct resolver_result addresses;
-	size_t next; /* address to be tried */
-	struct resolution *resolution;
-	enum ps_code failure; /* of the last attempt */
-	int http_status;
 };
 
 struct upstream {
@@ -48,26 +37,17 @@ struct upstream {
 	bool attempting;       /* inside lws_client_connect_via_info() */
 	struct target *target; /* NULL once open */
 	struct message_queue queue;
+	bool compressed;     /* permessage-deflate is on */
 	struct ps_writer rx; /* a message that is not complete yet */
+	bool rx_compressed;  /* and it is a compressed one */
 	struct timer close_timer;
 	uint16_t close_code; /* ours, or the target's; 0: none came */
 	uint8_t close_len;
-	bool peer_closed; /* the target sent a close frame */
+	bool peer_closed; /* the target sent a close frame first */
+	bool close_sent;
+	uint64_t received_bytes; /* when our close frame was sent */
 	char close_reason[PS_CLOSE_REASON_MAX];
 };
-
-static void
-target_free(struct target *target)
-{
-	if (target == NULL)
-		return;
-	resolver_cancel(target->resolution);
-	free(target->host);
-	free(target->path);
-	free(target->origin);
-	free(target->protocols);
-	free(target);
-}
 
 static void
 destroy(struct garbage *garbage)
@@ -114,25 +94,12 @@ report_close(struct upstream *upstream, uint16_t code, struct ps_slice reason,
 		session_peer_closed(session, code, reason, was_clean);
 }
 
-/* The Host header: without the port where it is the scheme's default. */
-static void
-host_header(const struct target *target, char *out)
-{
-	bool is_ipv6 = strchr(target->host, ':') != NULL;
-	int len = snprintf(out, HOST_HEADER_MAX, is_ipv6 ? "[%s]" : "%s",
-	    target->host);
-
-	if (target->port != (target->tls ? 443 : 80))
-		snprintf(out + len, HOST_HEADER_MAX - (size_t)len, ":%u",
-		    target->port);
-}
-
 static bool
 start_attempt(struct upstream *upstream, const char *address)
 {
 	struct target *target = upstream->target;
 	struct websocket *websocket = upstream->bridge->websocket;
-	char host[HOST_HEADER_MAX];
+	char host[TARGET_HOST_HEADER_MAX];
 	struct lws_client_connect_info info = {
 		.context = websocket->context,
 		.vhost = websocket->targets,
@@ -151,7 +118,8 @@ start_attempt(struct upstream *upstream, const char *address)
 		    (target->tls ? LCCSCF_USE_SSL : 0),
 	};
 
-	host_header(target, host);
+	target_host_header(target, host);
+	target->handshake_sent = false;
 	upstream->attempting = true;
 	if (lws_client_connect_via_info(&info) == NULL)
 		upstream->wsi = NULL;
@@ -189,34 +157,6 @@ on_resolved(void *owner, const struct resolver_result *result)
 		connect_next(upstream);
 }
 
-static char *
-copy_text(struct ps_slice text)
-{
-	return strndup(text.data == NULL ? "" : text.data, text.len);
-}
-
-static struct target *
-target_create(const struct ps_ipc_create *m)
-{
-	struct target *target = calloc(1, sizeof(*target));
-
-	if (target == NULL)
-		return NULL;
-	target->tls = m->tls;
-	target->port = m->port;
-	target->failure = PS_CODE_CONNECT_REFUSED;
-	target->host = copy_text(m->host);
-	target->path = copy_text(m->path);
-	target->origin = copy_text(m->origin);
-	target->protocols = copy_text(m->protocols);
-	if (target->host == NULL || target->path == NULL ||
-	    target->origin == NULL || target->protocols == NULL) {
-		target_free(target);
-		return NULL;
-	}
-	return target;
-}
-
 static bool
 has_room(void *peer, size_t count, size_t bytes)
 {
@@ -229,14 +169,62 @@ has_room(void *peer, size_t count, size_t bytes)
 		upstream->queue.bytes + bytes <= config->queue_bytes);
 }
 
+/* Without a close frame; its WSI_DESTROY comes in a later turn. */
+static void
+kill_connection(struct upstream *upstream)
+{
+	if (upstream->wsi != NULL)
+		lws_set_timeout(upstream->wsi, PENDING_TIMEOUT_CLOSE_SEND,
+		    LWS_TO_KILL_ASYNC);
+}
+
 static bool
-queue_message(void *peer, struct message *message)
+write_frame(struct upstream *upstream, struct message *message)
+{
+	return lws_write(upstream->wsi, message_data(message), message->len,
+		   message->type == PS_EVENT_TEXT ? LWS_WRITE_TEXT :
+						    LWS_WRITE_BINARY) >=
+	    (int)message->len;
+}
+
+static bool
+write_message(struct upstream *upstream, struct message *message)
+{
+	struct message *packed;
+	bool ok;
+
+	if (!upstream->compressed || message->len < COMPRESS_MIN_BYTES)
+		return write_frame(upstream, message);
+	packed = deflate_compress(&upstream->bridge->websocket->deflate,
+	    message);
+	if (packed == NULL)
+		return false;
+	deflate_mark_next_frame();
+	ok = write_frame(upstream, packed);
+	message_unref(packed);
+	return ok;
+}
+
+/*
+ * Asking for the WRITEABLE callback costs four epoll_ctl() and a turn of the
+ * loop, so a message that nothing stands in front of is written at once: what
+ * the kernel does not take of it libwebsockets keeps, and from then on the
+ * others wait in the queue.
+ */
+static bool
+send_message(void *peer, struct message *message)
 {
 	struct upstream *upstream = peer;
 
-	if (!message_queue_push(&upstream->queue, message))
-		return false;
-	lws_callback_on_writable(upstream->wsi);
+	if (upstream->queue.count > 0 || lws_partial_buffered(upstream->wsi)) {
+		if (!message_queue_push(&upstream->queue, message))
+			return false;
+		lws_callback_on_writable(upstream->wsi);
+		return true;
+	}
+	if (!write_message(upstream, message))
+		kill_connection(upstream);
+	message_unref(message);
 	return true;
 }
 
@@ -253,6 +241,13 @@ resume_reading(void *peer)
 }
 
 static void
+set_close_timer(struct upstream *upstream, uint64_t in_ms)
+{
+	timers_set(&upstream->bridge->timers, &upstream->close_timer,
+	    upstream->bridge->now_ms() + in_ms);
+}
+
+static void
 start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 {
 	if (upstream->phase == PHASE_CLOSING)
@@ -262,8 +257,7 @@ start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 	upstream->close_len = (uint8_t)reason.len;
 	if (reason.len > 0)
 		memcpy(upstream->close_reason, reason.data, reason.len);
-	timers_set(&upstream->bridge->timers, &upstream->close_timer,
-	    upstream->bridge->now_ms() + CLOSE_TIMEOUT_MS);
+	set_close_timer(upstream, CLOSE_TIMEOUT_MS);
 	lws_callback_on_writable(upstream->wsi);
 }
 
@@ -271,14 +265,6 @@ static void
 close_upstream(void *peer, uint16_t code, struct ps_slice reason)
 {
 	start_close(peer, code, reason);
-}
-
-static void
-kill_connection(struct upstream *upstream)
-{
-	if (upstream->wsi != NULL)
-		lws_set_timeout(upstream->wsi, PENDING_TIMEOUT_CLOSE_SEND,
-		    LWS_TO_KILL_ASYNC);
 }
 
 static void
@@ -298,15 +284,35 @@ abandon(void *peer, uint16_t code)
 	free_when_alone(upstream);
 }
 
-static const struct peer_ops peer_ops = { has_room, queue_message,
+static const struct peer_ops peer_ops = { has_room, send_message,
 	pause_reading, resume_reading, close_upstream, abandon };
 
+/* Everything is written: the close frame is next. */
 static void
-on_close_timeout(struct timer *timer)
+send_close(struct upstream *upstream)
+{
+	upstream->close_sent = true;
+	upstream->received_bytes = socket_info_received_bytes(
+	    lws_get_socket_fd(upstream->wsi));
+	set_close_timer(upstream, CLOSE_TIMEOUT_MS);
+	lws_close_reason(upstream->wsi,
+	    (enum lws_close_status)upstream->close_code,
+	    (unsigned char *)upstream->close_reason, upstream->close_len);
+	lws_set_timeout(upstream->wsi, PENDING_TIMEOUT_CLOSE_SEND,
+	    LWS_TO_KILL_SYNC);
+}
+
+static void
+on_close_timer(struct timer *timer)
 {
 	struct upstream *upstream = (struct upstream *)((char *)timer -
 	    offsetof(struct upstream, close_timer));
 
+	if (upstream->wsi != NULL && !upstream->close_sent &&
+	    upstream->queue.count == 0) {
+		send_close(upstream);
+		return;
+	}
 	report_close(upstream, 1006, ps_slice(NULL, 0), false);
 	kill_connection(upstream);
 }
@@ -326,7 +332,7 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 	upstream->bridge = session->bridge;
 	upstream->session = session;
 	upstream->target = target;
-	upstream->close_timer.fire = on_close_timeout;
+	upstream->close_timer.fire = on_close_timer;
 	session_set_peer(session, &peer_ops, upstream);
 	if (resolver_is_address(target->host)) {
 		target->addresses.count = 1;
@@ -341,31 +347,9 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 		fail(upstream, PS_CODE_DNS_FAILURE, 0);
 }
 
-static int
-append_header(const char *name, const char *value, char **p, const char *end)
-{
-	if ((size_t)(end - *p) < strlen(name) + strlen(value) + 5)
-		return -1;
-	*p += sprintf(*p, "%s: %s\r\n", name, value);
-	return 0;
-}
-
-static int
-append_headers(struct upstream *upstream, char **p, size_t len)
-{
-	const char *end = *p + len;
-
-	if (append_header("User-Agent", "polysocket/" PACKAGE_VERSION, p,
-		end))
-		return -1;
-	if (*upstream->target->origin == '\0')
-		return 0;
-	return append_header("Origin", upstream->target->origin, p, end);
-}
-
 /*
  * The word for why an attempt failed. libwebsockets tells by text only, so
- * what is known for sure comes first: an HTTP status, then how far it got.
+ * what is known for sure comes first: how far it got.
  */
 static void
 on_connection_error(struct upstream *upstream, struct lws *wsi,
@@ -375,13 +359,26 @@ on_connection_error(struct upstream *upstream, struct lws *wsi,
 
 	if (target == NULL)
 		return;
-	target->http_status = (int)lws_http_client_http_response(wsi);
+	if (target->handshake_sent)
+		target->http_status = (int)lws_http_client_http_response(wsi);
 	ps_debug("upstream: %s:%u: attempt failed (%s)", target->host,
 	    target->port, text);
-	if (target->http_status != 0 || strncmp(text, "HS: ", 4) == 0)
+	if (target->handshake_sent)
 		target->failure = PS_CODE_HANDSHAKE_REJECTED;
 	else if (target->tls && strstr(text, "SSL") != NULL)
 		target->failure = PS_CODE_TLS_ERROR;
+}
+
+/* The target's 101: what it chose of what was offered. */
+static int
+on_answer(struct upstream *upstream, struct lws *wsi)
+{
+	lws_hdr_copy(wsi, upstream->target->protocol,
+	    sizeof(upstream->target->protocol), WSI_TOKEN_PROTOCOL);
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) == 0)
+		return 0;
+	upstream->compressed = deflate_is_accepted(wsi);
+	return upstream->compressed ? 0 : -1;
 }
 
 static void
@@ -405,25 +402,19 @@ static int
 on_writable(struct upstream *upstream, struct lws *wsi)
 {
 	struct message *message = message_queue_at(&upstream->queue, 0);
-	int written;
 
-	if (message != NULL) {
-		written = lws_write(wsi, message_data(message), message->len,
-		    message->type == PS_EVENT_TEXT ? LWS_WRITE_TEXT :
-						     LWS_WRITE_BINARY);
-		if (written < (int)message->len)
-			return -1;
-		message_queue_pop(&upstream->queue);
-		if (upstream->queue.count > 0 ||
-		    upstream->phase == PHASE_CLOSING)
-			lws_callback_on_writable(wsi);
+	if (message == NULL) {
+		/* libwebsockets sends no close frame from in here. */
+		if (upstream->phase == PHASE_CLOSING && !upstream->close_sent)
+			set_close_timer(upstream, 0);
 		return 0;
 	}
-	if (upstream->phase != PHASE_CLOSING)
-		return 0;
-	lws_close_reason(wsi, (enum lws_close_status)upstream->close_code,
-	    (unsigned char *)upstream->close_reason, upstream->close_len);
-	return -1;
+	if (!write_message(upstream, message))
+		return -1;
+	message_queue_pop(&upstream->queue);
+	if (upstream->queue.count > 0 || upstream->phase == PHASE_CLOSING)
+		lws_callback_on_writable(wsi);
+	return 0;
 }
 
 /* Ends the connection because the target breaks a rule. */
@@ -453,6 +444,48 @@ deliver(struct upstream *upstream, struct lws *wsi, struct ps_slice data)
 	return 0;
 }
 
+static int
+deliver_compressed(struct upstream *upstream, struct lws *wsi,
+    struct ps_slice data)
+{
+	const struct ps_config *config = upstream->bridge->config;
+	struct ps_slice bytes;
+
+	switch (deflate_expand(&upstream->bridge->websocket->deflate, data,
+	    config->max_message, &bytes)) {
+	case PS_OK:
+		return deliver(upstream, wsi, bytes);
+	case PS_ERR_TOO_LARGE:
+		return reject(upstream, wsi, 1009, "message too large");
+	case PS_ERR_MALFORMED:
+		return reject(upstream, wsi, 1007, "invalid compressed data");
+	default:
+		return reject(upstream, wsi, 1011, "out of memory");
+	}
+}
+
+static int
+deliver_whole(struct upstream *upstream, struct lws *wsi, struct ps_slice data)
+{
+	return upstream->rx_compressed ?
+	    deliver_compressed(upstream, wsi, data) :
+	    deliver(upstream, wsi, data);
+}
+
+/*
+ * The reserved bits of a frame (RFC 7692, section 6): RSV1 on the first frame
+ * of a compressed message, and nowhere else.
+ */
+static bool
+take_reserved_bits(struct upstream *upstream, struct lws *wsi)
+{
+	unsigned char bits = lws_get_reserved_bits(wsi);
+
+	if (lws_is_first_fragment(wsi) && upstream->rx.len == 0)
+		upstream->rx_compressed = upstream->compressed && bits == 0x40;
+	return bits == 0 || (upstream->rx_compressed && bits == 0x40);
+}
+
 /* Parts of a message are put together; most messages come in one. */
 static int
 on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
@@ -466,16 +499,18 @@ on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
 
 	if (upstream->session == NULL)
 		return 0;
+	if (!take_reserved_bits(upstream, wsi))
+		return reject(upstream, wsi, 1002, "reserved bits");
 	if (len > max || rx->len > max - len)
 		return reject(upstream, wsi, 1009, "message too large");
 	if (last && rx->len == 0)
-		return deliver(upstream, wsi, ps_slice(data, len));
+		return deliver_whole(upstream, wsi, ps_slice(data, len));
 	ps_writer_bytes(rx, data, len);
 	if (rx->failed)
 		return reject(upstream, wsi, 1011, "out of memory");
 	if (!last)
 		return 0;
-	ret = deliver(upstream, wsi, ps_slice(rx->data, rx->len));
+	ret = deliver_whole(upstream, wsi, ps_slice(rx->data, rx->len));
 	ps_writer_reset(rx);
 	ps_writer_trim(rx, RX_KEEP);
 	return ret;
@@ -499,13 +534,22 @@ on_peer_close(struct upstream *upstream, const unsigned char *data, size_t len)
 	}
 }
 
-static void
-on_closed(struct upstream *upstream)
+/*
+ * libwebsockets does not tell whether the target answered our close frame or
+ * just dropped the connection; that it sent something more does.
+ */
+static bool
+close_was_answered(struct upstream *upstream, struct lws *wsi)
 {
-	bool was_clean =
-	    upstream->peer_closed || upstream->phase == PHASE_CLOSING;
+	return upstream->close_sent &&
+	    socket_info_received_bytes(lws_get_socket_fd(wsi)) >
+		upstream->received_bytes;
+}
 
-	if (was_clean)
+static void
+on_closed(struct upstream *upstream, struct lws *wsi)
+{
+	if (upstream->peer_closed || close_was_answered(upstream, wsi))
 		report_close(upstream, upstream->close_code,
 		    ps_slice(upstream->close_reason, upstream->close_len),
 		    true);
@@ -521,11 +565,9 @@ upstream_on_event(struct lws *wsi, enum lws_callback_reasons reason,
 
 	switch (reason) {
 	case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-		return append_headers(upstream, in, len);
+		return target_append_headers(upstream->target, in, len);
 	case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
-		lws_hdr_copy(wsi, upstream->target->protocol,
-		    sizeof(upstream->target->protocol), WSI_TOKEN_PROTOCOL);
-		return 0;
+		return on_answer(upstream, wsi);
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
 		if (upstream != NULL)
 			on_connection_error(upstream, wsi,
@@ -542,7 +584,7 @@ upstream_on_event(struct lws *wsi, enum lws_callback_reasons reason,
 		on_peer_close(upstream, in, len);
 		return 0;
 	case LWS_CALLBACK_CLIENT_CLOSED:
-		on_closed(upstream);
+		on_closed(upstream, wsi);
 		return 0;
 	case LWS_CALLBACK_WSI_DESTROY:
 		if (upstream == NULL)

@@ -72,13 +72,6 @@ static const struct lws_protocols target_protocols[] = {
 	{ 0 },
 };
 
-static const struct lws_extension extensions[] = {
-	{ "permessage-deflate", lws_extension_callback_pm_deflate,
-	    "permessage-deflate; client_no_context_takeover; "
-	    "client_max_window_bits" },
-	{ NULL, NULL, NULL },
-};
-
 static struct lws_vhost *
 create_targets(struct bridge *bridge, struct lws_context *context)
 {
@@ -87,7 +80,8 @@ create_targets(struct bridge *bridge, struct lws_context *context)
 		.vhost_name = "targets",
 		.port = CONTEXT_PORT_NO_LISTEN,
 		.protocols = target_protocols,
-		.extensions = config->upstream_deflate ? extensions : NULL,
+		.extensions = config->upstream_deflate ? deflate_extensions :
+							 NULL,
 		.client_ssl_ca_filepath =
 		    *config->ca_file == '\0' ? NULL : config->ca_file,
 		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
@@ -177,5 +171,6 @@ websocket_stop(struct bridge *bridge)
 	if (websocket->context != NULL)
 		lws_context_destroy(websocket->context);
 	unlink(bridge->config->ws_socket);
+	deflate_deinit(&websocket->deflate);
 	free(websocket);
 }

@@ -8,11 +8,13 @@
 #include <libwebsockets.h>
 
 #include "bridge.h"
+#include "deflate.h"
 
 struct websocket {
 	struct lws_context *context;
 	struct lws_vhost *targets;
 	struct lws_vhost *clients;
+	struct deflate deflate;
 	void *loops[1]; /* libwebsockets keeps the pointer */
 };
 
