@@ -86,12 +86,12 @@ forbid "the near side does not know the far side" \
 	'wsbridge/(parked|downstream)\.[ch]' \
 	'upstream\.h|application\.h|channel\.h|peer\.h|intake\.h|relay\.h'
 forbid "the far side does not know the near side" \
-	'wsbridge/(upstream|application|channel|resolver)\.[ch]' \
+	'wsbridge/(upstream|application|channel|target|resolver)\.[ch]' \
 	'parked\.h|downstream\.h|framing\.h|intake\.h|relay\.h'
 forbid "what all of the bridge stands on knows nothing of it" \
-	'wsbridge/(address|message|peer|receiver|resolver|table|timers|watch)\.[ch]' \
+	'wsbridge/(address|deflate|message|peer|receiver|resolver|socket_info|table|target|timers|watch)\.[ch]' \
 	'bridge\.h|session\.h|exchange\.h|intake\.h|relay\.h|upstream\.h'
 forbid "only WebSockets need libwebsockets" \
-	'wsbridge/.*' "$websockets" 'wsbridge/(upstream|websocket)\.[ch]'
+	'wsbridge/.*' "$websockets" 'wsbridge/(deflate|upstream|websocket)\.[ch]'
 
 finish
