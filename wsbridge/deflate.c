@@ -5,8 +5,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define NAME "permessage-deflate"
-#define NO_CONTEXT "server_no_context_takeover"
 #define LEVEL 1
 #define MEMORY_LEVEL 8
 #define CHUNK_BYTES (16 * 1024)
@@ -40,7 +38,8 @@ static bool
 start_in(struct deflate *codec)
 {
 	if (codec->in_ready)
-		return inflateReset(&codec->in) == Z_OK;
+		return codec->keep_context ||
+		    inflateReset(&codec->in) == Z_OK;
 	codec->in_ready = inflateInit2(&codec->in, -MAX_WBITS) == Z_OK;
 	return codec->in_ready;
 }
@@ -137,6 +136,8 @@ mark_frame(unsigned char *header)
 	}
 }
 
+enum { OPTION_SERVER_NO_CONTEXT_TAKEOVER }; /* index below */
+
 static const struct lws_ext_options options[] = {
 	{ "server_no_context_takeover", EXTARG_NONE },
 	{ "client_no_context_takeover", EXTARG_NONE },
@@ -151,15 +152,22 @@ on_extension_event(struct lws_context *context,
     enum lws_extension_callback_reasons reason, void *user, void *in,
     size_t len)
 {
+	struct deflate_terms *terms = lws_get_opaque_user_data(wsi);
+
 	(void)context;
 	(void)extension;
-	(void)wsi;
 	(void)len;
 	switch (reason) {
 	case LWS_EXT_CB_CLIENT_CONSTRUCT:
 		*(void **)user = NULL; /* there is no state */
 		if (in != NULL)
 			*(const struct lws_ext_options **)in = options;
+		terms->accepted = true;
+		return 0;
+	case LWS_EXT_CB_OPTION_SET:
+		if (((const struct lws_ext_option_arg *)in)->option_index ==
+		    OPTION_SERVER_NO_CONTEXT_TAKEOVER)
+			terms->no_context_takeover = true;
 		return 0;
 	case LWS_EXT_CB_PACKET_TX_PRESEND:
 		mark_frame(((struct lws_tokens *)in)->token);
@@ -170,17 +178,8 @@ on_extension_event(struct lws_context *context,
 }
 
 const struct lws_extension deflate_extensions[] = {
-	{ NAME, on_extension_event,
-	    NAME "; client_no_context_takeover; " NO_CONTEXT },
+	{ "permessage-deflate", on_extension_event,
+	    "permessage-deflate; client_no_context_takeover; "
+	    "server_no_context_takeover" },
 	{ NULL, NULL, NULL },
 };
-
-bool
-deflate_is_accepted(struct lws *wsi)
-{
-	char value[256];
-
-	return lws_hdr_copy(wsi, value, sizeof(value),
-		   WSI_TOKEN_EXTENSIONS) > 0 &&
-	    strstr(value, NAME) != NULL && strstr(value, NO_CONTEXT) != NULL;
-}

@@ -1,7 +1,7 @@
 /*
- * permessage-deflate (RFC 7692) of whole messages, without context takeover in
- * either direction, so that one codec serves all connections and an idle one
- * costs nothing.
+ * permessage-deflate (RFC 7692) of whole messages. Context takeover is declined
+ * in both directions, so that one codec serves all connections and an idle one
+ * costs nothing; a target that does not agree costs a codec of its own.
  *
  * libwebsockets 4.1's own implementation stops the process with an assertion
  * on an empty message, and on one that fills its buffer to the last byte; so
@@ -18,6 +18,7 @@
 struct deflate {
 	z_stream out, in;
 	bool out_ready, in_ready;
+	bool keep_context; /* from one message that comes to the next */
 	struct ps_writer inflated;
 };
 
@@ -36,11 +37,16 @@ struct message *deflate_compress(struct deflate *codec,
 PS_MUST_CHECK int deflate_expand(struct deflate *codec, struct ps_slice data,
     size_t max, struct ps_slice *bytes_r);
 
-/* For the host of connections to targets. */
+/*
+ * For the host of connections to targets, whose opaque_user_data is a struct
+ * deflate_terms.
+ */
 extern const struct lws_extension deflate_extensions[];
 
-/* Whether the target's answer turns the extension on as it was offered. */
-bool deflate_is_accepted(struct lws *wsi);
+struct deflate_terms {
+	bool accepted;
+	bool no_context_takeover; /* by the target, RFC 7692, 7.1.1.1 */
+};
 
 /* The next data frame written is a compressed message: its RSV1 is set. */
 void deflate_mark_next_frame(void);

@@ -26,7 +26,8 @@ struct exchange_ops {
 struct exchange {
 	struct garbage garbage; /* first: see destroy() */
 	struct bridge *bridge;
-	struct watch watch; /* holds the descriptor, -1 when closed */
+	struct watch watch; /* holds the descriptor, -1 when it has ended */
+	int closing_fd;	    /* until the end of the turn */
 	uint16_t request_id;
 	bool finished, watching;
 	struct ps_style style; /* slices point to `strings` */

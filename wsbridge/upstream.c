@@ -37,7 +37,8 @@ struct upstream {
 	bool attempting;       /* inside lws_client_connect_via_info() */
 	struct target *target; /* NULL once open */
 	struct message_queue queue;
-	bool compressed;     /* permessage-deflate is on */
+	struct deflate_terms terms;
+	struct deflate *inflate; /* only where the target keeps a context */
 	struct ps_writer rx; /* a message that is not complete yet */
 	bool rx_compressed;  /* and it is a compressed one */
 	struct timer close_timer;
@@ -57,6 +58,9 @@ destroy(struct garbage *garbage)
 	target_free(upstream->target);
 	message_queue_deinit(&upstream->queue);
 	ps_writer_deinit(&upstream->rx);
+	if (upstream->inflate != NULL)
+		deflate_deinit(upstream->inflate);
+	free(upstream->inflate);
 	free(upstream);
 }
 
@@ -113,6 +117,7 @@ start_attempt(struct upstream *upstream, const char *address)
 		.ietf_version_or_minus_one = -1,
 		.alpn = "http/1.1",
 		.userdata = upstream,
+		.opaque_user_data = &upstream->terms,
 		.pwsi = &upstream->wsi,
 		.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT |
 		    (target->tls ? LCCSCF_USE_SSL : 0),
@@ -193,7 +198,7 @@ write_message(struct upstream *upstream, struct message *message)
 	struct message *packed;
 	bool ok;
 
-	if (!upstream->compressed || message->len < COMPRESS_MIN_BYTES)
+	if (!upstream->terms.accepted || message->len < COMPRESS_MIN_BYTES)
 		return write_frame(upstream, message);
 	packed = deflate_compress(&upstream->bridge->websocket->deflate,
 	    message);
@@ -375,10 +380,13 @@ on_answer(struct upstream *upstream, struct lws *wsi)
 {
 	lws_hdr_copy(wsi, upstream->target->protocol,
 	    sizeof(upstream->target->protocol), WSI_TOKEN_PROTOCOL);
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_EXTENSIONS) == 0)
+	if (!upstream->terms.accepted || upstream->terms.no_context_takeover)
 		return 0;
-	upstream->compressed = deflate_is_accepted(wsi);
-	return upstream->compressed ? 0 : -1;
+	upstream->inflate = calloc(1, sizeof(*upstream->inflate));
+	if (upstream->inflate == NULL)
+		return -1;
+	upstream->inflate->keep_context = true;
+	return 0;
 }
 
 static void
@@ -449,10 +457,12 @@ deliver_compressed(struct upstream *upstream, struct lws *wsi,
     struct ps_slice data)
 {
 	const struct ps_config *config = upstream->bridge->config;
+	struct deflate *codec = upstream->inflate != NULL ?
+	    upstream->inflate :
+	    &upstream->bridge->websocket->deflate;
 	struct ps_slice bytes;
 
-	switch (deflate_expand(&upstream->bridge->websocket->deflate, data,
-	    config->max_message, &bytes)) {
+	switch (deflate_expand(codec, data, config->max_message, &bytes)) {
 	case PS_OK:
 		return deliver(upstream, wsi, bytes);
 	case PS_ERR_TOO_LARGE:
@@ -482,7 +492,8 @@ take_reserved_bits(struct upstream *upstream, struct lws *wsi)
 	unsigned char bits = lws_get_reserved_bits(wsi);
 
 	if (lws_is_first_fragment(wsi) && upstream->rx.len == 0)
-		upstream->rx_compressed = upstream->compressed && bits == 0x40;
+		upstream->rx_compressed =
+		    upstream->terms.accepted && bits == 0x40;
 	return bits == 0 || (upstream->rx_compressed && bits == 0x40);
 }
 
@@ -536,14 +547,15 @@ on_peer_close(struct upstream *upstream, const unsigned char *data, size_t len)
 
 /*
  * libwebsockets does not tell whether the target answered our close frame or
- * just dropped the connection; that it sent something more does.
+ * just dropped the connection; that it sent something more does. A FIN counts
+ * as one byte, the shortest close frame has two.
  */
 static bool
 close_was_answered(struct upstream *upstream, struct lws *wsi)
 {
 	return upstream->close_sent &&
-	    socket_info_received_bytes(lws_get_socket_fd(wsi)) >
-		upstream->received_bytes;
+	    socket_info_received_bytes(lws_get_socket_fd(wsi)) >=
+		upstream->received_bytes + 2;
 }
 
 static void
