@@ -122,7 +122,8 @@ def parked(stack):
     def park(session, kind="poll", **params):
         before = stack.held_requests()
         receiver = session.begin(kind, **params)
-        stack.wait_held(before + 1)
+        stack.wait_until(lambda: stack.held_requests() - before,
+                         "the bridge holding the request")
         return receiver
 
     return park

@@ -183,7 +183,7 @@ def test_unknown_socket_is_refused(relay, quiet):
     tag, _, secret = quiet.id.partition(".")
     flipped = secret[:-4] + ("AAAA" if secret[-4:] != "AAAA" else "BBBB")
     for socket in (f"{tag}.{flipped}", f"zz.{secret}", secret, tag + ".",
-                   quiet.id + "A", "none.0", "x"):
+                   quiet.id + "A", "none.0", "xyz"):
         response = relay.try_send(socket, ["hello"])
         assert (response.status, response.code) == (403, "socket_unknown")
 

@@ -20,13 +20,13 @@ def test_certificates_are_verified(relay, authority, tmp_path):
     """One stack for all cases: right, wrong name, expired, unknown CA."""
     stranger = Authority(str(tmp_path), "stranger")
     right = authority.context()
-    for name, context, sni in (("localhost", right, "localhost"),
-                               ("127.0.0.1", right, None)):
-        with Target(tls=context, name=name) as target:
+    for name in ("localhost", "127.0.0.1"):
+        with Target(tls=right, name=name) as target:
             session = relay.create(target.url("echo", deflate="yes"))
             session.send("secret", b"\x00" * 70000)
             assert session.receive(2) == ["secret", b"\x00" * 70000]
-            assert target.connection().sni == sni
+            if name == "localhost":
+                assert target.connection().sni == name
             assert target.connection().header("Host") == (
                 f"{name}:{target.port}")
             session.close(code=3001, reason="bye")

@@ -89,9 +89,7 @@ class Http:
         """Sends the request and returns before the answer."""
         if self.version == "2":
             return self.curl(method, path, params, headers, body)
-        body, headers = encode_body(body, headers)
-        if body is None and method not in ("GET", "HEAD", "OPTIONS"):
-            body = b""
+        body, headers = encode_body(method, body, headers)
         head = {"Host": f"127.0.0.1:{self.port}", "Connection": "close"}
         if body is not None:
             head["Content-Length"] = str(len(body))
@@ -103,7 +101,7 @@ class Http:
         return Exchange(self.port, raw, method, self.source)
 
     def curl(self, method, path, params=None, headers=None, body=None):
-        body, headers = encode_body(body, headers)
+        body, headers = encode_body(method, body, headers)
         return Curl(["curl", "--silent", "--show-error", "--no-buffer",
                      "--include", "--http2-prior-knowledge", "--max-time",
                      str(TIMEOUT_S), "--request", method, "--path-as-is",
@@ -231,8 +229,10 @@ class Curl:
         self.close()
 
 
-def encode_body(body, headers):
+def encode_body(method, body, headers):
     headers = dict(headers or {})
+    if body is None and method == "POST":
+        body = b""      # or there would be no Content-Length
     if isinstance(body, (dict, list)):
         headers.setdefault("Content-Type", "application/json")
         body = json.dumps(body)

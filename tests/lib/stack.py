@@ -174,15 +174,15 @@ class Stack:
         return found
 
     def held_requests(self):
-        """How many connections of the web server the bridge has in hand."""
+        """The connections of the web server that the bridge has in hand."""
         with open("/proc/net/unix", encoding="utf-8") as table:
             theirs = {f"socket:[{line.split()[6]}]" for line in table
                       if line.endswith(f" {self.fcgi_socket}\n")}
-        return sum(link in theirs for link in self.bridge_descriptors())
+        return theirs.intersection(self.bridge_descriptors())
 
     def wait_held(self, n, timeout=READY_S):
         """Waits until the bridge holds exactly so many requests."""
-        self.wait_until(lambda: self.held_requests() == n,
+        self.wait_until(lambda: len(self.held_requests()) == n,
                         f"{n} held requests", self.bridge, timeout)
 
     def start_bridge(self, *args, wait=True):
