@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "ps_options.h"
-#include "ps_pattern.h"
 
 static const struct unit {
 	const char *name;
@@ -63,7 +62,7 @@ list_free(struct ps_list *list)
 	*list = (struct ps_list){ NULL, 0 };
 }
 
-/* Splits at commas; empty items are skipped. */
+/* Splits at commas into an empty list; empty items are skipped. */
 static int
 list_parse(struct ps_list *list_r, const char *value)
 {
@@ -86,7 +85,6 @@ list_parse(struct ps_list *list_r, const char *value)
 		list.count++;
 	}
 	free(copy);
-	list_free(list_r);
 	*list_r = list;
 	return PS_OK;
 
@@ -259,6 +257,29 @@ option_number(const struct ps_option *o, const char *value, uint64_t *out)
 }
 
 static int
+option_list(const struct ps_option *o, const char *value, struct ps_list *out)
+{
+	struct ps_list list = { NULL, 0 };
+	int ret = PS_ERR_MALFORMED;
+	size_t i;
+
+	if (strlen(value) <= o->max)
+		ret = list_parse(&list, value);
+	for (i = 0; ret == PS_OK && o->is_valid != NULL && i < list.count;
+	     i++) {
+		if (!o->is_valid(list.items[i]))
+			ret = PS_ERR_MALFORMED;
+	}
+	if (ret != PS_OK) {
+		list_free(&list);
+		return ret;
+	}
+	list_free(out);
+	*out = list;
+	return PS_OK;
+}
+
+static int
 option_parse(struct ps_config *config, const struct ps_option *o,
     const char *value)
 {
@@ -267,13 +288,12 @@ option_parse(struct ps_config *config, const struct ps_option *o,
 
 	switch (o->type) {
 	case PS_OPTION_STRING:
-		if (strlen(value) < o->min || strlen(value) > o->max)
+		if (strlen(value) < o->min || strlen(value) > o->max ||
+		    (o->is_valid != NULL && !o->is_valid(value)))
 			return PS_ERR_MALFORMED;
 		return string_parse(at, value);
 	case PS_OPTION_LIST:
-		if (strlen(value) > o->max)
-			return PS_ERR_MALFORMED;
-		return list_parse(at, value);
+		return option_list(o, value, at);
 	case PS_OPTION_BOOL:
 	case PS_OPTION_CHOICE:
 		index = choice_find(
@@ -342,7 +362,7 @@ assign(struct ps_config *config, char *line, const char *where, char *error)
 
 	if (equals == NULL) {
 		snprintf(error, PS_CONFIG_ERROR_MAX,
-		    "%s: expected \"key = value\"", where);
+		    "%s: \"%.64s\" is not \"key = value\"", where, line);
 		return PS_ERR_MALFORMED;
 	}
 	*equals = '\0';
@@ -409,14 +429,6 @@ ps_config_read(struct ps_config *config, const char *path, char *error)
 static const char *
 problem(const struct ps_config *c)
 {
-	const char *prefix = c->mount_prefix;
-
-	if (c->node[strspn(c->node, "abcdefghijklmnopqrstuvwxyz0123456789")] !=
-	    '\0')
-		return "node: only lower-case letters and digits";
-	if (*prefix != '\0' &&
-	    (*prefix != '/' || prefix[strlen(prefix) - 1] == '/'))
-		return "mount_prefix: starts with a slash and ends without";
 	if (c->wildcard_dns && *c->public_host == '\0')
 		return "wildcard_dns: needs public_host";
 	if (c->hold_min > c->hold_max)
@@ -434,25 +446,9 @@ int
 ps_config_check(const struct ps_config *config, char *error)
 {
 	const char *text = problem(config);
-	struct ps_pattern pattern;
-	size_t i;
 
-	*error = '\0';
-	if (text != NULL) {
-		snprintf(error, PS_CONFIG_ERROR_MAX, "%s", text);
-		return PS_ERR_MALFORMED;
-	}
-	for (i = 0; i < config->allow_targets.count; i++) {
-		if (ps_pattern_parse(&pattern,
-			config->allow_targets.items[i]) == PS_OK)
-			continue;
-		snprintf(error, PS_CONFIG_ERROR_MAX,
-		    "allow_targets: \"%.128s\" is no pattern such as "
-		    "wss://*.example.com:8443/chat*",
-		    config->allow_targets.items[i]);
-		return PS_ERR_MALFORMED;
-	}
-	return PS_OK;
+	snprintf(error, PS_CONFIG_ERROR_MAX, "%s", text == NULL ? "" : text);
+	return text == NULL ? PS_OK : PS_ERR_MALFORMED;
 }
 
 static size_t

@@ -2,8 +2,11 @@
 
 #include "ps_options.h"
 
+#include <string.h>
+
 #include "ps_config.h"
 #include "ps_limits.h"
+#include "ps_pattern.h"
 
 #define AT(field) offsetof(struct ps_config, field)
 #define KIB UINT64_C(1024)
@@ -12,85 +15,109 @@
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
 
+static bool
+is_node(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")] ==
+	    '\0';
+}
+
+/* Empty, or a path that starts with a slash and ends without one. */
+static bool
+is_prefix(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len == 0 || (text[0] == '/' && text[len - 1] != '/');
+}
+
+static bool
+is_pattern(const char *text)
+{
+	struct ps_pattern pattern;
+
+	return ps_pattern_parse(&pattern, text) == PS_OK;
+}
+
 // clang-format off
 const struct ps_option ps_options[] = {
-	{ "node", PS_OPTION_STRING, AT(node), 1, 8, "a", false, NULL,
+	{ "node", PS_OPTION_STRING, AT(node), 1, 8, "a", false, NULL, is_node,
 	  "Name of this node, lower-case letters and digits; session ids start with it, so it is short and differs between nodes." },
-	{ "user", PS_OPTION_STRING, AT(user), 0, 64, "", false, NULL,
+	{ "user", PS_OPTION_STRING, AT(user), 0, 64, "", false, NULL, NULL,
 	  "User that wsbridge becomes when it is started as root; empty: it stays who it is." },
-	{ "group", PS_OPTION_STRING, AT(group), 0, 64, "", false, NULL,
+	{ "group", PS_OPTION_STRING, AT(group), 0, 64, "", false, NULL, NULL,
 	  "Group that wsbridge and its sockets get; empty: the primary group of the user." },
-	{ "bridge_socket", PS_OPTION_STRING, AT(bridge_socket), 1, 107, RUNSTATEDIR "/polysocket/bridge.sock", false, NULL,
+	{ "bridge_socket", PS_OPTION_STRING, AT(bridge_socket), 1, 107, RUNSTATEDIR "/polysocket/bridge.sock", false, NULL, NULL,
 	  "Unix socket on which wsbridge takes requests from polysocket.fcgi; the kernel limits the path to 107 bytes." },
-	{ "ws_socket", PS_OPTION_STRING, AT(ws_socket), 1, 107, RUNSTATEDIR "/polysocket/ws.sock", false, NULL,
+	{ "ws_socket", PS_OPTION_STRING, AT(ws_socket), 1, 107, RUNSTATEDIR "/polysocket/ws.sock", false, NULL, NULL,
 	  "Unix socket on which wsbridge takes WebSocket upgrades from the web server." },
-	{ "socket_mode", PS_OPTION_MODE, AT(socket_mode), 0, 0777, "0660", false, NULL,
+	{ "socket_mode", PS_OPTION_MODE, AT(socket_mode), 0, 0777, "0660", false, NULL, NULL,
 	  "File mode of both sockets; the web server and polysocket.fcgi need write permission." },
-	{ "worker_users", PS_OPTION_LIST, AT(worker_users), 0, 4095, "", false, NULL,
+	{ "worker_users", PS_OPTION_LIST, AT(worker_users), 0, 4095, "", false, NULL, NULL,
 	  "Users, besides root and wsbridge's own, whose processes may hand requests to bridge_socket; www-data when the web server starts polysocket.fcgi." },
-	{ "database", PS_OPTION_STRING, AT(database), 1, 4095, LOCALSTATEDIR "/lib/polysocket/polysocket.db", false, NULL,
+	{ "database", PS_OPTION_STRING, AT(database), 1, 4095, LOCALSTATEDIR "/lib/polysocket/polysocket.db", false, NULL, NULL,
 	  "SQLite database with the records; made from schema.sql." },
-	{ "log_level", PS_OPTION_CHOICE, AT(log_level), 0, 0, "info", true, "error warning info debug",
+	{ "log_level", PS_OPTION_CHOICE, AT(log_level), 0, 0, "info", true, "error warning info debug", NULL,
 	  "What is logged at least; debug has a line for every message." },
-	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog",
+	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog", NULL,
 	  "Where the log goes; a wsbridge in the background always uses syslog." },
-	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay", false, "relay channels applications",
+	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay", false, "relay channels applications", NULL,
 	  "Services that are offered; the routes of others are 404. POLYSOCKET_SERVICES does the same for one virtual host." },
-	{ "mount_prefix", PS_OPTION_STRING, AT(mount_prefix), 0, 255, "", false, NULL,
+	{ "mount_prefix", PS_OPTION_STRING, AT(mount_prefix), 0, 255, "", false, NULL, is_prefix,
 	  "Path below which the web server mounts polysocket, such as /live; empty: the root of a virtual host." },
-	{ "public_host", PS_OPTION_STRING, AT(public_host), 0, PS_HOST_MAX + 6, "", false, NULL,
+	{ "public_host", PS_OPTION_STRING, AT(public_host), 0, PS_HOST_MAX + 6, "", false, NULL, NULL,
 	  "Host, and port where it is not the default, at which clients reach this node; empty: the Host of the request." },
-	{ "wildcard_dns", PS_OPTION_BOOL, AT(wildcard_dns), 0, 0, "no", false, NULL,
+	{ "wildcard_dns", PS_OPTION_BOOL, AT(wildcard_dns), 0, 0, "no", false, NULL, NULL,
 	  "Whether every name below public_host leads here; each session then gets a name of its own, past a browser's limit of connections to a host." },
-	{ "allow_targets", PS_OPTION_LIST, AT(allow_targets), 0, 8192, "", false, NULL,
+	{ "allow_targets", PS_OPTION_LIST, AT(allow_targets), 0, 8192, "", false, NULL, is_pattern,
 	  "WebSocket servers that may be relayed to, such as ws://127.0.0.1:*, wss://*.example.com/chat*; empty: none." },
-	{ "ca_file", PS_OPTION_STRING, AT(ca_file), 0, 4095, "", false, NULL,
+	{ "ca_file", PS_OPTION_STRING, AT(ca_file), 0, 4095, "", false, NULL, NULL,
 	  "PEM file of the authorities that may sign a target's certificate; empty: those of the system." },
-	{ "upstream_deflate", PS_OPTION_BOOL, AT(upstream_deflate), 0, 0, "yes", false, NULL,
+	{ "upstream_deflate", PS_OPTION_BOOL, AT(upstream_deflate), 0, 0, "yes", false, NULL, NULL,
 	  "Whether permessage-deflate is offered to targets; one that takes it costs some 300 KiB of memory for each busy session." },
-	{ "processes", PS_OPTION_COUNT, AT(processes), 1, 256, "2", true, NULL,
+	{ "processes", PS_OPTION_COUNT, AT(processes), 1, 256, "2", true, NULL, NULL,
 	  "Processes of polysocket.fcgi; none ever waits for a client, so one for each processor is enough." },
-	{ "threads", PS_OPTION_COUNT, AT(threads), 1, 256, "4", true, NULL,
+	{ "threads", PS_OPTION_COUNT, AT(threads), 1, 256, "4", true, NULL, NULL,
 	  "Accept loops of each process; more than one keeps a slow upload from delaying others." },
-	{ "max_body", PS_OPTION_BYTES, AT(max_body), 1 * KIB, 64 * MIB, "1088KiB", true, NULL,
+	{ "max_body", PS_OPTION_BYTES, AT(max_body), 1 * KIB, 64 * MIB, "1088KiB", true, NULL, NULL,
 	  "Largest request body, more is 413; a message of the largest size in base64 needs a third more than max_message." },
-	{ "max_message", PS_OPTION_BYTES, AT(max_message), 1, 16 * MIB, "1MiB", true, NULL,
+	{ "max_message", PS_OPTION_BYTES, AT(max_message), 1, 16 * MIB, "1MiB", true, NULL, NULL,
 	  "Largest message in either direction; a client's is refused with 413, a target's closes its session with 1009." },
-	{ "max_events", PS_OPTION_COUNT, AT(max_events), 1, PS_IPC_EVENTS_MAX, "256", true, NULL,
+	{ "max_events", PS_OPTION_COUNT, AT(max_events), 1, PS_IPC_EVENTS_MAX, "256", true, NULL, NULL,
 	  "Most events in one send; as many as the queue holds." },
-	{ "queue_messages", PS_OPTION_COUNT, AT(queue_messages), 1, 65536, "256", true, NULL,
+	{ "queue_messages", PS_OPTION_COUNT, AT(queue_messages), 1, 65536, "256", true, NULL, NULL,
 	  "Messages that wait in a session in each direction before the sender is held back." },
-	{ "queue_bytes", PS_OPTION_BYTES, AT(queue_bytes), 1, 256 * MIB, "2MiB", true, NULL,
+	{ "queue_bytes", PS_OPTION_BYTES, AT(queue_bytes), 1, 256 * MIB, "2MiB", true, NULL, NULL,
 	  "Bytes that wait in a session in each direction before the sender is held back; bounds the memory of a slow client." },
-	{ "reply_bytes", PS_OPTION_BYTES, AT(reply_bytes), 1, 64 * MIB, "512KiB", true, NULL,
+	{ "reply_bytes", PS_OPTION_BYTES, AT(reply_bytes), 1, 64 * MIB, "512KiB", true, NULL, NULL,
 	  "Size at which a poll's reply takes no further message; old browsers handle a long reply badly." },
-	{ "max_sessions", PS_OPTION_COUNT, AT(max_sessions), 1, 1000000, "8000", true, NULL,
+	{ "max_sessions", PS_OPTION_COUNT, AT(max_sessions), 1, 1000000, "8000", true, NULL, NULL,
 	  "Sessions of this node, more are 503; each needs two descriptors of the process's limit." },
-	{ "max_sessions_per_address", PS_OPTION_COUNT, AT(max_sessions_per_address), 0, 1000000, "5000", true, NULL,
+	{ "max_sessions_per_address", PS_OPTION_COUNT, AT(max_sessions_per_address), 0, 1000000, "5000", true, NULL, NULL,
 	  "Sessions of one remote address, 0 for any number; high since many users may share a proxy, low enough that one address cannot fill the node." },
-	{ "max_creates_per_second", PS_OPTION_COUNT, AT(max_creates_per_second), 0, 1000000, "2000", true, NULL,
+	{ "max_creates_per_second", PS_OPTION_COUNT, AT(max_creates_per_second), 0, 1000000, "2000", true, NULL, NULL,
 	  "New sessions of one remote address in a second, 0 for any number; keeps a loop that creates sessions from starving the rest." },
-	{ "max_held", PS_OPTION_COUNT, AT(max_held), 1, 1000000, "8000", true, NULL,
+	{ "max_held", PS_OPTION_COUNT, AT(max_held), 1, 1000000, "8000", true, NULL, NULL,
 	  "Requests held at once; keep it below what the web server in front allows: a poll above it is answered at once, a stream is 503." },
-	{ "hold_default", PS_OPTION_DURATION, AT(hold_default), 10, HOUR, "25s", true, NULL,
+	{ "hold_default", PS_OPTION_DURATION, AT(hold_default), 10, HOUR, "25s", true, NULL, NULL,
 	  "How long a poll is held, and a stream silent, when the client names no time; proxies cut silent connections after 30 s." },
-	{ "hold_min", PS_OPTION_DURATION, AT(hold_min), 10, HOUR, "1s", true, NULL,
+	{ "hold_min", PS_OPTION_DURATION, AT(hold_min), 10, HOUR, "1s", true, NULL, NULL,
 	  "Shortest hold a client may ask for; shorter would be a busy loop." },
-	{ "hold_max", PS_OPTION_DURATION, AT(hold_max), 10, HOUR, "60s", true, NULL,
+	{ "hold_max", PS_OPTION_DURATION, AT(hold_max), 10, HOUR, "60s", true, NULL, NULL,
 	  "Longest hold a client may ask for; web servers give up on longer ones." },
-	{ "receiver_grace", PS_OPTION_DURATION, AT(receiver_grace), 10, 24 * HOUR, "5s", true, NULL,
+	{ "receiver_grace", PS_OPTION_DURATION, AT(receiver_grace), 10, 24 * HOUR, "5s", true, NULL, NULL,
 	  "How long a session lives without a receiver; a client polls again within a round trip." },
-	{ "first_receiver_grace", PS_OPTION_DURATION, AT(first_receiver_grace), 10, 24 * HOUR, "15s", true, NULL,
+	{ "first_receiver_grace", PS_OPTION_DURATION, AT(first_receiver_grace), 10, 24 * HOUR, "15s", true, NULL, NULL,
 	  "The same before the first receiver, which may have to resolve another host name first." },
-	{ "close_linger", PS_OPTION_DURATION, AT(close_linger), 10, HOUR, "15s", true, NULL,
+	{ "close_linger", PS_OPTION_DURATION, AT(close_linger), 10, HOUR, "15s", true, NULL, NULL,
 	  "How long a closed session keeps its last messages and its close event for the client to fetch." },
-	{ "stream_bytes", PS_OPTION_BYTES, AT(stream_bytes), 1 * KIB, 1024 * MIB, "128KiB", true, NULL,
+	{ "stream_bytes", PS_OPTION_BYTES, AT(stream_bytes), 1 * KIB, 1024 * MIB, "128KiB", true, NULL, NULL,
 	  "Bytes after which a stream is ended for the client to open the next; browsers keep all of a stream in memory." },
-	{ "connect_timeout", PS_OPTION_DURATION, AT(connect_timeout), 10, 10 * MINUTE, "5s", true, NULL,
+	{ "connect_timeout", PS_OPTION_DURATION, AT(connect_timeout), 10, 10 * MINUTE, "5s", true, NULL, NULL,
 	  "Time for name resolution, connection, TLS and WebSocket handshake with a target together." },
-	{ "stall_timeout", PS_OPTION_DURATION, AT(stall_timeout), 10, 24 * HOUR, "60s", true, NULL,
+	{ "stall_timeout", PS_OPTION_DURATION, AT(stall_timeout), 10, 24 * HOUR, "60s", true, NULL, NULL,
 	  "How long a session's queue may stay full before it is closed with 1008 slow client." },
-	{ "drain_timeout", PS_OPTION_DURATION, AT(drain_timeout), 10, HOUR, "10s", true, NULL,
+	{ "drain_timeout", PS_OPTION_DURATION, AT(drain_timeout), 10, HOUR, "10s", true, NULL, NULL,
 	  "Time that wsbridge takes at most to end its sessions after SIGTERM." },
 };
 // clang-format on

@@ -30,6 +30,8 @@ struct ps_option {
 	const char *value;   /* the default, as it would be written */
 	bool reloadable;     /* takes effect on SIGHUP */
 	const char *choices; /* names separated by spaces */
+	/* What text has to be beyond its length; of lists, each item. */
+	bool (*is_valid)(const char *text);
 	const char *sentence;
 };
 

@@ -21,7 +21,7 @@ params_create(void)
 		return NULL;
 	}
 	json_tokener_set_flags(params->tokener,
-	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	    JSON_TOKENER_STRICT);
 	return params;
 }
 
@@ -130,7 +130,7 @@ parse(struct params *params, const char *text, size_t len)
 	json_object *object;
 	size_t used;
 
-	if (len > INT32_MAX)
+	if (len > INT32_MAX || !ps_utf8_is_valid(text, len))
 		return NULL;
 	json_tokener_reset(tokener);
 	object = json_tokener_parse_ex(tokener, text, (int)len);
@@ -160,18 +160,25 @@ code_unit(const char *text, size_t len)
 }
 
 /*
- * Looks through well-formed JSON for what json-c passes over in silence: half
- * a surrogate pair, which it replaces, and names that are twice in an object,
- * of which it keeps the last. Returns the number of names, -1 for half a pair.
+ * Looks through what json-c has parsed for what it passes over in silence:
+ * control characters, single quotes, NaN, half a surrogate pair, which it
+ * replaces, and names that are twice in an object, of which it keeps the last.
+ * Returns the number of names, or -1 for any of the others.
  */
 static int
 scan(const char *text, size_t len)
 {
+	static const char outside[] = "{}[]:, \t\r\n+-.0123456789eEtrufalsn";
 	bool quoted = false;
 	int names = 0, unit;
 	size_t i;
 
 	for (i = 0; i < len; i++) {
+		if (text[i] != '"' &&
+		    (quoted ? (unsigned char)text[i] < 0x20 :
+			      memchr(outside, text[i], sizeof(outside) - 1) ==
+				  NULL))
+			return -1;
 		if (text[i] == '"') {
 			quoted = !quoted;
 		} else if (text[i] == ':' && !quoted) {

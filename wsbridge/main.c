@@ -131,29 +131,41 @@ raise_fd_limit(const struct ps_config *config)
 		    (unsigned long long)config->max_sessions);
 }
 
+/* Who the configuration says to be; false when there is nobody like that. */
+static bool
+find_user(const struct ps_config *config, uid_t *uid_r, gid_t *gid_r)
+{
+	const struct passwd *user = getpwnam(config->user);
+	const struct group *group;
+
+	if (user == NULL) {
+		ps_error("main: no user %s", config->user);
+		return false;
+	}
+	*uid_r = user->pw_uid;
+	*gid_r = user->pw_gid;
+	if (*config->group == '\0')
+		return true;
+	if ((group = getgrnam(config->group)) == NULL) {
+		ps_error("main: no group %s", config->group);
+		return false;
+	}
+	*gid_r = group->gr_gid;
+	return true;
+}
+
 static bool
 drop_rights(const struct ps_config *config)
 {
-	const struct passwd *user;
-	const struct group *group;
+	uid_t uid;
 	gid_t gid;
 
 	if (geteuid() != 0 || *config->user == '\0')
 		return true;
-	if ((user = getpwnam(config->user)) == NULL) {
-		ps_error("main: no user %s", config->user);
+	if (!find_user(config, &uid, &gid))
 		return false;
-	}
-	gid = user->pw_gid;
-	if (*config->group != '\0') {
-		if ((group = getgrnam(config->group)) == NULL) {
-			ps_error("main: no group %s", config->group);
-			return false;
-		}
-		gid = group->gr_gid;
-	}
 	if (initgroups(config->user, gid) < 0 || setgid(gid) < 0 ||
-	    setuid(user->pw_uid) < 0) {
+	    setuid(uid) < 0) {
 		ps_error("main: cannot become %s (%s)", config->user,
 		    strerror(errno));
 		return false;
@@ -249,9 +261,13 @@ run(struct ps_config *config)
 }
 
 static int
-check(struct ps_config *config)
+check(const struct ps_config *config)
 {
-	if (!check_database(config))
+	uid_t uid;
+	gid_t gid;
+
+	if (!check_database(config) ||
+	    (*config->user != '\0' && !find_user(config, &uid, &gid)))
 		return 1;
 	if (*config->ca_file != '\0' && access(config->ca_file, R_OK) < 0) {
 		ps_error("ca_file %s: %s", config->ca_file, strerror(errno));
