@@ -3,7 +3,8 @@
  * announced on standard output; a line on standard input asks for the next:
  *
  *   sessions N   N sessions are open, nobody receives
- *   parked N     a poll is held for each (the head of its answer is there)
+ *   polls N      a poll was sent for each; whether they are held by now only
+ *                the bridge knows, as Apache forwards no head without a body
  *   (end)        all are closed
  */
 #include "config.h"
@@ -20,7 +21,6 @@ enum { MAX_AT_ONCE = 64 };
 
 struct holder {
 	unsigned index;
-	bool is_parked;
 	struct http in;
 	struct http out; /* for create and close only */
 	char session[80];
@@ -29,9 +29,9 @@ struct holder {
 };
 
 static struct holder *holders;
-static enum { CREATING, IDLE, PARKING, PARKED, CLOSING } step;
+static enum { CREATING, IDLE, POLLING, HOLDING, CLOSING } step;
 static unsigned n_begun; /* clients that began this step */
-static unsigned n_ended; /* and that ended it */
+static unsigned n_ended; /* and whose answer came */
 
 static void
 out_body(struct http *http, const char *data, size_t len)
@@ -70,8 +70,6 @@ in_head(struct http *http)
 
 	if (http->status != 200 && step != CLOSING)
 		die("client %u: poll: %d", holder->index, http->status);
-	n_ended += !holder->is_parked;
-	holder->is_parked = true;
 }
 
 static void
@@ -138,20 +136,27 @@ begin_step(int next)
 	n_begun = n_ended = 0;
 }
 
-/* Has more clients begin the step; returns whether all have ended it. */
-static bool
-step_is_done(void)
+/* Has a few more clients poll, so many a turn that no queue overflows. */
+static void
+poll_some(void)
 {
-	for (; n_begun < load.n_clients && n_begun - n_ended < MAX_AT_ONCE;
-	     n_begun++) {
-		struct holder *holder = &holders[n_begun];
+	unsigned i;
 
-		if (step == PARKING)
-			relay_poll(&holder->in, holder->session);
-		else
-			relay_close(&holder->out, holder->session);
+	for (i = 0; i < MAX_AT_ONCE && n_begun < load.n_clients; i++) {
+		struct holder *holder = &holders[n_begun++];
+
+		relay_poll(&holder->in, holder->session);
 	}
-	return n_ended == load.n_clients;
+}
+
+static void
+close_some(void)
+{
+	while (n_begun < load.n_clients && n_begun - n_ended < MAX_AT_ONCE) {
+		struct holder *holder = &holders[n_begun++];
+
+		relay_close(&holder->out, holder->session);
+	}
 }
 
 static void
@@ -175,20 +180,21 @@ tick(void)
 		break;
 	case IDLE:
 		if (next_is_asked_for())
-			begin_step(PARKING);
+			begin_step(POLLING);
 		break;
-	case PARKING:
-		if (!step_is_done())
+	case POLLING:
+		poll_some();
+		if (n_begun < load.n_clients)
 			break;
-		step = PARKED;
-		announce("parked");
+		step = HOLDING;
+		announce("polls");
 		break;
-	case PARKED:
+	case HOLDING:
 		if (next_is_asked_for())
 			load.phase = FINISHING;
 		break;
 	case CLOSING:
-		step_is_done();
+		close_some();
 		break;
 	}
 }
