@@ -142,6 +142,15 @@ connect_bridge(struct handoff *handoff)
 	return PS_OK;
 }
 
+void
+handoff_limit_pauses(FCGX_Request *fcgx)
+{
+	const struct timeval pause = { .tv_sec = HANDOFF_PAUSE_S };
+
+	setsockopt(fcgx->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &pause,
+	    sizeof(pause));
+}
+
 /*
  * libfcgi has no call that gives up a connection without closing it. The
  * descriptor is closed here with close(), since OS_IpcClose() would shut the

@@ -5,6 +5,7 @@ noinst_LIBRARIES += %D%/libfcgiapp.a
 pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 
 %C%_libfcgiapp_a_SOURCES = \
+	%D%/acceptors.c %D%/acceptors.h \
 	%D%/handoff.c %D%/handoff.h \
 	%D%/params.c %D%/params.h \
 	%D%/relay.c %D%/relay.h \

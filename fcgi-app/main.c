@@ -4,28 +4,23 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netdb.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "handoff.h"
-#include "ps_clock.h"
+#include <fcgiapp.h>
+
+#include "acceptors.h"
 #include "ps_log.h"
 #include "ps_socket.h"
-#include "routes.h"
 #include "supervisor.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
 #define SYSTEMD_FD 3 /* sd_listen_fds(3) */
 #define OVERRIDES_MAX 64
-/* A thread that is at a request this long after SIGTERM is given up. */
-#define STOP_MS 4000
-
 static struct {
 	const char *config_path;
 	const char *listen;
@@ -34,85 +29,23 @@ static struct {
 } arguments;
 
 static int listen_fd;
-static atomic_bool stopping;
-
-struct worker {
-	pthread_t thread;
-	struct handoff handoff;
-	struct request request;
-	atomic_bool done;
-};
 
 static void
 on_stop(int number)
 {
 	(void)number;
-	stopping = true;
 	FCGX_ShutdownPending();
-}
-
-static void *
-accept_loop(void *arg)
-{
-	struct worker *worker = arg;
-
-	while (!stopping) {
-		if (FCGX_Accept_r(&worker->request.fcgx) == 0)
-			routes_serve(&worker->request);
-		else if (!stopping && errno != EINTR) {
-			ps_error("worker: cannot accept (%s)",
-			    strerror(errno));
-			usleep(100 * 1000); /* such as EMFILE: not a busy loop */
-		}
-	}
-	worker->done = true;
-	return NULL;
-}
-
-static bool
-worker_start(struct worker *worker, const struct ps_config *config)
-{
-	handoff_init(&worker->handoff, config);
-	if (request_init(&worker->request, listen_fd, config,
-		&worker->handoff) != PS_OK)
-		return false;
-	return pthread_create(&worker->thread, NULL, accept_loop, worker) == 0;
-}
-
-/*
- * Wakes threads that wait in accept(). A signal may come just before a thread
- * waits, so it is sent until the thread is done.
- */
-static void
-workers_stop(struct worker *workers, size_t count)
-{
-	uint64_t deadline = ps_clock_ms() + STOP_MS;
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		while (!workers[i].done && ps_clock_ms() < deadline) {
-			pthread_kill(workers[i].thread, SIGUSR1);
-			usleep(2000);
-		}
-		if (!workers[i].done)
-			_exit(0);
-		pthread_join(workers[i].thread, NULL);
-		request_deinit(&workers[i].request);
-		handoff_deinit(&workers[i].handoff);
-	}
 }
 
 static int
 work(const struct ps_config *config)
 {
-	struct worker *workers = calloc(config->threads, sizeof(*workers));
+	const struct timespec tick = { 0, ACCEPTORS_TICK_MS * 1000 * 1000 };
 	struct sigaction action = { .sa_handler = on_stop };
+	struct acceptors *acceptors;
 	sigset_t stop_signals;
-	size_t started = 0;
 	int number;
 
-	if (workers == NULL || FCGX_Init() != 0)
-		return 1;
 	sigemptyset(&stop_signals);
 	sigaddset(&stop_signals, SIGTERM);
 	sigaddset(&stop_signals, SIGINT);
@@ -120,21 +53,15 @@ work(const struct ps_config *config)
 	sigprocmask(SIG_BLOCK, &stop_signals, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	while (started < config->threads &&
-	    worker_start(&workers[started], config))
-		started++;
-	if (started == config->threads) {
-		do {
-			sigwait(&stop_signals, &number);
-		} while (number == SIGHUP); /* the parent's to handle */
-	} else {
-		ps_error("worker: cannot start its threads (%s)",
-		    strerror(errno));
-	}
-	stopping = true;
-	workers_stop(workers, started);
-	free(workers);
-	return started == config->threads ? 0 : 1;
+	if (FCGX_Init() != 0 ||
+	    (acceptors = acceptors_start(config, listen_fd)) == NULL)
+		return 1;
+	do {
+		number = sigtimedwait(&stop_signals, NULL, &tick);
+		acceptors_tick(acceptors);
+	} while (number != SIGTERM && number != SIGINT);
+	acceptors_stop(acceptors);
+	return 0;
 }
 
 static struct ps_config *

@@ -4,16 +4,10 @@
 
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
+#include "handoff.h"
 #include "ps_url.h"
 
-/*
- * A web server that passes an upload on as it comes must not hold a thread for
- * ever: this is how long it may pause.
- */
-#define BODY_PAUSE_S 10
 /* Buffers larger than this are given back after the request. */
 #define BUFFER_KEEP (256 * 1024)
 
@@ -243,15 +237,13 @@ static enum ps_err
 read_body(struct request *request)
 {
 	struct ps_slice length = request_env(request, "CONTENT_LENGTH");
-	const struct timeval pause = { .tv_sec = BODY_PAUSE_S };
 	size_t max = request->config->max_body, want;
 	size_t expected = 0;
 	char *p;
 	int got;
 
 	if (request->method == METHOD_POST)
-		setsockopt(request->fcgx.ipcFd, SOL_SOCKET, SO_RCVTIMEO,
-		    &pause, sizeof(pause));
+		handoff_limit_pauses(&request->fcgx);
 
 	for (size_t i = 0; i < length.len; i++) {
 		if (length.data[i] < '0' || length.data[i] > '9')

@@ -3,6 +3,7 @@
 #include "bridge.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <openssl/rand.h>
 
@@ -12,8 +13,35 @@
 /* Timers fired in one wake-up; the rest is due in the next. */
 #define TIMERS_BATCH 256
 
+#define CLOSE_DELAY_MS 5
+
 #define GENERATION_LETTERS "abcdefghijklmnopqrstuvwxyz234567"
 #define GENERATION_LEN 5
+
+static void
+close_pending(struct bridge *bridge)
+{
+	while (bridge->n_closing > 0)
+		close(bridge->closing[--bridge->n_closing]);
+}
+
+static void
+on_close_timer(struct timer *timer)
+{
+	close_pending((struct bridge *)((char *)timer -
+	    offsetof(struct bridge, close_timer)));
+}
+
+void
+bridge_close_later(struct bridge *bridge, int fd)
+{
+	bridge->closing[bridge->n_closing++] = fd;
+	if (bridge->n_closing == BRIDGE_CLOSE_BATCH)
+		close_pending(bridge);
+	else if (!timer_is_set(&bridge->close_timer))
+		timers_set(&bridge->timers, &bridge->close_timer,
+		    bridge->now_ms() + CLOSE_DELAY_MS);
+}
 
 int
 bridge_init(struct bridge *bridge, struct ps_config *config)
@@ -25,6 +53,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms };
 	TAILQ_INIT(&bridge->sessions);
+	TAILQ_INIT(&bridge->settling);
+	bridge->close_timer.fire = on_close_timer;
 	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
 	    RAND_bytes(random, sizeof(random)) != 1)
 		return PS_ERR_IO;
@@ -43,6 +73,7 @@ void
 bridge_deinit(struct bridge *bridge)
 {
 	bridge_free_garbage(bridge);
+	close_pending(bridge);
 	timers_deinit(&bridge->timers);
 	table_deinit(&bridge->sessions_by_id);
 	addresses_deinit(&bridge->addresses);

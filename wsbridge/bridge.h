@@ -23,6 +23,9 @@ struct session;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(parked_list, parked);
+
+#define BRIDGE_CLOSE_BATCH 32
 
 /* Something to be freed when nothing on the stack can refer to it any more. */
 struct garbage {
@@ -54,7 +57,14 @@ struct bridge {
 	uint64_t n_sessions_ever;
 	struct addresses addresses;
 
+	/* Descriptors to be closed together; see bridge_close_later(). */
+	int closing[BRIDGE_CLOSE_BATCH];
+	size_t n_closing;
+	struct timer close_timer;
+
 	size_t n_held;		  /* parked receivers */
+	struct parked_list settling; /* parked a moment ago; see parked.c */
+	struct timer settle_timer;
 	struct ps_writer scratch; /* for building one answer at a time */
 
 	/* Stopping; see drain.h. */
@@ -78,5 +88,13 @@ void bridge_deinit(struct bridge *bridge);
 void bridge_free_later(struct bridge *bridge, struct garbage *garbage,
     void (*destroy)(struct garbage *garbage));
 void bridge_free_garbage(struct bridge *bridge);
+
+/*
+ * Closes `fd` some milliseconds later, with others: each close of a Unix
+ * socket while any descriptor is in flight between processes makes the kernel
+ * look for cycles, which costs more than all else that is done for a short
+ * request.
+ */
+void bridge_close_later(struct bridge *bridge, int fd);
 
 #endif

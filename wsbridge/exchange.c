@@ -72,7 +72,6 @@ destroy(struct garbage *garbage)
 {
 	struct exchange *exchange = (struct exchange *)garbage;
 
-	close(exchange->closing_fd);
 	free(exchange->strings);
 	free(exchange->pending);
 	free(exchange);
@@ -86,12 +85,7 @@ end(struct exchange *exchange)
 	if (watches_set(&exchange->bridge->watches, &exchange->watch, 0) !=
 	    PS_OK)
 		ps_debug("exchange: cannot unwatch (%s)", strerror(errno));
-	/*
-	 * Closed with the others of this turn: each close of a Unix socket
-	 * while any descriptor is in flight makes the kernel look for cycles,
-	 * which costs more than all else that is done for a short request.
-	 */
-	exchange->closing_fd = exchange->watch.fd;
+	bridge_close_later(exchange->bridge, exchange->watch.fd);
 	exchange->watch.fd = -1;
 	exchange->pending_len = 0;
 	bridge_free_later(exchange->bridge, &exchange->garbage, destroy);

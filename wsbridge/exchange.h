@@ -27,7 +27,6 @@ struct exchange {
 	struct garbage garbage; /* first: see destroy() */
 	struct bridge *bridge;
 	struct watch watch; /* holds the descriptor, -1 when it has ended */
-	int closing_fd;	    /* until the end of the turn */
 	uint16_t request_id;
 	bool finished, watching;
 	struct ps_style style; /* slices point to `strings` */

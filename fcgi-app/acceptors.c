@@ -1,0 +1,164 @@
+#include "config.h"
+
+#include "acceptors.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "handoff.h"
+#include "ps_clock.h"
+#include "routes.h"
+
+/* A thread that is at a request this long after acceptors_stop() is given up. */
+#define STOP_MS 4000
+/* After a failure such as EMFILE, so that it is no busy loop. */
+#define RETRY_US (100 * 1000)
+
+struct worker {
+	pthread_t thread;
+	struct acceptors *acceptors;
+	struct handoff handoff;
+	struct request request;
+	atomic_bool done;
+};
+
+struct acceptors {
+	pthread_mutex_t mutex;
+	pthread_cond_t lead_is_free;
+	_Atomic(struct worker *) leader; /* NULL: nobody; set under mutex */
+	atomic_bool busy;		 /* the leader is at a request */
+	atomic_uint n_requests;		 /* of leaders, wraps */
+	unsigned n_requests_seen;	 /* at the last tick */
+	atomic_bool stopping;
+	size_t count;
+	struct worker workers[];
+};
+
+/* Waits until the thread may accept; false when it is to end. */
+static bool
+lead(struct worker *worker)
+{
+	struct acceptors *all = worker->acceptors;
+
+	if (all->leader == worker)
+		return !all->stopping;
+	pthread_mutex_lock(&all->mutex);
+	while (all->leader != NULL && !all->stopping)
+		pthread_cond_wait(&all->lead_is_free, &all->mutex);
+	if (!all->stopping)
+		all->leader = worker;
+	pthread_mutex_unlock(&all->mutex);
+	return !all->stopping;
+}
+
+static void *
+accept_loop(void *arg)
+{
+	struct worker *worker = arg;
+	struct acceptors *all = worker->acceptors;
+
+	while (lead(worker)) {
+		if (FCGX_Accept_r(&worker->request.fcgx) != 0) {
+			if (all->stopping || errno == EINTR)
+				continue;
+			ps_error("worker: cannot accept (%s)",
+			    strerror(errno));
+			usleep(RETRY_US);
+			continue;
+		}
+		all->n_requests++;
+		all->busy = true;
+		routes_serve(&worker->request);
+		if (all->leader == worker)
+			all->busy = false;
+	}
+	worker->done = true;
+	return NULL;
+}
+
+void
+acceptors_tick(struct acceptors *all)
+{
+	unsigned n_requests = all->n_requests;
+
+	if (all->busy && n_requests == all->n_requests_seen) {
+		pthread_mutex_lock(&all->mutex);
+		all->leader = NULL;
+		all->busy = false;
+		pthread_cond_signal(&all->lead_is_free);
+		pthread_mutex_unlock(&all->mutex);
+	}
+	all->n_requests_seen = n_requests;
+}
+
+static bool
+worker_start(struct acceptors *all, struct worker *worker,
+    const struct ps_config *config, int listen_fd)
+{
+	worker->acceptors = all;
+	handoff_init(&worker->handoff, config);
+	if (request_init(&worker->request, listen_fd, config,
+		&worker->handoff) != PS_OK)
+		return false;
+	return pthread_create(&worker->thread, NULL, accept_loop, worker) == 0;
+}
+
+struct acceptors *
+acceptors_start(const struct ps_config *config, int listen_fd)
+{
+	struct acceptors *all = calloc(1,
+	    sizeof(*all) + config->threads * sizeof(all->workers[0]));
+
+	if (all == NULL)
+		return NULL;
+	pthread_mutex_init(&all->mutex, NULL);
+	pthread_cond_init(&all->lead_is_free, NULL);
+	while (all->count < config->threads &&
+	    worker_start(all, &all->workers[all->count], config, listen_fd))
+		all->count++;
+	if (all->count == config->threads)
+		return all;
+	ps_error("worker: cannot start its threads (%s)", strerror(errno));
+	acceptors_stop(all);
+	return NULL;
+}
+
+/*
+ * Wakes a thread that waits in accept(). The signal may come just before it
+ * waits, so it is sent until the thread is done.
+ */
+static void
+worker_stop(struct worker *worker, uint64_t deadline_ms)
+{
+	while (!worker->done && ps_clock_ms() < deadline_ms) {
+		pthread_kill(worker->thread, SIGUSR1);
+		usleep(2000);
+	}
+	if (!worker->done)
+		_exit(0);
+	pthread_join(worker->thread, NULL);
+	request_deinit(&worker->request);
+	handoff_deinit(&worker->handoff);
+}
+
+void
+acceptors_stop(struct acceptors *all)
+{
+	uint64_t deadline_ms = ps_clock_ms() + STOP_MS;
+	size_t i;
+
+	pthread_mutex_lock(&all->mutex);
+	all->stopping = true;
+	pthread_cond_broadcast(&all->lead_is_free);
+	pthread_mutex_unlock(&all->mutex);
+	for (i = 0; i < all->count; i++)
+		worker_stop(&all->workers[i], deadline_ms);
+	pthread_cond_destroy(&all->lead_is_free);
+	pthread_mutex_destroy(&all->mutex);
+	free(all);
+}
