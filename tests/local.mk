@@ -3,7 +3,12 @@
 # and linked with everything but the two main.c. The integration tests need
 # pytest and both web servers; scripts/check runs them.
 
-unit_tests =
+unit_tests = \
+	%D%/unit/test_ps_base64 \
+	%D%/unit/test_ps_bytes \
+	%D%/unit/test_ps_code \
+	%D%/unit/test_ps_json \
+	%D%/unit/test_ps_utf8
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -35,7 +40,8 @@ EXTRA_DIST += \
 	$(house_tests) \
 	%D%/house/tap.sh \
 	%D%/integration \
-	%D%/lib
+	%D%/lib \
+	%D%/unit/unit.h
 
 # Folders are copied whole, with what Python left in them.
 dist-hook:
