@@ -8,4 +8,7 @@ ps_man_pages = \
 man_MANS += $(ps_man_pages)
 ps_generated += $(ps_man_pages)
 
-EXTRA_DIST += %D%/options.awk
+EXTRA_DIST += \
+	%D%/http-api.md \
+	%D%/ipc.md \
+	%D%/options.awk
