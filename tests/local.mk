@@ -7,6 +7,8 @@ unit_tests = \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_code \
+	%D%/unit/test_ps_config \
+	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
 	%D%/unit/test_ps_utf8
 

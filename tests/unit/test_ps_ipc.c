@@ -1,0 +1,504 @@
+#include "config.h"
+
+#include "unit.h"
+
+#include "ps_ipc.h"
+#include "ps_limits.h"
+
+/* One message of each type, with something in every field. */
+
+static const struct ps_ipc_request request = { .id = 0x1234,
+	.style = { .flags = PS_STYLE__ALL,
+	    .callback = { "cb", 2 },
+	    .origin = { "http://a", 8 } } };
+
+static void
+assert_request(const struct ps_ipc_request *m)
+{
+	assert_int_equal(m->id, request.id);
+	assert_int_equal(m->style.flags, request.style.flags);
+	assert_slice(m->style.callback, "cb");
+	assert_slice(m->style.origin, "http://a");
+}
+
+static void
+encode_hello(struct ps_writer *w)
+{
+	ps_ipc_encode_hello(w, &(struct ps_ipc_hello){ 0x0102, 0x03040506 });
+}
+
+static int
+decode_hello(struct ps_reader *r)
+{
+	struct ps_ipc_hello m;
+	int ret = ps_ipc_decode_hello(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_int_equal(m.version, 0x0102);
+	assert_int_equal(m.pid, 0x03040506);
+	return PS_OK;
+}
+
+static void
+encode_create(struct ps_writer *w)
+{
+	ps_ipc_encode_create(w,
+	    &(struct ps_ipc_create){ .request = request,
+		.tls = true,
+		.port = 65535,
+		.host = ps_slice_str("host"),
+		.path = ps_slice_str("/path?query"),
+		.origin = ps_slice_str("https://b"),
+		.protocols = ps_slice_str("one,two"),
+		.agent = ps_slice_str("agent-1"),
+		.remote_addr = ps_slice_str("192.0.2.1"),
+		.public_host = ps_slice_str("relay:81") });
+}
+
+static int
+decode_create(struct ps_reader *r)
+{
+	struct ps_ipc_create m;
+	int ret = ps_ipc_decode_create(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_true(m.tls);
+	assert_int_equal(m.port, 65535);
+	assert_slice(m.host, "host");
+	assert_slice(m.path, "/path?query");
+	assert_slice(m.origin, "https://b");
+	assert_slice(m.protocols, "one,two");
+	assert_slice(m.agent, "agent-1");
+	assert_slice(m.remote_addr, "192.0.2.1");
+	assert_slice(m.public_host, "relay:81");
+	return PS_OK;
+}
+
+static void
+put_event(struct ps_writer *w, enum ps_event_type type, const char *data)
+{
+	size_t begin = ps_ipc_event_begin(w, type);
+
+	ps_writer_str(w, data);
+	ps_ipc_event_end(w, begin);
+}
+
+/*
+ * The count of the events is the last of the body, so that a body cut behind
+ * the first two bytes of an event of type 0 would be one without events.
+ */
+static void
+encode_send(struct ps_writer *w)
+{
+	ps_ipc_send_begin(w,
+	    &(struct ps_ipc_send){ .request = request,
+		.socket = ps_slice_str("socket"),
+		.more = true });
+	put_event(w, PS_EVENT_BINARY, "binary");
+	put_event(w, PS_EVENT_TEXT, "text");
+	put_event(w, PS_EVENT_BINARY, "");
+	ps_ipc_send_end(w, 3);
+}
+
+static int
+decode_send(struct ps_reader *r)
+{
+	struct ps_ipc_send m;
+	struct ps_slice data;
+	int ret = ps_ipc_decode_send(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket, "socket");
+	assert_true(m.more);
+	assert_int_equal(m.count, 3);
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_BINARY);
+	assert_slice(data, "binary");
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_TEXT);
+	assert_slice(data, "text");
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_BINARY);
+	assert_int_equal(data.len, 0);
+	assert_true(ps_reader_done(&m.events));
+	return PS_OK;
+}
+
+static void
+encode_receive(struct ps_writer *w)
+{
+	ps_ipc_encode_receive(w,
+	    &(struct ps_ipc_receive){ .request = request,
+		.socket = ps_slice_str("socket"),
+		.dialect = PS_DIALECT_POLYSOCKETD,
+		.framing = PS_IPC_FRAMING_EVENTSOURCE,
+		.hold_ms = 0xfedcba98 });
+}
+
+static int
+decode_receive(struct ps_reader *r)
+{
+	struct ps_ipc_receive m;
+	int ret = ps_ipc_decode_receive(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket, "socket");
+	assert_int_equal(m.dialect, PS_DIALECT_POLYSOCKETD);
+	assert_int_equal(m.framing, PS_IPC_FRAMING_EVENTSOURCE);
+	assert_true(m.hold_ms == 0xfedcba98);
+	return PS_OK;
+}
+
+static void
+encode_close(struct ps_writer *w)
+{
+	ps_ipc_encode_close(w,
+	    &(struct ps_ipc_close){ .request = request,
+		.socket = ps_slice_str("socket"),
+		.code = 4999,
+		.reason = ps_slice_str("reason") });
+}
+
+static int
+decode_close(struct ps_reader *r)
+{
+	struct ps_ipc_close m;
+	int ret = ps_ipc_decode_close(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket, "socket");
+	assert_int_equal(m.code, 4999);
+	assert_slice(m.reason, "reason");
+	return PS_OK;
+}
+
+static void
+encode_check(struct ps_writer *w)
+{
+	ps_ipc_encode_check(w,
+	    &(struct ps_ipc_check){ request, ps_slice_str("socket") });
+}
+
+static int
+decode_check(struct ps_reader *r)
+{
+	struct ps_ipc_check m;
+	int ret = ps_ipc_decode_check(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket, "socket");
+	return PS_OK;
+}
+
+static const struct {
+	enum ps_ipc_type type;
+	void (*encode)(struct ps_writer *w);
+	int (*decode)(struct ps_reader *r);
+} messages[] = {
+	{ PS_IPC_HELLO, encode_hello, decode_hello },
+	{ PS_IPC_CREATE, encode_create, decode_create },
+	{ PS_IPC_SEND, encode_send, decode_send },
+	{ PS_IPC_RECEIVE, encode_receive, decode_receive },
+	{ PS_IPC_CLOSE, encode_close, decode_close },
+	{ PS_IPC_CHECK, encode_check, decode_check },
+};
+_Static_assert(ROWS(messages) == PS_IPC__COUNT - 1,
+    "every message needs a row");
+
+static int
+decode(size_t i, const void *body, size_t len)
+{
+	/* Of its own size, so that a sanitizer sees a read beyond it. */
+	char *copy = malloc(len == 0 ? 1 : len);
+	struct ps_reader r;
+	int ret;
+
+	assert_non_null(copy);
+	if (len > 0)
+		memcpy(copy, body, len);
+	ps_reader_init(&r, copy, len);
+	ret = messages[i].decode(&r);
+	free(copy);
+	return ret;
+}
+
+static void
+every_message_comes_out_as_it_went_in(void **state)
+{
+	struct ps_writer w = { 0 };
+	struct ps_reader body;
+	uint8_t type;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(messages); i++) {
+		ps_writer_str(&w, "what an earlier frame left");
+		messages[i].encode(&w);
+		assert_row(i, !w.failed);
+		assert_row(i, ps_ipc_split(w.data, w.len, &type, &body) ==
+			(int64_t)w.len);
+		assert_row(i, type == messages[i].type);
+		assert_row(i, messages[i].decode(&body) == PS_OK);
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+every_shorter_body_is_refused(void **state)
+{
+	struct ps_writer w = { 0 };
+	size_t i, len;
+
+	(void)state;
+	for (i = 0; i < ROWS(messages); i++) {
+		messages[i].encode(&w);
+		for (len = 0; len + 5 < w.len; len++)
+			assert_row(len, decode(i, w.data + 5, len) ==
+				PS_ERR_MALFORMED);
+		assert_row(i, decode(i, w.data + 5, w.len - 5) == PS_OK);
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+one_byte_more_is_refused(void **state)
+{
+	struct ps_writer w = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(messages); i++) {
+		messages[i].encode(&w);
+		ps_writer_u8(&w, 0);
+		assert_row(i,
+		    decode(i, w.data + 5, w.len - 5) == PS_ERR_MALFORMED);
+	}
+	ps_writer_deinit(&w);
+}
+
+/*
+ * Where the bytes that stand for one of a few things are in the bodies above:
+ * behind the id, or counted from the end.
+ */
+static const struct {
+	size_t message;
+	int at; /* negative: from the end */
+	uint8_t last;
+} enums[] = {
+	{ 1, 2, PS_STYLE__ALL },
+	{ 2, 2, PS_STYLE__ALL },
+	{ 3, 2, PS_STYLE__ALL },
+	{ 4, 2, PS_STYLE__ALL },
+	{ 5, 2, PS_STYLE__ALL },
+	{ 1, 2 + 1 + 6 + 12, 1 },		/* tls */
+	{ 2, 2 + 1 + 6 + 12 + 10, 1 },		/* more */
+	{ 2, -7, PS_EVENT__COUNT - 1 },		/* type of the last event */
+	{ 3, -6, PS_DIALECT__COUNT - 1 },
+	{ 3, -5, PS_IPC_FRAMING__COUNT - 1 },
+};
+
+static void
+a_value_that_no_enum_has_is_refused(void **state)
+{
+	struct ps_writer w = { 0 };
+	struct ps_ipc_receive receive;
+	struct ps_reader r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(enums); i++) {
+		uint8_t *at;
+
+		messages[enums[i].message].encode(&w);
+		at = (uint8_t *)w.data +
+		    (enums[i].at < 0 ? w.len : 5);
+		at += enums[i].at;
+		assert_row(i, *at <= enums[i].last);
+		*at = (uint8_t)(enums[i].last + 1);
+		assert_row(i, decode(enums[i].message, w.data + 5,
+				  w.len - 5) == PS_ERR_MALFORMED);
+		*at = 0xff;
+		assert_row(i, decode(enums[i].message, w.data + 5,
+				  w.len - 5) == PS_ERR_MALFORMED);
+	}
+	/* What was refused is in range all the same. */
+	encode_receive(&w);
+	w.data[w.len - 5] = '\xff';
+	ps_reader_init(&r, w.data + 5, w.len - 5);
+	assert_int_equal(ps_ipc_decode_receive(&r, &receive),
+	    PS_ERR_MALFORMED);
+	assert_true(receive.framing < PS_IPC_FRAMING__COUNT);
+	ps_writer_deinit(&w);
+}
+
+static void
+the_events_are_as_many_as_they_say(void **state)
+{
+	struct ps_writer w = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		encode_send(&w);
+		w.data[w.len - 1] = (char)i;
+		if (i != 3)
+			assert_row(i, decode(2, w.data + 5, w.len - 5) ==
+				PS_ERR_MALFORMED);
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+the_number_of_events_is_bounded(void **state)
+{
+	static const struct {
+		unsigned count;
+		int ret;
+	} rows[] = { { 0, PS_OK }, { 1, PS_OK }, { PS_IPC_EVENTS_MAX, PS_OK },
+		{ PS_IPC_EVENTS_MAX + 1, PS_ERR_MALFORMED } };
+	struct ps_writer w = { 0 };
+	struct ps_ipc_send m = { .socket = ps_slice_str("s") };
+	struct ps_reader r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(rows); i++) {
+		unsigned n;
+
+		ps_ipc_send_begin(&w, &m);
+		for (n = 0; n < rows[i].count; n++)
+			put_event(&w, PS_EVENT_TEXT, "");
+		ps_ipc_send_end(&w, (uint16_t)rows[i].count);
+		ps_reader_init(&r, w.data + 5, w.len - 5);
+		assert_row(i, ps_ipc_decode_send(&r, &m) == rows[i].ret);
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+the_reason_of_a_close_is_bounded(void **state)
+{
+	char reason[PS_CLOSE_REASON_MAX + 1];
+	struct ps_ipc_close m = { .code = 1000 };
+	struct ps_writer w = { 0 };
+	struct ps_reader r;
+	size_t len;
+
+	(void)state;
+	memset(reason, 'r', sizeof(reason));
+	for (len = PS_CLOSE_REASON_MAX; len <= sizeof(reason); len++) {
+		m.reason = ps_slice(reason, len);
+		ps_ipc_encode_close(&w, &m);
+		ps_reader_init(&r, w.data + 5, w.len - 5);
+		assert_row(len, (ps_ipc_decode_close(&r, &m) == PS_OK) ==
+			(len == PS_CLOSE_REASON_MAX));
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+a_frame_is_split_off_when_it_is_whole(void **state)
+{
+	struct ps_writer w = { 0 };
+	struct ps_reader body;
+	uint8_t type = 0;
+	size_t len, hello;
+
+	(void)state;
+	encode_hello(&w);
+	hello = w.len;
+	ps_writer_str(&w, "the next frame");
+	for (len = 0; len < w.len; len++) {
+		int64_t size = ps_ipc_split(w.data, len, &type, &body);
+
+		assert_row(len, size == (len < hello ? 0 : (int64_t)hello));
+	}
+	assert_int_equal(type, PS_IPC_HELLO);
+	assert_int_equal(body.left, hello - 5);
+	ps_writer_deinit(&w);
+}
+
+static void
+the_length_of_a_frame_is_bounded(void **state)
+{
+	static const struct {
+		uint32_t length;
+		int64_t result;
+	} rows[] = {
+		{ 0, PS_ERR_MALFORMED },
+		{ 1, 5 },
+		{ 2, 0 },
+		{ PS_IPC_FRAME_MAX, 0 },
+		{ PS_IPC_FRAME_MAX + 1, PS_ERR_TOO_LARGE },
+		{ UINT32_MAX, PS_ERR_TOO_LARGE },
+	};
+	struct ps_writer w = { 0 };
+	struct ps_reader body;
+	uint8_t type;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(rows); i++) {
+		ps_writer_reset(&w);
+		ps_writer_u32(&w, rows[i].length);
+		ps_writer_u8(&w, PS_IPC_CHECK);
+		assert_row(i, ps_ipc_split(w.data, w.len, &type, &body) ==
+			rows[i].result);
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+a_frame_that_would_be_too_large_is_not_made(void **state)
+{
+	struct ps_writer w = { 0 };
+	struct ps_ipc_send m = { .more = false };
+	size_t begin, head;
+	char *p;
+
+	(void)state;
+	ps_ipc_send_begin(&w, &m);
+	begin = ps_ipc_event_begin(&w, PS_EVENT_BINARY);
+	head = w.len - PS_IPC_LENGTH_BYTES + 2;
+	p = ps_writer_reserve(&w, PS_IPC_FRAME_MAX - head);
+	assert_non_null(p);
+	memset(p, 0, PS_IPC_FRAME_MAX - head);
+	w.len += PS_IPC_FRAME_MAX - head;
+	ps_ipc_event_end(&w, begin);
+	ps_ipc_send_end(&w, 1);
+	assert_false(w.failed);
+
+	w.len -= 2; /* the count again, behind one byte more */
+	ps_writer_u8(&w, 0);
+	ps_ipc_event_end(&w, begin);
+	ps_ipc_send_end(&w, 1);
+	assert_true(w.failed);
+	ps_writer_deinit(&w);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_message_comes_out_as_it_went_in),
+		cmocka_unit_test(every_shorter_body_is_refused),
+		cmocka_unit_test(one_byte_more_is_refused),
+		cmocka_unit_test(a_value_that_no_enum_has_is_refused),
+		cmocka_unit_test(the_events_are_as_many_as_they_say),
+		cmocka_unit_test(the_number_of_events_is_bounded),
+		cmocka_unit_test(the_reason_of_a_close_is_bounded),
+		cmocka_unit_test(a_frame_is_split_off_when_it_is_whole),
+		cmocka_unit_test(the_length_of_a_frame_is_bounded),
+		cmocka_unit_test(a_frame_that_would_be_too_large_is_not_made),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
