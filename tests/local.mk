@@ -8,8 +8,14 @@ unit_tests = \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_code \
 	%D%/unit/test_ps_config \
+	%D%/unit/test_ps_db \
 	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
+	%D%/unit/test_ps_log \
+	%D%/unit/test_ps_pattern \
+	%D%/unit/test_ps_reply \
+	%D%/unit/test_ps_socket \
+	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8
 
 if HAVE_CMOCKA

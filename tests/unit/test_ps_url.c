@@ -1,0 +1,293 @@
+#include "config.h"
+
+#include "unit.h"
+
+#include "ps_url.h"
+
+static const struct {
+	const char *url;
+	bool tls;
+	unsigned port;
+	const char *host, *path;
+} good[] = {
+	{ "ws://example.com", false, 80, "example.com", "/" },
+	{ "wss://example.com", true, 443, "example.com", "/" },
+	{ "WS://example.com/Path", false, 80, "example.com", "/Path" },
+	{ "ws://example.com:8080", false, 8080, "example.com", "/" },
+	{ "wss://example.com:80/", true, 80, "example.com", "/" },
+	{ "ws://h:1/", false, 1, "h", "/" },
+	{ "ws://h:65535/", false, 65535, "h", "/" },
+	{ "ws://h/a/b?c=d&e=f", false, 80, "h", "/a/b?c=d&e=f" },
+	{ "ws://h?q", false, 80, "h", "/?q" },
+	{ "ws://h/?a?b", false, 80, "h", "/?a?b" },
+	{ "ws://h/a/../b", false, 80, "h", "/a/../b" },
+	{ "ws://h/%20%2F", false, 80, "h", "/%20%2F" },
+	{ "ws://h/a@b:c", false, 80, "h", "/a@b:c" },
+	{ "ws://h/?x@y", false, 80, "h", "/?x@y" },
+	{ "ws://127.0.0.1:9/", false, 9, "127.0.0.1", "/" },
+	{ "ws://2130706433/", false, 80, "127.0.0.1", "/" },
+	{ "ws://0x7f.1/", false, 80, "127.0.0.1", "/" },
+	{ "ws://017700000001/", false, 80, "127.0.0.1", "/" },
+	{ "ws://[::1]/", false, 80, "::1", "/" },
+	{ "wss://[2001:db8::1]:8443/x", true, 8443, "2001:db8::1", "/x" },
+	{ "ws://example.com./", false, 80, "example.com.", "/" },
+};
+
+static const struct {
+	const char *url, *error;
+} bad[] = {
+	{ "", "target is not an absolute WebSocket URL" },
+	{ "example.com", "target is not an absolute WebSocket URL" },
+	{ "/path", "target is not an absolute WebSocket URL" },
+	{ "//example.com/", "target is not an absolute WebSocket URL" },
+	{ "ws:", "target is not an absolute WebSocket URL" },
+	{ "ws:/h", "target is not an absolute WebSocket URL" },
+	{ "ws:h", "target is not an absolute WebSocket URL" },
+	{ "://h", NULL },
+	{ "http://h/", "scheme component must be \"ws\" or \"wss\"" },
+	{ "https://h/", "scheme component must be \"ws\" or \"wss\"" },
+	{ "wsx://h/", "scheme component must be \"ws\" or \"wss\"" },
+	{ "w://h/", "scheme component must be \"ws\" or \"wss\"" },
+	{ "file:///etc/passwd", NULL },
+	{ "javascript://h/", "scheme component must be \"ws\" or \"wss\"" },
+	{ "ws://h/#", "expected null fragment component" },
+	{ "ws://h/#part", "expected null fragment component" },
+	{ "ws://h#part", "expected null fragment component" },
+	{ "ws://", "expected a host component" },
+	{ "ws:///path", "expected a host component" },
+	{ "ws://?q", "expected a host component" },
+	{ "ws://:80/", NULL },
+	{ "ws://user@h/", "expected null userinfo component" },
+	{ "ws://user:word@h/", "expected null userinfo component" },
+	{ "ws://@h/", "expected null userinfo component" },
+	{ "ws://a@b@c/", "expected null userinfo component" },
+	{ "ws://h/a b", "target has a space" },
+	{ " ws://h/", "target has a space" },
+	{ "ws://h/ ", "target has a space" },
+	{ "ws://h/\n", "target has a control character" },
+	{ "ws://h/\r\nX-Header:1", "target has a control character" },
+	{ "\tws://h/", "target has a control character" },
+	{ "ws://h/\x7f", "target has a control character" },
+	{ "ws://h\x01/", "target has a control character" },
+	{ "ws://h:0/", "port component is out of range" },
+	{ "ws://h:65536/", NULL },
+	{ "ws://h:99999999999/", NULL },
+	{ "ws://h:-1/", NULL },
+	{ "ws://h:x/", NULL },
+	{ "ws://h:80x/", NULL },
+	{ "ws://[::1/", NULL },
+	{ "ws://[]/", NULL },
+	{ "ws://[:::]/", NULL },
+	{ "ws://[g::1]/", NULL },
+	{ "ws://[fe80::1%25eth0]/", "expected no zone in the host component" },
+	{ "ws://a\\b/", NULL },
+	{ "ws://a<b/", NULL },
+	{ "ws://a\"b/", NULL },
+};
+
+static const struct {
+	const char *header, *origin;
+} origins[] = {
+	{ "", "" },
+	{ "null", "null" },
+	{ "Null", "" },
+	{ "nullx", "" },
+	{ "http://example.com", "http://example.com" },
+	{ "https://example.com:8443", "https://example.com:8443" },
+	{ "HTTP://Example.com", "HTTP://Example.com" },
+	{ "http://example.com/", "http://example.com" },
+	{ "http://example.com/page?a=b#c", "http://example.com" },
+	{ "http://example.com?a", "http://example.com" },
+	{ "http://example.com#a", "http://example.com" },
+	{ "http://[::1]:80/x", "http://[::1]:80" },
+	{ "moz-extension://0a1b", "moz-extension://0a1b" },
+	{ "file:///x", "" },
+	{ "http://", "" },
+	{ "http:///", "" },
+	{ "http:/", "" },
+	{ "http:", "" },
+	{ "://h", "" },
+	{ "/path", "" },
+	{ "//h", "" },
+	{ "example.com", "" },
+	{ "example.com/x", "" },
+	{ "a/b://c", "" },
+	{ "http://a b", "" },
+	{ " http://a", "" },
+	{ "http://a\r\nX: y", "" },
+	{ "http://a\x80", "" },
+	{ "http://a\"b", "" },
+	{ "http://a\\b", "" },
+	{ "http://a\x7f", "" },
+	{ "http://a, http://b", "" },
+	{ "http://a/ b", "http://a" },
+};
+
+/* A target of `len` bytes: ws://h/aaa... */
+static struct ps_slice
+long_url(char *buffer, size_t len)
+{
+	memset(buffer, 'a', len);
+	memcpy(buffer, "ws://h/", 7);
+	return ps_slice(buffer, len);
+}
+
+static void
+absolute_websocket_urls_are_taken_apart(void **state)
+{
+	static struct ps_target target;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(good); i++) {
+		const char *error =
+		    ps_target_parse(&target, ps_slice_str(good[i].url));
+
+		if (error != NULL)
+			fail_msg("%s: %s", good[i].url, error);
+		assert_row(i, target.tls == good[i].tls);
+		assert_row(i, target.port == good[i].port);
+		assert_string_equal(target.host, good[i].host);
+		assert_string_equal(target.path, good[i].path);
+	}
+}
+
+static void
+anything_else_is_refused_with_a_sentence(void **state)
+{
+	static struct ps_target target;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(bad); i++) {
+		const char *error =
+		    ps_target_parse(&target, ps_slice_str(bad[i].url));
+
+		if (error == NULL)
+			fail_msg("%s was taken", bad[i].url);
+		if (bad[i].error != NULL)
+			assert_string_equal(error, bad[i].error);
+	}
+	assert_string_equal(ps_target_parse(&target,
+				ps_slice("ws://h/\0x", 9)),
+	    "target has a control character");
+}
+
+static void
+nothing_of_an_earlier_target_stays(void **state)
+{
+	static struct ps_target target;
+
+	(void)state;
+	assert_null(ps_target_parse(&target,
+	    ps_slice_str("wss://a-long-name.example.com:1/path")));
+	assert_null(ps_target_parse(&target, ps_slice_str("ws://[::1]")));
+	assert_false(target.tls);
+	assert_int_equal(target.port, 80);
+	assert_string_equal(target.host, "::1");
+	assert_string_equal(target.path, "/");
+}
+
+static void
+a_target_has_a_largest_length(void **state)
+{
+	static struct ps_target target;
+	static char buffer[PS_TARGET_MAX + 1];
+
+	(void)state;
+	assert_null(ps_target_parse(&target,
+	    long_url(buffer, PS_TARGET_MAX - 1)));
+	assert_int_equal(strlen(target.path), PS_TARGET_MAX - 1 - 6);
+	assert_string_equal(ps_target_parse(&target,
+				long_url(buffer, PS_TARGET_MAX)),
+	    "target is too long");
+}
+
+/* What is percent-encoded grows; the path then has to fit as well. */
+static void
+a_path_that_grows_is_not_cut(void **state)
+{
+	static struct ps_target target;
+	static char buffer[PS_TARGET_MAX];
+	struct ps_slice url = long_url(buffer, PS_TARGET_MAX - 1);
+
+	(void)state;
+	memset(buffer + 7, '\xc3', url.len - 7);
+	assert_string_equal(ps_target_parse(&target, url),
+	    "target is too long");
+	url.len = 7 + 2;
+	memcpy(buffer + 7, "\xc3\xa4", 2);
+	assert_null(ps_target_parse(&target, url));
+	assert_null(strpbrk(target.path, "\xc3\xa4"));
+}
+
+static void
+a_host_has_a_largest_length(void **state)
+{
+	static struct ps_target target;
+	char url[400] = "ws://";
+	size_t len;
+
+	(void)state;
+	for (len = PS_HOST_MAX - 1; len <= PS_HOST_MAX + 1; len++) {
+		memset(url + 5, 'a', len);
+		for (size_t i = 60; i < len; i += 60)
+			url[5 + i] = '.';
+		url[5 + len] = '\0';
+		assert_row(len, (ps_target_parse(&target,
+				    ps_slice_str(url)) == NULL) ==
+			(len <= PS_HOST_MAX));
+	}
+}
+
+static void
+an_origin_is_scheme_host_and_port(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(origins); i++) {
+		struct ps_slice origin =
+		    ps_origin_from_header(ps_slice_str(origins[i].header));
+
+		if (!ps_slice_is(origin, origins[i].origin))
+			fail_msg("\"%s\" gave \"%.*s\"", origins[i].header,
+			    (int)origin.len, origin.data);
+	}
+}
+
+static void
+an_origin_has_a_largest_length(void **state)
+{
+	char header[PS_ORIGIN_MAX + 2] = "http://";
+
+	(void)state;
+	memset(header + 7, 'a', sizeof(header) - 7);
+	assert_int_equal(
+	    ps_origin_from_header(ps_slice(header, PS_ORIGIN_MAX)).len,
+	    PS_ORIGIN_MAX);
+	assert_int_equal(
+	    ps_origin_from_header(ps_slice(header, PS_ORIGIN_MAX + 1)).len,
+	    0);
+	header[PS_ORIGIN_MAX] = '/';
+	assert_int_equal(
+	    ps_origin_from_header(ps_slice(header, PS_ORIGIN_MAX + 2)).len,
+	    PS_ORIGIN_MAX);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(absolute_websocket_urls_are_taken_apart),
+		cmocka_unit_test(anything_else_is_refused_with_a_sentence),
+		cmocka_unit_test(nothing_of_an_earlier_target_stays),
+		cmocka_unit_test(a_target_has_a_largest_length),
+		cmocka_unit_test(a_path_that_grows_is_not_cut),
+		cmocka_unit_test(a_host_has_a_largest_length),
+		cmocka_unit_test(an_origin_is_scheme_host_and_port),
+		cmocka_unit_test(an_origin_has_a_largest_length),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
