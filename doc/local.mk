@@ -9,6 +9,8 @@ man_MANS += $(ps_man_pages)
 ps_generated += $(ps_man_pages)
 
 EXTRA_DIST += \
+	%D%/architecture.md \
 	%D%/http-api.md \
 	%D%/ipc.md \
+	%D%/operations.md \
 	%D%/options.awk
