@@ -4,6 +4,8 @@
 # pytest and both web servers; scripts/check runs them.
 
 unit_tests = \
+	%D%/unit/test_address \
+	%D%/unit/test_message \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_code \
@@ -16,7 +18,9 @@ unit_tests = \
 	%D%/unit/test_ps_reply \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \
-	%D%/unit/test_ps_utf8
+	%D%/unit/test_ps_utf8 \
+	%D%/unit/test_table \
+	%D%/unit/test_timers
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
