@@ -5,7 +5,9 @@
 
 unit_tests = \
 	%D%/unit/test_address \
+	%D%/unit/test_deflate \
 	%D%/unit/test_message \
+	%D%/unit/test_params \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_code \
