@@ -26,6 +26,10 @@ def pytest_configure(config):
         config.addinivalue_line("markers", line)
 
 
+# What a test leaves behind must not hold its end up.
+DEFAULTS = {"drain_timeout": "1s"}
+
+
 class Pool:
     """The shared stacks of this process, by what they were asked to be.
 
@@ -48,7 +52,7 @@ class Pool:
         if stack is None:
             while len(self.stacks) >= self.SIZE:
                 self.retire(next(iter(self.stacks)))
-            stack = Stack(server, prefix, options,
+            stack = Stack(server, prefix, {**DEFAULTS, **options},
                           environment=environment).start()
         self.stacks[key] = stack
         return stack
@@ -103,7 +107,9 @@ def new_stack(server):
     made = []
 
     def make(start=True, **kwargs):
-        made.append(Stack(kwargs.pop("server", server), **kwargs))
+        options = {**DEFAULTS, **kwargs.pop("options", {})}
+        made.append(Stack(kwargs.pop("server", server), options=options,
+                          **kwargs))
         return made[-1].start() if start else made[-1]
 
     make.made = made

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -356,7 +357,7 @@ def test_sigterm_answers_what_is_held_and_closes_upstreams(new_stack, target):
 
 
 def test_sigterm_writes_what_is_unwritten(new_stack):
-    stack = new_stack()
+    stack = new_stack(options={"drain_timeout": "10s"})
     with Target(buffer_bytes=16384) as target:
         session = Polysocket(Http(stack.port)).create(target.url("deaf"))
         connection = target.connection()
@@ -384,6 +385,16 @@ def test_drain_takes_nothing_new_and_has_an_end(new_stack, target):
     assert response.code in ("draining", "bridge_unavailable")
     assert int(response.header("Retry-After")) >= 1
     assert bridge.wait(10) == 0
+
+
+def test_drain_does_not_wait_for_clients_that_cannot_come(new_stack, target):
+    stack = new_stack(options={"drain_timeout": "20s"})
+    session = Polysocket(Http(stack.port)).create(target.url("quiet"))
+    target.connection().do("drop")
+    stack.wait_until(session.is_gone, "the close event")
+    begun = time.monotonic()
+    stack.stop_bridge(signal.SIGTERM)
+    assert time.monotonic() - begun < 8
 
 
 def test_sigint_is_sigterm(new_stack):

@@ -371,7 +371,7 @@ class Target:
                                          buffer_bytes)
         self.port = self.listener.getsockname()[1]
         self.host = name or (f"[{host}]" if ":" in host else host)
-        self.tasks = set()
+        self.writers = set()
         self.accepted = 0
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -421,11 +421,16 @@ class Target:
     def run(self):
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
-        for task in asyncio.all_tasks(self.loop):
-            task.cancel()
-        with contextlib.suppress(Exception):
-            self.loop.run_until_complete(asyncio.sleep(0))
+        # Nobody may be left waiting for an answer of ours.
         self.listener.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(
+            asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
     async def listen(self, started):
@@ -441,13 +446,13 @@ class Target:
             # No buffer of asyncio's own: what the target sends waits in the
             # kernel, so that n_sent is what left this process.
             writer.transport.set_write_buffer_limits(high=0)
-        self.tasks.add(asyncio.current_task())
+        self.writers.add(writer)
         try:
             await Connection(self, reader, writer).serve()
         except asyncio.CancelledError:
             pass
         finally:
-            self.tasks.discard(asyncio.current_task())
+            self.writers.discard(writer)
 
 
 def remember_sni(tls_object, name, _context):
