@@ -166,3 +166,11 @@ bridge_free_garbage(struct bridge *bridge)
 		garbage->destroy(garbage);
 	}
 }
+
+void
+bridge_check_drained(struct bridge *bridge)
+{
+	if (bridge->draining && TAILQ_EMPTY(&bridge->sessions) &&
+	    bridge->n_exchanges == 0)
+		bridge->on_drained(bridge);
+}

@@ -62,6 +62,7 @@ struct bridge {
 	size_t n_closing;
 	struct timer close_timer;
 
+	size_t n_exchanges;	  /* taken over and not yet ended */
 	size_t n_held;		  /* parked receivers */
 	struct parked_list settling; /* parked a moment ago; see parked.c */
 	struct timer settle_timer;
@@ -88,6 +89,9 @@ void bridge_deinit(struct bridge *bridge);
 void bridge_free_later(struct bridge *bridge, struct garbage *garbage,
     void (*destroy)(struct garbage *garbage));
 void bridge_free_garbage(struct bridge *bridge);
+
+/* Tells whoever drains when neither sessions nor answers are left. */
+void bridge_check_drained(struct bridge *bridge);
 
 /*
  * Closes `fd` some milliseconds later, with others: each close of a Unix

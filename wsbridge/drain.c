@@ -17,12 +17,12 @@ on_timeout(struct timer *timer)
 	    bridge->sessions_by_id.count);
 	while ((session = TAILQ_FIRST(&bridge->sessions)) != NULL)
 		session_end(session, "drain timeout");
+	bridge->on_drained(bridge); /* whatever a web server did not read */
 }
 
 void
 drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 {
-	const struct ps_slice reason = ps_slice_str("server shutting down");
 	struct session *session, *next;
 
 	if (bridge->draining)
@@ -30,18 +30,15 @@ drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 	ps_info("drain: %zu sessions are closed",
 	    bridge->sessions_by_id.count);
 	bridge->on_drained = done;
+	bridge->draining = true;
 	intake_stop_listening(bridge);
 	for (session = TAILQ_FIRST(&bridge->sessions); session != NULL;
 	     session = next) {
 		next = TAILQ_NEXT(session, all);
-		session_close(session, 1001, reason);
-	}
-	bridge->draining = true;
-	if (TAILQ_EMPTY(&bridge->sessions)) {
-		done(bridge);
-		return;
+		session_drain(session);
 	}
 	bridge->drain_timer.fire = on_timeout;
 	timers_set(&bridge->timers, &bridge->drain_timer,
 	    bridge->now_ms() + bridge->config->drain_timeout);
+	bridge_check_drained(bridge);
 }

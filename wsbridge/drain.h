@@ -8,7 +8,7 @@
 
 #include "bridge.h"
 
-/* `done` is called once, perhaps at once, when nothing is left to do. */
+/* `done` is called, perhaps at once and perhaps twice, when nothing is left. */
 void drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge));
 
 #endif

@@ -31,18 +31,23 @@ exchange_create(struct bridge *bridge, int fd,
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 	size_t callback_len = style->callback.len;
 
-	if (exchange == NULL)
-		goto fail;
+	if (exchange == NULL) {
+		close(fd);
+		return NULL;
+	}
 	exchange->bridge = bridge;
 	exchange->watch.fd = fd;
 	exchange->watch.ready = on_ready;
 	exchange->request_id = request->id;
+	bridge->n_exchanges++;
 	exchange->style.flags = style->flags;
 	if (callback_len + style->origin.len == 0)
 		return exchange;
 	exchange->strings = malloc(callback_len + style->origin.len);
-	if (exchange->strings == NULL)
-		goto fail;
+	if (exchange->strings == NULL) {
+		exchange_abort(exchange);
+		return NULL;
+	}
 	if (callback_len > 0)
 		memcpy(exchange->strings, style->callback.data, callback_len);
 	if (style->origin.len > 0)
@@ -52,11 +57,6 @@ exchange_create(struct bridge *bridge, int fd,
 	exchange->style.origin = ps_slice(exchange->strings + callback_len,
 	    style->origin.len);
 	return exchange;
-
-fail:
-	free(exchange);
-	close(fd);
-	return NULL;
 }
 
 void
@@ -89,6 +89,8 @@ end(struct exchange *exchange)
 	exchange->watch.fd = -1;
 	exchange->pending_len = 0;
 	bridge_free_later(exchange->bridge, &exchange->garbage, destroy);
+	exchange->bridge->n_exchanges--;
+	bridge_check_drained(exchange->bridge);
 }
 
 void

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -173,14 +174,46 @@ drop_rights(const struct ps_config *config)
 	return true;
 }
 
-/* Goes to the background; returns in the child only. */
-static bool
-detach(void)
+/*
+ * Goes to the background: returns in the child only, with a descriptor for
+ * detach_finish(). The parent exits when the child is ready, or has failed,
+ * so that whoever starts the program sees which.
+ */
+static int
+detach_begin(void)
 {
-	if (daemon(1, 0) == 0)
-		return true;
-	ps_error("main: cannot go to the background (%s)", strerror(errno));
-	return false;
+	int fds[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		ps_error("main: cannot go to the background (%s)",
+		    strerror(errno));
+		exit(1);
+	}
+	if (pid > 0) {
+		close(fds[1]);
+		_exit(read(fds[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(fds[0]);
+	setsid();
+	return fds[1];
+}
+
+static void
+detach_finish(int fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		close(null);
+	}
+	if (write(fd, "r", 1) != 1)
+		ps_warning("main: whoever started this is gone");
+	close(fd);
 }
 
 static bool
@@ -220,8 +253,6 @@ start(struct ps_config *config)
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
 	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
 	watch_signal(&daemon_state.hangup, on_hangup, SIGHUP);
-	ps_info("main: wsbridge " PACKAGE_VERSION " is ready (tag %s)",
-	    bridge->tag);
 	return true;
 }
 
@@ -247,12 +278,22 @@ stop(void)
 static int
 run(struct ps_config *config)
 {
+	int ready_fd = -1;
+
 	signal(SIGPIPE, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", RESOLVER_THREADS, 0);
 	raise_fd_limit(config);
-	if (!drop_rights(config) || !check_database(config) ||
-	    (!arguments.foreground && !detach()) || !start(config))
+	if (!drop_rights(config) || !check_database(config))
 		return 1;
+	if (!arguments.foreground)
+		ready_fd = detach_begin();
+	if (!start(config))
+		return 1;
+	open_log(config);
+	if (ready_fd >= 0)
+		detach_finish(ready_fd);
+	ps_info("main: wsbridge " PACKAGE_VERSION " is ready (tag %s)",
+	    daemon_state.bridge.tag);
 	while (!daemon_state.stopped)
 		uv_run(&daemon_state.loop, UV_RUN_DEFAULT);
 	stop();
@@ -355,6 +396,7 @@ main(int argc, char **argv)
 		ps_config_destroy(config);
 		return status;
 	}
-	open_log(config);
+	ps_log_open("wsbridge", PS_LOG_STDERR,
+	    (enum ps_log_level)config->log_level);
 	return run(config);
 }

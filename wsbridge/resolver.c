@@ -57,8 +57,7 @@ resolver_start(uv_loop_t *loop, const char *host, resolver_fn done,
     void *owner)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_ADDRCONFIG };
+		.ai_socktype = SOCK_STREAM };
 	struct resolution *resolution = calloc(1, sizeof(*resolution));
 
 	if (resolution == NULL)

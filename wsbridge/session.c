@@ -271,8 +271,7 @@ session_end(struct session *session, const char *why)
 	abandon_peer(session, 1001);
 	release_receiver(session);
 	bridge_free_later(bridge, &session->garbage, destroy);
-	if (bridge->draining && TAILQ_EMPTY(&bridge->sessions))
-		bridge->on_drained(bridge);
+	bridge_check_drained(bridge);
 }
 
 void
@@ -384,6 +383,28 @@ set_close_event(struct session *session, uint16_t code, struct ps_slice reason,
 	return true;
 }
 
+/* While draining, as long as a client may be between two polls. */
+static uint64_t
+linger(const struct session *session)
+{
+	const struct ps_config *config = session->bridge->config;
+
+	return session->bridge->draining ?
+	    earliest(config->receiver_grace, config->close_linger) :
+	    config->close_linger;
+}
+
+void
+session_drain(struct session *session)
+{
+	session_close(session, 1001, ps_slice_str("server shutting down"));
+	if (session->close == NULL || session->state == SESSION_CLOSED)
+		return;
+	session->end_at_ms =
+	    earliest(session->end_at_ms, now(session) + linger(session));
+	set_timer(session);
+}
+
 void
 session_peer_closed(struct session *session, uint16_t code,
     struct ps_slice reason, bool was_clean)
@@ -400,8 +421,7 @@ session_peer_closed(struct session *session, uint16_t code,
 	}
 	if (session->state != SESSION_CLOSING)
 		enter_state(session, SESSION_CLOSING);
-	session->end_at_ms =
-	    now(session) + session->bridge->config->close_linger;
+	session->end_at_ms = now(session) + linger(session);
 	set_timer(session);
 	deliver(session);
 }

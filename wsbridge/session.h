@@ -124,6 +124,8 @@ PS_MUST_CHECK int session_from_client(struct session *session,
 /* Closes the peer after what is queued for it. Harmless when repeated. */
 void session_close(struct session *session, uint16_t code,
     struct ps_slice reason);
+/* Closes it with 1001, and waits for its client no longer than it must. */
+void session_drain(struct session *session);
 /* Ends the session at once, without a close event. */
 void session_end(struct session *session, const char *why);
 

@@ -41,7 +41,7 @@ struct upstream {
 	struct deflate *inflate; /* only where the target keeps a context */
 	struct ps_writer rx; /* a message that is not complete yet */
 	bool rx_compressed;  /* and it is a compressed one */
-	struct timer close_timer;
+	struct timer timer; /* of an attempt to connect, or of closing */
 	uint16_t close_code; /* ours, or the target's; 0: none came */
 	uint8_t close_len;
 	bool peer_closed; /* the target sent a close frame first */
@@ -70,7 +70,7 @@ free_when_alone(struct upstream *upstream)
 {
 	if (upstream->session != NULL || upstream->wsi != NULL)
 		return;
-	timers_cancel(&upstream->bridge->timers, &upstream->close_timer);
+	timers_cancel(&upstream->bridge->timers, &upstream->timer);
 	bridge_free_later(upstream->bridge, &upstream->garbage, destroy);
 }
 
@@ -96,6 +96,13 @@ report_close(struct upstream *upstream, uint16_t code, struct ps_slice reason,
 	upstream->session = NULL;
 	if (session != NULL)
 		session_peer_closed(session, code, reason, was_clean);
+}
+
+static void
+set_timer(struct upstream *upstream, uint64_t in_ms)
+{
+	timers_set(&upstream->bridge->timers, &upstream->timer,
+	    upstream->bridge->now_ms() + in_ms);
 }
 
 static bool
@@ -132,13 +139,19 @@ start_attempt(struct upstream *upstream, const char *address)
 	return upstream->wsi != NULL;
 }
 
-/* Tries one address after the other, until one takes the connection. */
+/*
+ * Tries one address after the other, until one takes the connection. None may
+ * use up the time of those that follow.
+ */
 static void
 connect_next(struct upstream *upstream)
 {
 	struct target *target = upstream->target;
 
 	upstream->phase = PHASE_CONNECTING;
+	set_timer(upstream,
+	    upstream->bridge->config->connect_timeout /
+		target->addresses.count);
 	while (upstream->session != NULL &&
 	    target->next < target->addresses.count) {
 		if (start_attempt(upstream,
@@ -246,13 +259,6 @@ resume_reading(void *peer)
 }
 
 static void
-set_close_timer(struct upstream *upstream, uint64_t in_ms)
-{
-	timers_set(&upstream->bridge->timers, &upstream->close_timer,
-	    upstream->bridge->now_ms() + in_ms);
-}
-
-static void
 start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 {
 	if (upstream->phase == PHASE_CLOSING)
@@ -262,7 +268,7 @@ start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 	upstream->close_len = (uint8_t)reason.len;
 	if (reason.len > 0)
 		memcpy(upstream->close_reason, reason.data, reason.len);
-	set_close_timer(upstream, CLOSE_TIMEOUT_MS);
+	set_timer(upstream, CLOSE_TIMEOUT_MS);
 	lws_callback_on_writable(upstream->wsi);
 }
 
@@ -299,7 +305,7 @@ send_close(struct upstream *upstream)
 	upstream->close_sent = true;
 	upstream->received_bytes = socket_info_received_bytes(
 	    lws_get_socket_fd(upstream->wsi));
-	set_close_timer(upstream, CLOSE_TIMEOUT_MS);
+	set_timer(upstream, CLOSE_TIMEOUT_MS);
 	lws_close_reason(upstream->wsi,
 	    (enum lws_close_status)upstream->close_code,
 	    (unsigned char *)upstream->close_reason, upstream->close_len);
@@ -308,11 +314,16 @@ send_close(struct upstream *upstream)
 }
 
 static void
-on_close_timer(struct timer *timer)
+on_timer(struct timer *timer)
 {
 	struct upstream *upstream = (struct upstream *)((char *)timer -
-	    offsetof(struct upstream, close_timer));
+	    offsetof(struct upstream, timer));
 
+	if (upstream->phase == PHASE_CONNECTING) {
+		if (upstream->target->next < upstream->target->addresses.count)
+			kill_connection(upstream);
+		return; /* the last has until the session gives up */
+	}
 	if (upstream->wsi != NULL && !upstream->close_sent &&
 	    upstream->queue.count == 0) {
 		send_close(upstream);
@@ -337,7 +348,7 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 	upstream->bridge = session->bridge;
 	upstream->session = session;
 	upstream->target = target;
-	upstream->close_timer.fire = on_close_timer;
+	upstream->timer.fire = on_timer;
 	session_set_peer(session, &peer_ops, upstream);
 	if (resolver_is_address(target->host)) {
 		target->addresses.count = 1;
@@ -400,6 +411,7 @@ on_established(struct upstream *upstream, struct lws *wsi)
 		kill_connection(upstream);
 		return;
 	}
+	timers_cancel(&upstream->bridge->timers, &upstream->timer);
 	upstream->phase = PHASE_OPEN;
 	upstream->target = NULL;
 	session_opened(session, ps_slice_str(target->protocol));
@@ -414,7 +426,7 @@ on_writable(struct upstream *upstream, struct lws *wsi)
 	if (message == NULL) {
 		/* libwebsockets sends no close frame from in here. */
 		if (upstream->phase == PHASE_CLOSING && !upstream->close_sent)
-			set_close_timer(upstream, 0);
+			set_timer(upstream, 0);
 		return 0;
 	}
 	if (!write_message(upstream, message))

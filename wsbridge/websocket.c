@@ -138,6 +138,7 @@ websocket_start(struct bridge *bridge)
 		.gid = -1,
 		.uid = -1,
 		.pt_serv_buf_size = 16 * 1024,
+		.max_http_header_data2 = 16 * 1024, /* during a handshake */
 	};
 
 	if (websocket == NULL)
