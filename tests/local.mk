@@ -6,6 +6,7 @@
 unit_tests = \
 	%D%/unit/test_address \
 	%D%/unit/test_deflate \
+	%D%/unit/test_framing \
 	%D%/unit/test_message \
 	%D%/unit/test_params \
 	%D%/unit/test_ps_base64 \
@@ -55,6 +56,7 @@ EXTRA_DIST += \
 	%D%/house/tap.sh \
 	%D%/integration \
 	%D%/lib \
+	%D%/unit/golden \
 	%D%/unit/unit.h
 
 # Folders are copied whole, with what Python left in them.
