@@ -22,10 +22,16 @@ unit_tests = \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
+	%D%/unit/test_session \
 	%D%/unit/test_table \
 	%D%/unit/test_timers
 
 if HAVE_CMOCKA
+check_LIBRARIES = %D%/unit/libunit.a
+%C%_unit_libunit_a_SOURCES = \
+	%D%/unit/fixture.c %D%/unit/fixture.h \
+	%D%/unit/unit.h
+libunit_LIBS = %D%/unit/libunit.a
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -43,7 +49,7 @@ noinst_PROGRAMS += %D%/tools/ws-echo
 %C%_tools_ws_echo_LDADD = $(CRYPTO_LIBS)
 
 # Default of every program that does not say otherwise, i.e. of the unit tests.
-LDADD = $(libbridge_LIBS) $(libfcgiapp_LIBS) $(CMOCKA_LIBS)
+LDADD = $(libunit_LIBS) $(libbridge_LIBS) $(libfcgiapp_LIBS) $(CMOCKA_LIBS)
 
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 TEST_EXTENSIONS = .sh
@@ -56,8 +62,7 @@ EXTRA_DIST += \
 	%D%/house/tap.sh \
 	%D%/integration \
 	%D%/lib \
-	%D%/unit/golden \
-	%D%/unit/unit.h
+	%D%/unit/golden
 
 # Folders are copied whole, with what Python left in them.
 dist-hook:

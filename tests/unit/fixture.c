@@ -1,0 +1,279 @@
+#include "config.h"
+
+#include "fixture.h"
+
+struct bridge bridge;
+struct fake_peer peer;
+struct fake_receiver receiver, other_receiver;
+struct fake_opener opener;
+
+static uv_loop_t loop;
+static bool has_loop;
+static uint64_t clock_ms;
+
+static uint64_t
+fixture_now(void)
+{
+	return clock_ms;
+}
+
+void
+fixture_set(const char *assignment)
+{
+	char error[PS_CONFIG_ERROR_MAX];
+
+	if (ps_config_set(bridge.config, assignment, error) != PS_OK)
+		fail_msg("%s", error);
+}
+
+int
+fixture_setup(void **state)
+{
+	static const char *const assignments[] = { "queue_messages=4",
+		"queue_bytes=40B", "max_message=20B", "connect_timeout=5s",
+		"first_receiver_grace=15s", "receiver_grace=4s",
+		"close_linger=13s", "stall_timeout=60s", "stream_bytes=4KiB",
+		"reply_bytes=1000B" };
+	struct ps_config *config = ps_config_create();
+	size_t i;
+
+	(void)state;
+	ps_log_open("unit", PS_LOG_STDERR, PS_LOG_ERROR);
+	clock_ms = 1000000;
+	has_loop = false;
+	if (config == NULL || bridge_init(&bridge, config) != PS_OK)
+		return -1;
+	bridge.now_ms = fixture_now;
+	for (i = 0; i < ROWS(assignments); i++)
+		fixture_set(assignments[i]);
+	peer = (struct fake_peer){ .room_count = SIZE_MAX,
+		.room_bytes = SIZE_MAX };
+	receiver = other_receiver = (struct fake_receiver){ 0 };
+	opener = (struct fake_opener){ 0 };
+	return 0;
+}
+
+int
+fixture_setup_loop(void **state)
+{
+	if (fixture_setup(state) != 0 || uv_loop_init(&loop) != 0)
+		return -1;
+	has_loop = true;
+	return bridge_start(&bridge, &loop);
+}
+
+int
+fixture_teardown(void **state)
+{
+	struct session *session;
+	int ret = 0;
+
+	(void)state;
+	while ((session = TAILQ_FIRST(&bridge.sessions)) != NULL)
+		session_end(session, "test over");
+	fixture_turn();
+	if (has_loop) {
+		bridge_stop(&bridge);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		ret = uv_loop_close(&loop); /* fails with a handle left */
+	}
+	bridge_deinit(&bridge);
+	ps_writer_deinit(&peer.sent);
+	ps_writer_deinit(&receiver.got);
+	ps_writer_deinit(&other_receiver.got);
+	return ret;
+}
+
+void
+fixture_turn(void)
+{
+	/* More than one turn: what a callback does may make another ready. */
+	for (int i = 0; has_loop && i < 4; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	bridge_free_garbage(&bridge);
+}
+
+void
+fixture_advance(uint64_t ms)
+{
+	clock_ms += ms;
+	timers_run(&bridge.timers, clock_ms, 1000);
+	fixture_turn();
+}
+
+static void
+put_message(struct ps_writer *w, const struct message *message)
+{
+	struct ps_slice data = message_slice(message);
+
+	ps_writer_str(w, message->type == PS_EVENT_TEXT ? "t:" : "b:");
+	ps_writer_bytes(w, data.data, data.len);
+	ps_writer_str(w, ";");
+}
+
+static bool
+peer_has_room(void *of, size_t count, size_t bytes)
+{
+	struct fake_peer *p = of;
+
+	return count <= p->room_count && bytes <= p->room_bytes;
+}
+
+static bool
+peer_send(void *of, struct message *message)
+{
+	struct fake_peer *p = of;
+
+	if (p->fail_send)
+		return false;
+	put_message(&p->sent, message);
+	p->n_sent++;
+	message_unref(message);
+	return true;
+}
+
+static void
+peer_pause(void *of)
+{
+	((struct fake_peer *)of)->n_pause++;
+}
+
+static void
+peer_resume(void *of)
+{
+	((struct fake_peer *)of)->n_resume++;
+}
+
+static void
+peer_close(void *of, uint16_t code, struct ps_slice reason)
+{
+	struct fake_peer *p = of;
+
+	p->n_close++;
+	p->close_code = code;
+	snprintf(p->close_reason, sizeof(p->close_reason), "%.*s",
+	    (int)reason.len, reason.data);
+}
+
+static void
+peer_abandon(void *of, uint16_t code)
+{
+	struct fake_peer *p = of;
+
+	p->n_abandon++;
+	p->abandon_code = code;
+}
+
+static const struct peer_ops peer_ops = { peer_has_room, peer_send, peer_pause,
+	peer_resume, peer_close, peer_abandon };
+
+static void
+receiver_deliver(struct receiver *of)
+{
+	struct fake_receiver *r = (struct fake_receiver *)of;
+
+	r->n_deliver++;
+	if (!r->greedy)
+		return;
+	fixture_take(of->session, r);
+	session_confirm(of->session);
+}
+
+static void
+receiver_expire(struct receiver *of)
+{
+	struct fake_receiver *r = (struct fake_receiver *)of;
+
+	r->n_expire++;
+	of->deadline_ms =
+	    r->hold_ms == 0 ? UINT64_MAX : clock_ms + r->hold_ms;
+}
+
+static void
+receiver_release(struct receiver *of)
+{
+	((struct fake_receiver *)of)->n_release++;
+}
+
+static const struct receiver_ops receiver_ops = { receiver_deliver,
+	receiver_expire, receiver_release };
+
+static void
+opener_opened(void *of, struct ps_slice protocol)
+{
+	struct fake_opener *o = of;
+
+	o->n_opened++;
+	snprintf(o->protocol, sizeof(o->protocol), "%.*s", (int)protocol.len,
+	    protocol.data == NULL ? "" : protocol.data);
+}
+
+static void
+opener_failed(void *of, enum ps_code code, int http_status)
+{
+	struct fake_opener *o = of;
+
+	o->n_failed++;
+	o->code = code;
+	o->http_status = http_status;
+}
+
+static const struct opener_ops opener_ops = { opener_opened, opener_failed };
+
+struct session *
+fixture_connecting(void)
+{
+	enum ps_code refusal;
+	struct session *session = session_create(&bridge,
+	    ps_slice_str("192.0.2.1"), &refusal);
+
+	assert_non_null(session);
+	session_set_opener(session, &opener_ops, &opener);
+	session_set_peer(session, &peer_ops, &peer);
+	return session;
+}
+
+struct session *
+fixture_open(void)
+{
+	struct session *session = fixture_connecting();
+
+	session_opened(session, ps_slice(NULL, 0));
+	return session;
+}
+
+void
+fixture_from_peer(struct session *session, const char *text)
+{
+	struct message *message =
+	    message_create(PS_EVENT_TEXT, ps_slice_str(text));
+
+	assert_non_null(message);
+	session_from_peer(session, message);
+}
+
+bool
+fixture_attach(struct session *session, struct fake_receiver *r,
+    uint64_t hold_ms)
+{
+	r->receiver.ops = &receiver_ops;
+	r->receiver.deadline_ms = clock_ms + hold_ms;
+	return session_attach(session, &r->receiver);
+}
+
+void
+fixture_take(struct session *session, struct fake_receiver *r)
+{
+	struct message *message;
+	bool with_close;
+	uint32_t n = 0;
+
+	while ((message = session_unsent(session, n)) != NULL) {
+		put_message(&r->got, message);
+		n++;
+	}
+	with_close = session_unsent_close(session, n) != NULL;
+	if (with_close)
+		ps_writer_str(&r->got, "close;");
+	session_take(session, n, with_close);
+}

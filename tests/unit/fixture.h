@@ -1,0 +1,85 @@
+/*
+ * A bridge for tests: with a clock of its own, small limits, and things that
+ * stand in for what a session has on its two sides. They count what they are
+ * told. One fixture at a time; setup and teardown are for cmocka.
+ */
+#ifndef FIXTURE_H
+#define FIXTURE_H
+
+#include "unit.h"
+
+#include "wsbridge/bridge.h"
+#include "wsbridge/session.h"
+
+extern struct bridge bridge;
+
+/* The configuration's limits, as the tests name them. */
+enum {
+	QUEUE_MESSAGES = 4,
+	QUEUE_BYTES = 40,
+	MAX_MESSAGE = 20,
+	CONNECT_TIMEOUT_MS = 5000,
+	FIRST_GRACE_MS = 15000,
+	GRACE_MS = 4000,
+	LINGER_MS = 13000,
+	STALL_MS = 60000,
+	STREAM_BYTES = 4096,
+	REPLY_BYTES = 1000,
+};
+
+/* Without a loop: what needs none of descriptors and handles. */
+int fixture_setup(void **state);
+/* With one; nothing runs but in fixture_turn(). */
+int fixture_setup_loop(void **state);
+int fixture_teardown(void **state);
+
+/* Sets an option, such as "max_sessions=1". */
+void fixture_set(const char *assignment);
+/* Lets time pass, fires the timers, and ends the turn. */
+void fixture_advance(uint64_t ms);
+/* Ends the turn: frees what was to be freed, runs the loop if there is one. */
+void fixture_turn(void);
+
+struct fake_peer {
+	size_t room_count, room_bytes; /* for has_room(); at first plenty */
+	bool fail_send;
+	struct ps_writer sent; /* "t:text;" or "b:bytes;" for each message */
+	size_t n_sent;
+	unsigned n_pause, n_resume;
+	unsigned n_close, close_code;
+	char close_reason[PS_CLOSE_REASON_MAX + 1];
+	unsigned n_abandon, abandon_code;
+};
+
+struct fake_receiver {
+	struct receiver receiver; /* first */
+	unsigned n_deliver, n_expire, n_release;
+	uint64_t hold_ms; /* expire() moves the deadline by it, if not 0 */
+	bool greedy;	  /* deliver() takes and confirms all */
+	struct ps_writer got; /* as in struct fake_peer, and "close;" */
+};
+
+struct fake_opener {
+	unsigned n_opened, n_failed;
+	enum ps_code code;
+	int http_status;
+	char protocol[32];
+};
+
+/* All of these are zeroed by setup and released by teardown. */
+extern struct fake_peer peer;
+extern struct fake_receiver receiver, other_receiver;
+extern struct fake_opener opener;
+
+/* A session of 192.0.2.1 with `peer` and `opener`: connecting, or open. */
+struct session *fixture_connecting(void);
+struct session *fixture_open(void);
+/* A message from the target. */
+void fixture_from_peer(struct session *session, const char *text);
+/* Attaches `r`, whose deadline is `hold_ms` from now. */
+bool fixture_attach(struct session *session, struct fake_receiver *r,
+    uint64_t hold_ms);
+/* Takes all that is unsent, as a receiver does; notes it in `r->got`. */
+void fixture_take(struct session *session, struct fake_receiver *r);
+
+#endif
