@@ -4,6 +4,8 @@ import pytest
 
 from client import Polysocket
 
+pytestmark = pytest.mark.options(hold_min="100ms")
+
 ORIGIN = "https://page.example:8443"
 
 

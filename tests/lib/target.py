@@ -53,6 +53,7 @@ import websocket  # noqa: E402 (the sibling module, also when run as a program)
 
 COMMANDS = {}
 TIMEOUT_S = 10
+TLS_HANDSHAKE = b"\x16"
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
 
@@ -160,7 +161,12 @@ class Connection:
             self.writer.close()
 
     async def read_request(self):
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first = await self.reader.readexactly(1)
+        if first == TLS_HANDSHAKE:
+            self.writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return False
+        head = first + await self.reader.readuntil(b"\r\n\r\n")
+        head = head.decode("latin-1")
         self.request_line, *lines = head[:-4].split("\r\n")
         self.headers = [tuple(part.strip() for part in line.split(":", 1))
                         for line in lines]
