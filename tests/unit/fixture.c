@@ -2,10 +2,17 @@
 
 #include "fixture.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <fastcgi.h>
+
 struct bridge bridge;
 struct fake_peer peer;
 struct fake_receiver receiver, other_receiver;
 struct fake_opener opener;
+struct web_server web, other_web;
 
 static uv_loop_t loop;
 static bool has_loop;
@@ -50,6 +57,7 @@ fixture_setup(void **state)
 		.room_bytes = SIZE_MAX };
 	receiver = other_receiver = (struct fake_receiver){ 0 };
 	opener = (struct fake_opener){ 0 };
+	web = other_web = (struct web_server){ .fd = -1 };
 	return 0;
 }
 
@@ -62,6 +70,22 @@ fixture_setup_loop(void **state)
 	return bridge_start(&bridge, &loop);
 }
 
+void
+web_server_close(struct web_server *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+}
+
+static void
+web_server_deinit(struct web_server *w)
+{
+	web_server_close(w);
+	ps_writer_deinit(&w->raw);
+	ps_writer_deinit(&w->out);
+}
+
 int
 fixture_teardown(void **state)
 {
@@ -71,7 +95,11 @@ fixture_teardown(void **state)
 	(void)state;
 	while ((session = TAILQ_FIRST(&bridge.sessions)) != NULL)
 		session_end(session, "test over");
+	web_server_deinit(&web);
+	web_server_deinit(&other_web);
 	fixture_turn();
+	if (bridge.n_exchanges != 0 || bridge.n_held != 0)
+		return -1; /* one was not told that its other end is gone */
 	if (has_loop) {
 		bridge_stop(&bridge);
 		uv_run(&loop, UV_RUN_DEFAULT);
@@ -276,4 +304,88 @@ fixture_take(struct session *session, struct fake_receiver *r)
 	if (with_close)
 		ps_writer_str(&r->got, "close;");
 	session_take(session, n, with_close);
+}
+
+struct exchange *
+fixture_exchange(struct web_server *w, const struct ps_style *style)
+{
+	struct ps_ipc_request request = { .id = REQUEST_ID };
+	struct exchange *exchange;
+	int fds[2];
+
+	web_server_deinit(w);
+	*w = (struct web_server){ .fd = -1 };
+	if (style != NULL)
+		request.style = *style;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+			     fds),
+	    0);
+	w->fd = fds[0];
+	assert_int_equal(fcntl(w->fd, F_SETFL, O_NONBLOCK), 0);
+	exchange = exchange_create(&bridge, fds[1], &request);
+	assert_non_null(exchange);
+	return exchange;
+}
+
+/* One whole record; false when it is not there yet. */
+static bool
+take_record(struct web_server *w, size_t *at)
+{
+	const FCGI_Header *header = (FCGI_Header *)(w->raw.data + *at);
+	const FCGI_EndRequestBody *end;
+	size_t len;
+
+	if (w->raw.len - *at < sizeof(*header))
+		return false;
+	len = (size_t)header->contentLengthB1 << 8 | header->contentLengthB0;
+	if (w->raw.len - *at < sizeof(*header) + len + header->paddingLength)
+		return false;
+	assert_int_equal(header->version, FCGI_VERSION_1);
+	assert_int_equal(header->requestIdB1 << 8 | header->requestIdB0,
+	    REQUEST_ID);
+	assert_false(w->ended);
+	*at += sizeof(*header);
+	if (header->type == FCGI_END_REQUEST) {
+		end = (FCGI_EndRequestBody *)(w->raw.data + *at);
+		assert_int_equal(len, sizeof(*end));
+		assert_int_equal(end->protocolStatus, FCGI_REQUEST_COMPLETE);
+		assert_true(w->out_ended);
+		w->ended = true;
+	} else {
+		assert_int_equal(header->type, FCGI_STDOUT);
+		assert_false(w->out_ended);
+		w->out_ended = len == 0;
+		w->n_records += len > 0;
+		w->largest = len > w->largest ? len : w->largest;
+		ps_writer_bytes(&w->out, w->raw.data + *at, len);
+	}
+	*at += len + header->paddingLength;
+	return true;
+}
+
+void
+web_server_read(struct web_server *w)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = read(w->fd, ps_writer_reserve(&w->raw, 65536), 65536)) > 0)
+		w->raw.len += (size_t)n;
+	w->eof = n == 0;
+	while (take_record(w, &at))
+		;
+	w->raw.len -= at;
+	memmove(w->raw.data, w->raw.data + at, w->raw.len);
+}
+
+void
+web_server_read_all(struct web_server *w)
+{
+	size_t before;
+
+	do {
+		before = w->out.len;
+		fixture_turn();
+		web_server_read(w);
+	} while (!w->ended && w->out.len > before);
 }

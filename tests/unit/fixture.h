@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include "wsbridge/bridge.h"
+#include "wsbridge/exchange.h"
 #include "wsbridge/session.h"
 
 extern struct bridge bridge;
@@ -81,5 +82,29 @@ bool fixture_attach(struct session *session, struct fake_receiver *r,
     uint64_t hold_ms);
 /* Takes all that is unsent, as a receiver does; notes it in `r->got`. */
 void fixture_take(struct session *session, struct fake_receiver *r);
+
+/* The other end of an exchange. */
+struct web_server {
+	int fd; /* -1: closed, or never opened */
+	struct ps_writer raw; /* not yet a whole record */
+	struct ps_writer out; /* content of the STDOUT records */
+	unsigned n_records;   /* of STDOUT with content */
+	size_t largest;	      /* content of one */
+	bool out_ended, ended, eof;
+};
+
+extern struct web_server web, other_web;
+
+#define REQUEST_ID 0x1234
+
+/* The exchange of a request that `w` has sent; the style may be NULL. */
+struct exchange *fixture_exchange(struct web_server *w,
+    const struct ps_style *style);
+/* Reads what is there and checks that it is records of the request. */
+void web_server_read(struct web_server *w);
+/* Reads and lets the loop turn until the request has ended or nothing comes. */
+void web_server_read_all(struct web_server *w);
+/* The client or the server goes away. */
+void web_server_close(struct web_server *w);
 
 #endif
