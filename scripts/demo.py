@@ -87,7 +87,7 @@ class Conversation:
         command = ["curl", "-s", "-N"]
         headers = {}
         if body is not None:
-            body = json.dumps(body)
+            body = json.dumps(body, separators=(",", ":"))
             command += ["--json", body]
             headers = {"Content-Type": "application/json"}
         self.say("\n$ " + shlex.join([*command, url]))

@@ -22,6 +22,9 @@ def every_answer(http, session, headers):
     yield http.get("/p/none.AAAAAAAAAAAAAAAAAAAAAA", headers)
     yield http.get("/j/" + session.id, headers, cb="cb", ttl=1)
     yield http.post("/polysocket/create", {"target": "x"}, headers)
+    yield http.get("/create", headers, target="x", **{"from": "tests"})
+    yield http.get("/nothing", headers)
+    yield http.request("PUT", "/create", headers=headers)
     yield http.post("/c/" + session.id, {"code": 1000}, headers)
 
 

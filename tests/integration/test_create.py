@@ -73,6 +73,14 @@ def test_target_must_be_an_absolute_websocket_url(relay, url, says):
         assert says in response.json["error"]
 
 
+@pytest.mark.parametrize("query", ["target=%ff", "target=%", "from=%00",
+                                   "target=ws://x/&cb="])
+def test_malformed_request_is_no_refusal(http, query):
+    # Only refusals are 200 in the dialect of JSONP.
+    response = http.request("GET", "/create?from=tests&" + query)
+    assert (response.status, response.json["ok"]) == (400, False)
+
+
 def test_scheme_and_host_are_case_insensitive(relay, target):
     relay.create(target.url("echo").replace("ws://127.0.0.1",
                                             "WS://LOCALHOST"))
