@@ -8,6 +8,7 @@ unit_tests = \
 	%D%/unit/test_deflate \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
+	%D%/unit/test_intake \
 	%D%/unit/test_message \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \

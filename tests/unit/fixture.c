@@ -306,23 +306,30 @@ fixture_take(struct session *session, struct fake_receiver *r)
 	session_take(session, n, with_close);
 }
 
-struct exchange *
-fixture_exchange(struct web_server *w, const struct ps_style *style)
+int
+web_server_open(struct web_server *w)
 {
-	struct ps_ipc_request request = { .id = REQUEST_ID };
-	struct exchange *exchange;
 	int fds[2];
 
 	web_server_deinit(w);
 	*w = (struct web_server){ .fd = -1 };
-	if (style != NULL)
-		request.style = *style;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 			     fds),
 	    0);
 	w->fd = fds[0];
 	assert_int_equal(fcntl(w->fd, F_SETFL, O_NONBLOCK), 0);
-	exchange = exchange_create(&bridge, fds[1], &request);
+	return fds[1];
+}
+
+struct exchange *
+fixture_exchange(struct web_server *w, const struct ps_style *style)
+{
+	struct ps_ipc_request request = { .id = REQUEST_ID };
+	struct exchange *exchange;
+
+	if (style != NULL)
+		request.style = *style;
+	exchange = exchange_create(&bridge, web_server_open(w), &request);
 	assert_non_null(exchange);
 	return exchange;
 }

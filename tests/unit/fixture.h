@@ -97,6 +97,8 @@ extern struct web_server web, other_web;
 
 #define REQUEST_ID 0x1234
 
+/* Makes `w` new; returns the connection of its request, for the bridge. */
+int web_server_open(struct web_server *w);
 /* The exchange of a request that `w` has sent; the style may be NULL. */
 struct exchange *fixture_exchange(struct web_server *w,
     const struct ps_style *style);
