@@ -29,13 +29,24 @@ encode_request(struct ps_writer *w, const struct ps_ipc_request *m)
 	ps_writer_slice(w, m->style.origin);
 }
 
+/* A slice of at most `max` bytes. */
+static struct ps_slice
+decode_bounded(struct ps_reader *r, size_t max)
+{
+	struct ps_slice s = ps_reader_slice(r);
+
+	if (s.len > max)
+		r->failed = true;
+	return s;
+}
+
 static void
 decode_request(struct ps_reader *r, struct ps_ipc_request *m)
 {
 	m->id = ps_reader_u16(r);
 	m->style.flags = ps_reader_u8(r);
-	m->style.callback = ps_reader_slice(r);
-	m->style.origin = ps_reader_slice(r);
+	m->style.callback = decode_bounded(r, PS_CALLBACK_MAX);
+	m->style.origin = decode_bounded(r, PS_ORIGIN_MAX);
 	if (m->style.flags & ~(unsigned)PS_STYLE__ALL)
 		r->failed = true;
 }
@@ -99,13 +110,13 @@ ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
 	decode_request(r, &m->request);
 	m->tls = decode_enum(r, 2) != 0;
 	m->port = ps_reader_u16(r);
-	m->host = ps_reader_slice(r);
-	m->path = ps_reader_slice(r);
-	m->origin = ps_reader_slice(r);
-	m->protocols = ps_reader_slice(r);
-	m->agent = ps_reader_slice(r);
-	m->remote_addr = ps_reader_slice(r);
-	m->public_host = ps_reader_slice(r);
+	m->host = decode_bounded(r, PS_HOST_MAX);
+	m->path = decode_bounded(r, PS_TARGET_MAX);
+	m->origin = decode_bounded(r, PS_ORIGIN_MAX);
+	m->protocols = decode_bounded(r, PS_PROTOCOLS_MAX);
+	m->agent = decode_bounded(r, PS_AGENT_MAX);
+	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
+	m->public_host = decode_bounded(r, PS_PUBLIC_HOST_MAX);
 	return done(r);
 }
 
@@ -212,9 +223,7 @@ ps_ipc_decode_close(struct ps_reader *r, struct ps_ipc_close *m)
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
 	m->code = ps_reader_u16(r);
-	m->reason = ps_reader_slice(r);
-	if (m->reason.len > PS_CLOSE_REASON_MAX)
-		r->failed = true;
+	m->reason = decode_bounded(r, PS_CLOSE_REASON_MAX);
 	return done(r);
 }
 

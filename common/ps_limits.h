@@ -17,6 +17,9 @@
 /* Host names: RFC 1035, 2.3.4. */
 #define PS_HOST_MAX 253
 
+/* A Host header: name, colon, port. */
+#define PS_PUBLIC_HOST_MAX (PS_HOST_MAX + 6)
+
 /* Most web servers and proxies take no longer request lines. */
 #define PS_TARGET_MAX 8192
 

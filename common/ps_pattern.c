@@ -34,7 +34,7 @@ parse_host(struct ps_pattern *p, const char *text)
 		p->host = ps_slice(text, len);
 		text += len + 1;
 	} else {
-		len = strcspn(text, ":/");
+		len = strcspn(text, ":/?#");
 		p->host = ps_slice(text, len);
 		text += len;
 	}

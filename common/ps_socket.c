@@ -49,6 +49,21 @@ ps_socket_connect(const char *path)
 	return fd;
 }
 
+/* Only ever a socket: a file of another kind was named by mistake. */
+static int
+remove_stale(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = ENOTSOCK;
+		return -1;
+	}
+	return unlink(path);
+}
+
 int
 ps_socket_listen(const char *path, mode_t mode)
 {
@@ -62,7 +77,7 @@ ps_socket_listen(const char *path, mode_t mode)
 		errno = EADDRINUSE;
 		return -1;
 	}
-	if (errno == ECONNREFUSED && unlink(path) < 0)
+	if (errno == ECONNREFUSED && remove_stale(path) < 0)
 		return -1;
 	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
 		return -1;

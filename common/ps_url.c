@@ -2,6 +2,7 @@
 
 #include "ps_url.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -63,7 +64,7 @@ take_host(struct ps_target *target, CURLU *handle)
 {
 	char *host = NULL, *zone = NULL, *port = NULL;
 	const char *error = NULL;
-	size_t len;
+	size_t len, i;
 	long number;
 
 	if (curl_url_get(handle, CURLUPART_HOST, &host, HOST_FLAGS) !=
@@ -83,6 +84,8 @@ take_host(struct ps_target *target, CURLU *handle)
 	} else {
 		error = "host component is too long";
 	}
+	for (i = 0; target->host[i] != '\0'; i++)
+		target->host[i] = (char)tolower((unsigned char)target->host[i]);
 	target->port = target->tls ? 443 : 80;
 	if (curl_url_get(handle, CURLUPART_PORT, &port, 0) == CURLUE_OK) {
 		number = strtol(port, NULL, 10);

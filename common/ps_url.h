@@ -1,7 +1,7 @@
 /*
  * Targets: absolute ws: and wss: URLs (RFC 6455, section 3), parsed by
- * libcurl's URL API, which also folds numeric spellings of IPv4 addresses,
- * brings host names to lower case and international ones to punycode.
+ * libcurl's URL API, which also folds numeric spellings of IPv4 addresses
+ * and brings international host names to punycode.
  */
 #ifndef PS_URL_H
 #define PS_URL_H

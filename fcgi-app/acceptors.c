@@ -14,7 +14,7 @@
 #include "ps_clock.h"
 #include "routes.h"
 
-/* A thread that is at a request this long after acceptors_stop() is given up. */
+/* A thread that is at a request so long after acceptors_stop() is given up. */
 #define STOP_MS 4000
 /* After a failure such as EMFILE, so that it is no busy loop. */
 #define RETRY_US (100 * 1000)
@@ -24,6 +24,7 @@ struct worker {
 	struct acceptors *acceptors;
 	struct handoff handoff;
 	struct request request;
+	atomic_bool accepting; /* in FCGX_Accept_r(), or just before or after */
 	atomic_bool done;
 };
 
@@ -61,9 +62,13 @@ accept_loop(void *arg)
 {
 	struct worker *worker = arg;
 	struct acceptors *all = worker->acceptors;
+	int ret;
 
 	while (lead(worker)) {
-		if (FCGX_Accept_r(&worker->request.fcgx) != 0) {
+		worker->accepting = true;
+		ret = FCGX_Accept_r(&worker->request.fcgx);
+		worker->accepting = false;
+		if (ret != 0) {
 			if (all->stopping || errno == EINTR)
 				continue;
 			ps_error("worker: cannot accept (%s)",
@@ -85,6 +90,8 @@ void
 acceptors_tick(struct acceptors *all)
 {
 	unsigned n_requests = all->n_requests;
+	uint64_t now_ms = ps_clock_ms();
+	size_t i;
 
 	if (all->busy && n_requests == all->n_requests_seen) {
 		pthread_mutex_lock(&all->mutex);
@@ -94,6 +101,8 @@ acceptors_tick(struct acceptors *all)
 		pthread_mutex_unlock(&all->mutex);
 	}
 	all->n_requests_seen = n_requests;
+	for (i = 0; i < all->count; i++)
+		request_limit_reading(&all->workers[i].request, now_ms);
 }
 
 static bool
@@ -129,14 +138,16 @@ acceptors_start(const struct ps_config *config, int listen_fd)
 }
 
 /*
- * Wakes a thread that waits in accept(). The signal may come just before it
- * waits, so it is sent until the thread is done.
+ * Wakes a thread where it waits in accept(); one that is at a request
+ * must not be interrupted. The signal may come just before it waits, so it is
+ * sent until the thread is done.
  */
 static void
 worker_stop(struct worker *worker, uint64_t deadline_ms)
 {
 	while (!worker->done && ps_clock_ms() < deadline_ms) {
-		pthread_kill(worker->thread, SIGUSR1);
+		if (worker->accepting)
+			pthread_kill(worker->thread, SIGUSR1);
 		usleep(2000);
 	}
 	if (!worker->done)

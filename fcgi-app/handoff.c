@@ -142,13 +142,10 @@ connect_bridge(struct handoff *handoff)
 	return PS_OK;
 }
 
-void
-handoff_limit_pauses(FCGX_Request *fcgx)
+int
+handoff_descriptor(const FCGX_Request *fcgx)
 {
-	const struct timeval pause = { .tv_sec = HANDOFF_PAUSE_S };
-
-	setsockopt(fcgx->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &pause,
-	    sizeof(pause));
+	return fcgx->ipcFd;
 }
 
 /*

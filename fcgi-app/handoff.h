@@ -34,11 +34,9 @@ PS_MUST_CHECK int handoff_send(struct handoff *handoff, FCGX_Request *fcgx);
 #define HANDOFF_TIMEOUT_S 2
 
 /*
- * A web server that passes an upload on as it comes must not hold a thread for
- * ever: from here on reading fails after a pause of HANDOFF_PAUSE_S.
+ * The descriptor of the request's connection, for whoever wants to end the
+ * reading of its body from another thread.
  */
-void handoff_limit_pauses(FCGX_Request *fcgx);
-
-#define HANDOFF_PAUSE_S 10
+int handoff_descriptor(const FCGX_Request *fcgx);
 
 #endif

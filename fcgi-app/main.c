@@ -242,7 +242,8 @@ main(int argc, char **argv)
 	listen_fd = open_listener(supervisor.config);
 	if (listen_fd >= 0)
 		status = supervisor_run(&supervisor);
-	if (listen_fd > SYSTEMD_FD && arguments.listen[0] == '/')
+	if (listen_fd >= 0 && arguments.listen != NULL &&
+	    strchr(arguments.listen, '/') != NULL)
 		unlink(arguments.listen);
 	ps_config_destroy(supervisor.config);
 	return status;

@@ -153,7 +153,7 @@ add_protocol(struct ps_writer *list, struct ps_slice name)
 		name = ps_slice(name.data + 1, name.len - 1);
 	while (name.len > 0 && name.data[name.len - 1] == ' ')
 		name.len--;
-	if (name.len == 0 || list->len + name.len > PS_PROTOCOLS_MAX)
+	if (name.len == 0 || list->len + 2 + name.len > PS_PROTOCOLS_MAX)
 		return false;
 	for (i = 0; i < name.len; i++) {
 		if (!is_token_char(name.data[i]))
@@ -217,6 +217,8 @@ public_host(const struct request *request)
 	if (host.len > 0)
 		return host;
 	host = request_env(request, "HTTP_HOST");
+	if (host.len > PS_PUBLIC_HOST_MAX)
+		return ps_slice(NULL, 0);
 	for (i = 0; i < host.len; i++) {
 		if (host.data[i] <= 0x20 || strchr("\"\\<>", host.data[i]))
 			return ps_slice(NULL, 0);

@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "handoff.h"
+#include "ps_clock.h"
 #include "ps_url.h"
 
 /* Buffers larger than this are given back after the request. */
@@ -15,7 +17,10 @@ int
 request_init(struct request *request, int listen_fd,
     const struct ps_config *config, struct handoff *handoff)
 {
-	*request = (struct request){ .config = config, .handoff = handoff };
+	*request = (struct request){ .config = config,
+		.handoff = handoff,
+		.reading_fd = -1 };
+	pthread_mutex_init(&request->reading_mutex, NULL);
 	if (FCGX_InitRequest(&request->fcgx, listen_fd,
 		FCGI_FAIL_ACCEPT_ON_INTR) != 0)
 		return PS_ERR_IO;
@@ -31,6 +36,7 @@ request_deinit(struct request *request)
 	ps_writer_deinit(&request->uri);
 	ps_writer_deinit(&request->body);
 	ps_writer_deinit(&request->out);
+	pthread_mutex_destroy(&request->reading_mutex);
 }
 
 struct ps_slice
@@ -234,7 +240,7 @@ request_begin(struct request *request)
  * the connection would reset it when the bridge closes it.
  */
 static enum ps_err
-read_body(struct request *request)
+read_all(struct request *request)
 {
 	struct ps_slice length = request_env(request, "CONTENT_LENGTH");
 	size_t max = request->config->max_body, want;
@@ -242,8 +248,6 @@ read_body(struct request *request)
 	char *p;
 	int got;
 
-	if (request->method == METHOD_POST)
-		handoff_limit_pauses(&request->fcgx);
 
 	for (size_t i = 0; i < length.len; i++) {
 		if (length.data[i] < '0' || length.data[i] > '9')
@@ -267,6 +271,38 @@ read_body(struct request *request)
 	    (length.len > 0 && request->body.len != expected))
 		return PS_ERR_MALFORMED;
 	return PS_OK;
+}
+
+static void
+set_reading(struct request *request, int fd)
+{
+	pthread_mutex_lock(&request->reading_mutex);
+	request->reading_fd = fd;
+	request->reading_since_ms = ps_clock_ms();
+	pthread_mutex_unlock(&request->reading_mutex);
+}
+
+void
+request_limit_reading(struct request *request, uint64_t now_ms)
+{
+	pthread_mutex_lock(&request->reading_mutex);
+	if (request->reading_fd >= 0 &&
+	    now_ms - request->reading_since_ms > REQUEST_READ_MS) {
+		shutdown(request->reading_fd, SHUT_RD);
+		request->reading_fd = -1;
+	}
+	pthread_mutex_unlock(&request->reading_mutex);
+}
+
+static enum ps_err
+read_body(struct request *request)
+{
+	enum ps_err ret;
+
+	set_reading(request, handoff_descriptor(&request->fcgx));
+	ret = read_all(request);
+	set_reading(request, -1);
+	return ret;
 }
 
 enum body_type { BODY_FORM, BODY_JSON, BODY_UNKNOWN };

@@ -9,6 +9,7 @@
 #define REQUEST_H
 
 #include <fcgiapp.h>
+#include <pthread.h>
 
 #include "params.h"
 #include "ps_code.h"
@@ -39,11 +40,25 @@ struct request {
 	struct ps_style style;
 
 	struct ps_writer uri, body, out; /* buffers, reused */
+
+	/* The reading of a body, which another thread may cut short. */
+	pthread_mutex_t reading_mutex;
+	int reading_fd; /* -1: none is read */
+	uint64_t reading_since_ms;
 };
 
 PS_MUST_CHECK int request_init(struct request *request, int listen_fd,
     const struct ps_config *config, struct handoff *handoff);
 void request_deinit(struct request *request);
+
+/*
+ * Ends the reading of a body that takes longer than REQUEST_READ_MS, since a
+ * web server may pass an upload on as slowly as it comes; the request is then
+ * answered as truncated. To be called from another thread now and then.
+ */
+void request_limit_reading(struct request *request, uint64_t now_ms);
+
+#define REQUEST_READ_MS 20000
 
 /* Value of a FastCGI parameter, empty when it is not there. */
 struct ps_slice request_env(const struct request *request, const char *name);

@@ -131,6 +131,9 @@ reload(struct supervisor *s, struct children *children)
 		return;
 	}
 	ps_config_take(s->config, next);
+	ps_log_open("polysocket.fcgi",
+	    (enum ps_log_target)s->config->log_target,
+	    (enum ps_log_level)s->config->log_level);
 	signal_all(children, SIGTERM);
 	for (i = 0; i < children->count; i++)
 		children->items[i].started_ms = 0;

@@ -136,15 +136,19 @@ raise_fd_limit(const struct ps_config *config)
 static bool
 find_user(const struct ps_config *config, uid_t *uid_r, gid_t *gid_r)
 {
-	const struct passwd *user = getpwnam(config->user);
+	const struct passwd *user;
 	const struct group *group;
 
-	if (user == NULL) {
-		ps_error("main: no user %s", config->user);
-		return false;
+	*uid_r = geteuid();
+	*gid_r = getegid();
+	if (*config->user != '\0') {
+		if ((user = getpwnam(config->user)) == NULL) {
+			ps_error("main: no user %s", config->user);
+			return false;
+		}
+		*uid_r = user->pw_uid;
+		*gid_r = user->pw_gid;
 	}
-	*uid_r = user->pw_uid;
-	*gid_r = user->pw_gid;
 	if (*config->group == '\0')
 		return true;
 	if ((group = getgrnam(config->group)) == NULL) {
@@ -161,14 +165,14 @@ drop_rights(const struct ps_config *config)
 	uid_t uid;
 	gid_t gid;
 
-	if (geteuid() != 0 || *config->user == '\0')
+	if (geteuid() != 0)
 		return true;
 	if (!find_user(config, &uid, &gid))
 		return false;
-	if (initgroups(config->user, gid) < 0 || setgid(gid) < 0 ||
-	    setuid(uid) < 0) {
-		ps_error("main: cannot become %s (%s)", config->user,
-		    strerror(errno));
+	if ((*config->user != '\0' && initgroups(config->user, gid) < 0) ||
+	    setgid(gid) < 0 || setuid(uid) < 0) {
+		ps_error("main: cannot become user %u, group %u (%s)",
+		    (unsigned)uid, (unsigned)gid, strerror(errno));
 		return false;
 	}
 	return true;
@@ -308,7 +312,7 @@ check(const struct ps_config *config)
 	gid_t gid;
 
 	if (!check_database(config) ||
-	    (*config->user != '\0' && !find_user(config, &uid, &gid)))
+	    !find_user(config, &uid, &gid))
 		return 1;
 	if (*config->ca_file != '\0' && access(config->ca_file, R_OK) < 0) {
 		ps_error("ca_file %s: %s", config->ca_file, strerror(errno));

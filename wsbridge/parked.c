@@ -114,8 +114,11 @@ on_gone(void *owner)
 
 static const struct exchange_ops exchange_ops = { on_written, on_gone };
 
-/* Ends the exchange with what is in the scratch buffer. */
-static void
+/*
+ * Writes what is in the scratch buffer, as the end where it is. True when the
+ * web server took all of it and there may be more.
+ */
+static bool
 send_output(struct parked *parked, struct ps_writer *out)
 {
 	struct exchange *exchange = parked->exchange;
@@ -124,7 +127,7 @@ send_output(struct parked *parked, struct ps_writer *out)
 	if (out->failed) {
 		exchange_abort(exchange);
 		on_gone(parked);
-		return;
+		return false;
 	}
 	parked->stream_bytes += out->len;
 	if (!parked->framing->is_stream ||
@@ -135,10 +138,11 @@ send_output(struct parked *parked, struct ps_writer *out)
 	ps_writer_reset(out);
 	ps_writer_trim(out, SCRATCH_KEEP);
 	if (!sent)
-		return; /* on_written() or on_gone() will tell */
+		return false; /* on_written() or on_gone() will tell */
 	confirm(parked);
 	if (parked->ending)
 		parked_free(parked);
+	return !parked->ending && parked->receiver.session != NULL;
 }
 
 static void
@@ -179,9 +183,11 @@ parked_deliver(struct receiver *receiver)
 	if (parked->ending || exchange_is_writing(parked->exchange))
 		return;
 	receiver->deadline_ms = parked->bridge->now_ms() + parked->hold_ms;
-	out = begin_output(parked);
-	put_messages(parked, out);
-	send_output(parked, out);
+	do {
+		out = begin_output(parked);
+		put_messages(parked, out);
+	} while (send_output(parked, out) &&
+	    session_has_unsent(receiver->session));
 }
 
 static void

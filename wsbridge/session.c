@@ -336,7 +336,7 @@ queue_is_roomy(const struct session *session)
 static void
 update_pressure(struct session *session)
 {
-	if (session->peer_ops == NULL)
+	if (session->peer_ops == NULL || session->state != SESSION_OPEN)
 		return;
 	if (!session->paused && queue_is_full(session)) {
 		session->paused = true;
@@ -354,8 +354,20 @@ update_pressure(struct session *session)
 void
 session_from_peer(struct session *session, struct message *message)
 {
+	char name[SESSION_NAME_MAX];
+
+	/* The peer is not held back any more, so the queue has to bound it. */
+	if (session->state != SESSION_OPEN && queue_is_full(session)) {
+		message_unref(message);
+		return;
+	}
 	session->messages_down++;
 	session->bytes_down += message->len;
+	if (ps_log_is_debug()) {
+		session_name(session, name);
+		ps_debug("session %s: message down (%zu bytes)", name,
+		    message->len);
+	}
 	if (!message_queue_push(&session->queue, message)) {
 		message_unref(message);
 		session_close(session, 1011, ps_slice_str("out of memory"));
@@ -440,6 +452,7 @@ session_close(struct session *session, uint16_t code, struct ps_slice reason)
 	/* What the target still has to say must not keep it from closing. */
 	if (session->paused)
 		session->peer_ops->resume(session->peer);
+	session->paused = false;
 	session->peer_ops->close(session->peer, code, reason);
 }
 
@@ -508,10 +521,15 @@ int
 session_from_client(struct session *session, struct ps_ipc_send *send)
 {
 	struct message_queue batch = { 0 };
+	char name[SESSION_NAME_MAX];
 	int ret;
 
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return PS_ERR_CLOSED;
+	if (ps_log_is_debug()) {
+		session_name(session, name);
+		ps_debug("session %s: %u messages up", name, send->count);
+	}
 	if (send->count == 0)
 		return PS_OK;
 	ret = make_messages(session, send, &batch);

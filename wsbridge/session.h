@@ -107,7 +107,8 @@ void session_set_peer(struct session *session, const struct peer_ops *ops,
 void session_opened(struct session *session, struct ps_slice protocol);
 void session_open_failed(struct session *session, enum ps_code code,
     int http_status);
-/* Takes over a reference. What comes while closing is still delivered. */
+/* Takes over a reference. What comes while closing is still delivered, as far
+ * as the queue has room. */
 void session_from_peer(struct session *session, struct message *message);
 void session_peer_closed(struct session *session, uint16_t code,
     struct ps_slice reason, bool was_clean);

@@ -268,7 +268,8 @@ start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 	upstream->close_len = (uint8_t)reason.len;
 	if (reason.len > 0)
 		memcpy(upstream->close_reason, reason.data, reason.len);
-	set_timer(upstream, CLOSE_TIMEOUT_MS);
+	/* What was accepted goes out first, for as long as a target may stall. */
+	set_timer(upstream, upstream->bridge->config->stall_timeout);
 	lws_callback_on_writable(upstream->wsi);
 }
 
