@@ -171,6 +171,12 @@ def test_every_socket_is_another(relay, target):
     assert len({i.partition(".")[2] for i in ids}) == 20
 
 
+def test_relay_is_the_host_that_was_asked(relay, target):
+    for host in ("relay.example", "relay.example:8080"):
+        answer = relay.create(target.url("echo"), {"Host": host}).answer
+        assert answer["relay"] == host
+
+
 @pytest.mark.options(public_host="tom.example.com")
 def test_relay_is_the_configured_public_host(relay, target):
     answer = relay.create(target.url("echo")).answer

@@ -82,6 +82,17 @@ def test_slow_name_holds_up_nobody(relay, target, resolver):
     assert response.code in ("dns_failure", "connect_timeout")
 
 
+def test_slow_name_does_not_hold_up_the_end(relay, new_stack, resolver):
+    stack = new_stack.made[0]
+    with relay.http.begin("POST", "/polysocket/create", body={
+            "target": "ws://silent.example.test/"}):
+        while not resolver.asked:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        stack.stop_bridge()
+        assert time.monotonic() - begun < 3, "drain_timeout is 1 s here"
+
+
 def test_sni_and_certificate_go_by_the_name(relay, authority):
     with Target(tls=authority.context("DNS:*.example.test"),
                 name="chat.example.test") as target:

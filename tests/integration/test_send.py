@@ -284,6 +284,21 @@ def test_binary_parts_are_decoded_before_they_are_joined(part, target):
     target.connection().wait_for_messages(b"\x01\x02\x03")
 
 
+def test_last_event_of_a_request_with_more_is_kept(http, polysocket, target):
+    def send(*events, **params):
+        return http.post("/polysocket/send", {
+            "socket": polysocket.id, **params, "events": [
+                {"type": kind, "data": data} for kind, data in events]})
+
+    assert send(("string", "a"), ("string", "b"), more=1).status == 201
+    connection = target.connection()
+    connection.wait_for_messages("a")
+    # A part of the other type is refused and changes nothing.
+    assert send(("binary", "YQ==")).status == 400
+    assert send(("string", "c"), ("binary", "ZA==")).status == 201
+    connection.wait_for_messages("a", "bc", b"d")
+
+
 def test_more_0_ends_a_message(part, target):
     assert part("one ", 1).status == 201
     assert part("two", 0).status == 201
