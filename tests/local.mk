@@ -46,6 +46,45 @@ house_tests = \
 
 TESTS += $(house_tests)
 
+# Fuzz targets. `make check` replays their corpus; libFuzzer looks for more:
+#
+#   configure CC=clang --enable-sanitizers=fuzzer-no-link,address,undefined
+#   make fuzz FUZZ=ipc FUZZ_ARGS=-max_total_time=60
+#
+# What it finds is written to the working directory. It becomes a file of the
+# corpus when it is mended, and a unit test where that says more.
+fuzz_tests = \
+	%D%/fuzz/fuzz_deflate \
+	%D%/fuzz/fuzz_ipc \
+	%D%/fuzz/fuzz_params \
+	%D%/fuzz/fuzz_url
+
+check_PROGRAMS += $(fuzz_tests)
+TESTS += $(fuzz_tests)
+
+fuzz_driver = %D%/fuzz/fuzz.h %D%/fuzz/replay.c
+fuzz_LIBS = $(libbridge_LIBS) $(libfcgiapp_LIBS)
+%C%_fuzz_fuzz_deflate_SOURCES = %D%/fuzz/fuzz_deflate.c $(fuzz_driver)
+%C%_fuzz_fuzz_deflate_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_ipc_SOURCES = %D%/fuzz/fuzz_ipc.c $(fuzz_driver)
+%C%_fuzz_fuzz_ipc_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_params_SOURCES = %D%/fuzz/fuzz_params.c $(fuzz_driver)
+%C%_fuzz_fuzz_params_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_url_SOURCES = %D%/fuzz/fuzz_url.c $(fuzz_driver)
+%C%_fuzz_fuzz_url_LDADD = $(fuzz_LIBS)
+
+FUZZ = ipc
+FUZZ_ARGS =
+fuzz: %D%/fuzz/fuzz_$(FUZZ)
+	$(AM_V_CCLD)$(LINK) -fsanitize=fuzzer -o libfuzzer_$(FUZZ) \
+	  %D%/fuzz/fuzz_$(FUZZ).$(OBJEXT) $(fuzz_LIBS)
+	$(MKDIR_P) fuzz-corpus/$(FUZZ)
+	./libfuzzer_$(FUZZ) $(FUZZ_ARGS) fuzz-corpus/$(FUZZ) \
+	  $(srcdir)/%D%/fuzz/corpus/$(FUZZ)
+
+.PHONY: fuzz
+CLEANFILES += libfuzzer_*
+
 # A WebSocket echo server, for the integration tests, the demo and the bench.
 noinst_PROGRAMS += %D%/tools/ws-echo
 %C%_tools_ws_echo_SOURCES = %D%/tools/ws-echo.c
@@ -63,6 +102,7 @@ SH_LOG_COMPILER = $(SHELL)
 EXTRA_DIST += \
 	$(house_tests) \
 	%D%/house/tap.sh \
+	%D%/fuzz/corpus \
 	%D%/integration \
 	%D%/lib \
 	%D%/unit/golden
