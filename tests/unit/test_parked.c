@@ -418,6 +418,24 @@ a_stream_that_is_not_read_holds_the_target_back(void **state)
 }
 
 static void
+a_stream_goes_on_beyond_what_one_reply_holds(void **state)
+{
+	struct session *session = fixture_open();
+	char text[401] = "";
+	unsigned i;
+
+	(void)state;
+	memset(text, 'x', 400);
+	fixture_set("queue_bytes=1MiB");
+	for (i = 0; i < 4; i++)
+		fixture_from_peer(session, text);
+	park(session, &web, PS_IPC_FRAMING_LINES);
+	assert_true(body(&web).len > 2048 + 4 * 400);
+	assert_int_equal(session->queue.count, 0);
+	assert_false(web.ended);
+}
+
+static void
 a_replaced_stream_just_ends(void **state)
 {
 	struct session *session = fixture_open();
@@ -509,6 +527,7 @@ main(void)
 		on_loop(a_silent_stream_has_heartbeats),
 		on_loop(a_stream_ends_when_it_is_long_and_the_next_goes_on),
 		on_loop(a_stream_that_is_not_read_holds_the_target_back),
+		on_loop(a_stream_goes_on_beyond_what_one_reply_holds),
 		on_loop(a_replaced_stream_just_ends),
 		on_loop(a_stream_ends_with_the_close_event),
 		on_loop(a_stream_above_the_ceiling_is_refused),

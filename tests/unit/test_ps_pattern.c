@@ -80,7 +80,7 @@ static const char *const malformed[] = {
 	"ws://h:**", "ws://h:*8", "ws://h:*x", "ws://a*", "ws://*a",
 	"ws://a.*.b", "ws://*.", "ws://**", "ws://*.*", "ws://*.a.*",
 	"ws://[::1", "ws://[]", "ws://[::1]x", "ws://h/a*b", "ws://h/**",
-	"ws://h/*/",
+	"ws://h/*/", "ws://h?q", "ws://h#", "ws://h:1?q",
 };
 
 static void

@@ -97,6 +97,20 @@ a_socket_that_answers_is_left_alone(void **state)
 }
 
 static void
+a_file_that_is_no_socket_is_left_alone(void **state)
+{
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(write(fd, "data", 4), 4);
+	close(fd);
+	assert_int_equal(ps_socket_listen(path, 0600), -1);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 4);
+}
+
+static void
 a_path_has_to_fit_its_address(void **state)
 {
 	char text[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
@@ -130,6 +144,7 @@ main(void)
 		in_folder(who_connects_reaches_who_listens),
 		in_folder(a_socket_left_behind_is_replaced),
 		in_folder(a_socket_that_answers_is_left_alone),
+		in_folder(a_file_that_is_no_socket_is_left_alone),
 		in_folder(a_path_has_to_fit_its_address),
 		in_folder(a_folder_that_is_not_there_is_an_error),
 	};

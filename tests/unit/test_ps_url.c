@@ -12,7 +12,7 @@ static const struct {
 } good[] = {
 	{ "ws://example.com", false, 80, "example.com", "/" },
 	{ "wss://example.com", true, 443, "example.com", "/" },
-	{ "WS://example.com/Path", false, 80, "example.com", "/Path" },
+	{ "WS://Example.COM/Path", false, 80, "example.com", "/Path" },
 	{ "ws://example.com:8080", false, 8080, "example.com", "/" },
 	{ "wss://example.com:80/", true, 80, "example.com", "/" },
 	{ "ws://h:1/", false, 1, "h", "/" },
@@ -29,7 +29,7 @@ static const struct {
 	{ "ws://0x7f.1/", false, 80, "127.0.0.1", "/" },
 	{ "ws://017700000001/", false, 80, "127.0.0.1", "/" },
 	{ "ws://[::1]/", false, 80, "::1", "/" },
-	{ "wss://[2001:db8::1]:8443/x", true, 8443, "2001:db8::1", "/x" },
+	{ "wss://[2001:DB8::1]:8443/x", true, 8443, "2001:db8::1", "/x" },
 	{ "ws://example.com./", false, 80, "example.com.", "/" },
 };
 
