@@ -5,6 +5,7 @@
 
 unit_tests = \
 	%D%/unit/test_address \
+	%D%/unit/test_bridge \
 	%D%/unit/test_deflate \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
@@ -27,6 +28,7 @@ unit_tests = \
 	%D%/unit/test_ps_utf8 \
 	%D%/unit/test_session \
 	%D%/unit/test_table \
+	%D%/unit/test_target \
 	%D%/unit/test_timers
 
 if HAVE_CMOCKA

@@ -383,25 +383,69 @@ the_number_of_events_is_bounded(void **state)
 	ps_writer_deinit(&w);
 }
 
-static void
-the_reason_of_a_close_is_bounded(void **state)
+/* Where the texts that have a bound are, and the largest of each. */
+static const struct {
+	enum ps_ipc_type type;
+	size_t at, max;
+} bounds[] = {
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, request.style.callback),
+	    PS_CALLBACK_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, request.style.origin),
+	    PS_ORIGIN_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, host), PS_HOST_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, path), PS_TARGET_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, origin),
+	    PS_ORIGIN_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, protocols),
+	    PS_PROTOCOLS_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, agent),
+	    PS_AGENT_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, remote_addr),
+	    PS_ADDRESS_MAX - 1 },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, public_host),
+	    PS_PUBLIC_HOST_MAX },
+	{ PS_IPC_CLOSE, offsetof(struct ps_ipc_close, reason),
+	    PS_CLOSE_REASON_MAX },
+};
+
+static int
+code_text(size_t i, const char *text, size_t len)
 {
-	char reason[PS_CLOSE_REASON_MAX + 1];
-	struct ps_ipc_close m = { .code = 1000 };
+	union {
+		struct ps_ipc_create create;
+		struct ps_ipc_close close;
+	} m = { 0 };
+	struct ps_slice s = ps_slice(text, len);
 	struct ps_writer w = { 0 };
 	struct ps_reader r;
-	size_t len;
+	int ret;
+
+	memcpy((char *)&m + bounds[i].at, &s, sizeof(s));
+	if (bounds[i].type == PS_IPC_CREATE)
+		ps_ipc_encode_create(&w, &m.create);
+	else
+		ps_ipc_encode_close(&w, &m.close);
+	ps_reader_init(&r, w.data + 5, w.len - 5);
+	ret = bounds[i].type == PS_IPC_CREATE ?
+	    ps_ipc_decode_create(&r, &m.create) :
+	    ps_ipc_decode_close(&r, &m.close);
+	ps_writer_deinit(&w);
+	return ret;
+}
+
+static void
+texts_that_go_into_buffers_are_bounded(void **state)
+{
+	static char text[PS_TARGET_MAX + 1];
+	size_t i;
 
 	(void)state;
-	memset(reason, 'r', sizeof(reason));
-	for (len = PS_CLOSE_REASON_MAX; len <= sizeof(reason); len++) {
-		m.reason = ps_slice(reason, len);
-		ps_ipc_encode_close(&w, &m);
-		ps_reader_init(&r, w.data + 5, w.len - 5);
-		assert_row(len, (ps_ipc_decode_close(&r, &m) == PS_OK) ==
-			(len == PS_CLOSE_REASON_MAX));
+	memset(text, 'a', sizeof(text));
+	for (i = 0; i < ROWS(bounds); i++) {
+		assert_row(i, code_text(i, text, bounds[i].max) == PS_OK);
+		assert_row(i, code_text(i, text, bounds[i].max + 1) ==
+			PS_ERR_MALFORMED);
 	}
-	ps_writer_deinit(&w);
 }
 
 static void
@@ -494,7 +538,7 @@ main(void)
 		cmocka_unit_test(a_value_that_no_enum_has_is_refused),
 		cmocka_unit_test(the_events_are_as_many_as_they_say),
 		cmocka_unit_test(the_number_of_events_is_bounded),
-		cmocka_unit_test(the_reason_of_a_close_is_bounded),
+		cmocka_unit_test(texts_that_go_into_buffers_are_bounded),
 		cmocka_unit_test(a_frame_is_split_off_when_it_is_whole),
 		cmocka_unit_test(the_length_of_a_frame_is_bounded),
 		cmocka_unit_test(a_frame_that_would_be_too_large_is_not_made),

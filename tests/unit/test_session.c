@@ -437,6 +437,24 @@ a_client_that_closes_hears_when_the_target_has(void **state)
 }
 
 static void
+a_closing_session_keeps_no_more_than_its_queue(void **state)
+{
+	struct session *session = fixture_open();
+	unsigned i;
+
+	(void)state;
+	session_close(session, 1000, ps_slice(NULL, 0));
+	for (i = 0; i < 3 * QUEUE_MESSAGES; i++)
+		fixture_from_peer(session, "x");
+	assert_int_equal(session->queue.count, QUEUE_MESSAGES);
+	assert_int_equal(peer.n_pause, 0);
+	session_peer_closed(session, 1000, ps_slice(NULL, 0), true);
+	assert_true(fixture_attach(session, &receiver, HOUR_MS));
+	fixture_take(session, &receiver);
+	assert_slice(written(&receiver.got), "t:x;t:x;t:x;t:x;close;");
+}
+
+static void
 nothing_is_sent_to_a_target_that_is_closing(void **state)
 {
 	struct session *session = fixture_open();
@@ -820,6 +838,7 @@ main(void)
 		fresh(a_reason_is_cut_to_what_a_close_frame_holds),
 		fresh(a_close_event_waits_so_long_and_no_longer),
 		fresh(a_client_that_closes_hears_when_the_target_has),
+		fresh(a_closing_session_keeps_no_more_than_its_queue),
 		fresh(nothing_is_sent_to_a_target_that_is_closing),
 		fresh(an_ended_session_tells_both_sides_once),
 		fresh(a_full_queue_pauses_the_target),
