@@ -10,6 +10,7 @@ unit_tests = \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
 	%D%/unit/test_intake \
+	%D%/unit/test_memory \
 	%D%/unit/test_message \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
@@ -37,6 +38,8 @@ check_LIBRARIES = %D%/unit/libunit.a
 	%D%/unit/fixture.c %D%/unit/fixture.h \
 	%D%/unit/unit.h
 libunit_LIBS = %D%/unit/libunit.a
+%C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
