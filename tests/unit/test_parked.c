@@ -347,7 +347,7 @@ a_silent_stream_has_heartbeats(void **state)
 		assert_slice(body(&web), "data: " NOTHING "\n\n");
 	}
 	fixture_advance(HOLD_MS - 1);
-	fixture_from_peer(session, "one"); /* no silence: the time starts anew */
+	fixture_from_peer(session, "one"); /* the time starts anew */
 	assert_slice(body(&web), "data: " EVENTS(TEXT("one")) "\nid: 1\n\n");
 	fixture_advance(HOLD_MS - 1);
 	assert_slice(body(&web), "");

@@ -121,8 +121,8 @@ every_row_of_the_table_is_complete(void **state)
 		assert_row(i, strlen(o->sentence) > 10);
 		assert_row(i, o->sentence[strlen(o->sentence) - 1] == '.');
 		for (j = 0; j < i; j++)
-			assert_row(i, strcmp(ps_options[j].name, o->name) != 0 &&
-				ps_options[j].offset != o->offset);
+			assert_row(i, ps_options[j].offset != o->offset &&
+				strcmp(ps_options[j].name, o->name) != 0);
 	}
 }
 

@@ -60,7 +60,8 @@ a_line_has_time_name_process_and_level(void **state)
 	(void)state;
 	ps_log_open("unit", PS_LOG_STDERR, PS_LOG_DEBUG);
 	ps_warning("part %d: what happened (cause)", 7);
-	assert_int_equal(sscanf(logged(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[^\n]",
+	assert_int_equal(sscanf(logged(),
+			     "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[^\n]",
 			     &date[0], &date[1], &date[2], &date[3], &date[4],
 			     &date[5], &ms, rest),
 	    8);

@@ -559,7 +559,7 @@ a_slow_client_is_closed_with_1008(void **state)
 	assert_int_equal(peer.n_close, 1);
 	assert_int_equal(peer.close_code, 1008);
 	assert_string_equal(peer.close_reason, "slow client");
-	assert_int_equal(peer.n_resume, 1); /* or it would not hear the answer */
+	assert_int_equal(peer.n_resume, 1); /* for the answer */
 	session_peer_closed(session, 1008, ps_slice_str("slow client"), true);
 	fixture_take(session, &receiver);
 	assert_slice(written(&receiver.got), "t:x;t:x;t:x;t:x;close;");
