@@ -8,6 +8,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_clock.c %D%/ps_clock.h \
 	%D%/ps_code.c %D%/ps_code.h \
 	%D%/ps_config.c %D%/ps_config.h \
+	%D%/ps_container.h \
 	%D%/ps_db.c %D%/ps_db.h \
 	%D%/ps_err.h \
 	%D%/ps_ipc.c %D%/ps_ipc.h \

@@ -451,6 +451,27 @@ ps_config_check(const struct ps_config *config, char *error)
 	return text == NULL ? PS_OK : PS_ERR_MALFORMED;
 }
 
+struct ps_config *
+ps_config_load(const char *path, const char *const *assignments, size_t count)
+{
+	struct ps_config *config = ps_config_create();
+	char error[PS_CONFIG_ERROR_MAX] = "out of memory";
+	int ret = config == NULL ? PS_ERR_NOMEM : PS_OK;
+	size_t i;
+
+	if (ret == PS_OK)
+		ret = ps_config_read(config, path, error);
+	for (i = 0; ret == PS_OK && i < count; i++)
+		ret = ps_config_set(config, assignments[i], error);
+	if (ret == PS_OK)
+		ret = ps_config_check(config, error);
+	if (ret == PS_OK)
+		return config;
+	ps_error("config: %s", error);
+	ps_config_destroy(config);
+	return NULL;
+}
+
 static size_t
 option_size(const struct ps_option *o)
 {

@@ -68,6 +68,13 @@ PS_MUST_CHECK int ps_config_set(struct ps_config *config,
 PS_MUST_CHECK int ps_config_check(const struct ps_config *config, char *error);
 
 /*
+ * All of that in one: file, `count` assignments, check. NULL having logged
+ * what is wrong.
+ */
+struct ps_config *ps_config_load(const char *path,
+    const char *const *assignments, size_t count);
+
+/*
  * Takes the reloadable values of `next` into `config` and destroys `next`.
  * Names of options that differ but need a restart are logged as warnings.
  */

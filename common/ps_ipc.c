@@ -117,6 +117,8 @@ ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
 	m->agent = decode_bounded(r, PS_AGENT_MAX);
 	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
 	m->public_host = decode_bounded(r, PS_PUBLIC_HOST_MAX);
+	if (m->host.len == 0 || m->port == 0)
+		r->failed = true;
 	return done(r);
 }
 

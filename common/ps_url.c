@@ -40,6 +40,10 @@ reject_early(const char *url)
 		return "expected a host component";
 	if (memchr(authority, '@', strcspn(authority, "/?")) != NULL)
 		return "expected null userinfo component";
+	if (memchr(authority, '%', strcspn(authority, "/?")) != NULL)
+		return *authority == '[' ?
+		    "expected no zone in the host component" :
+		    "expected no escapes in the host component";
 	return NULL;
 }
 

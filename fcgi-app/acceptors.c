@@ -14,10 +14,14 @@
 #include "ps_clock.h"
 #include "routes.h"
 
+#define IDLE_TICK_MS 100
+#define BUSY_TICK_MS 10
 /* A thread that is at a request so long after acceptors_stop() is given up. */
 #define STOP_MS 4000
 /* After a failure such as EMFILE, so that it is no busy loop. */
 #define RETRY_US (100 * 1000)
+/* Between signals to a thread that is to end. */
+#define WAKE_US (10 * 1000)
 
 struct worker {
 	pthread_t thread;
@@ -25,6 +29,7 @@ struct worker {
 	struct handoff handoff;
 	struct request request;
 	atomic_bool accepting; /* in FCGX_Accept_r(), or just before or after */
+	atomic_bool busy;      /* at a request */
 	atomic_bool done;
 };
 
@@ -32,7 +37,6 @@ struct acceptors {
 	pthread_mutex_t mutex;
 	pthread_cond_t lead_is_free;
 	_Atomic(struct worker *) leader; /* NULL: nobody; set under mutex */
-	atomic_bool busy;		 /* the leader is at a request */
 	atomic_uint n_requests;		 /* of leaders, wraps */
 	unsigned n_requests_seen;	 /* at the last tick */
 	atomic_bool stopping;
@@ -77,32 +81,34 @@ accept_loop(void *arg)
 			continue;
 		}
 		all->n_requests++;
-		all->busy = true;
+		worker->busy = true;
 		routes_serve(&worker->request);
-		if (all->leader == worker)
-			all->busy = false;
+		worker->busy = false;
 	}
 	worker->done = true;
 	return NULL;
 }
 
-void
+unsigned
 acceptors_tick(struct acceptors *all)
 {
 	unsigned n_requests = all->n_requests;
+	bool idle = n_requests == all->n_requests_seen;
 	uint64_t now_ms = ps_clock_ms();
 	size_t i;
 
-	if (all->busy && n_requests == all->n_requests_seen) {
+	if (idle) {
 		pthread_mutex_lock(&all->mutex);
-		all->leader = NULL;
-		all->busy = false;
-		pthread_cond_signal(&all->lead_is_free);
+		if (all->leader != NULL && all->leader->busy) {
+			all->leader = NULL;
+			pthread_cond_signal(&all->lead_is_free);
+		}
 		pthread_mutex_unlock(&all->mutex);
 	}
 	all->n_requests_seen = n_requests;
 	for (i = 0; i < all->count; i++)
 		request_limit_reading(&all->workers[i].request, now_ms);
+	return idle ? IDLE_TICK_MS : BUSY_TICK_MS;
 }
 
 static bool
@@ -139,16 +145,16 @@ acceptors_start(const struct ps_config *config, int listen_fd)
 
 /*
  * Wakes a thread where it waits in accept(); one that is at a request
- * must not be interrupted. The signal may come just before it waits, so it is
- * sent until the thread is done.
+ * must not be interrupted. Under load the threads end by themselves, and one
+ * that waits gets a signal, until it is done: the first may come too early.
  */
 static void
 worker_stop(struct worker *worker, uint64_t deadline_ms)
 {
 	while (!worker->done && ps_clock_ms() < deadline_ms) {
+		usleep(WAKE_US);
 		if (worker->accepting)
 			pthread_kill(worker->thread, SIGUSR1);
-		usleep(2000);
 	}
 	if (!worker->done)
 		_exit(0);

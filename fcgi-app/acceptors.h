@@ -13,14 +13,15 @@
 
 struct acceptors;
 
-/* How often acceptors_tick() wants to be called. */
-#define ACCEPTORS_TICK_MS 100
-
 /* Starts config->threads threads on `listen_fd`; NULL having logged why. */
 struct acceptors *acceptors_start(const struct ps_config *config,
     int listen_fd);
-/* Passes the lead on when the leader has been at one request for a tick. */
-void acceptors_tick(struct acceptors *acceptors);
+/*
+ * Passes the lead on when the leader has been at one request for a tick.
+ * Returns when to call it again, in milliseconds: sooner while there is
+ * something to do.
+ */
+unsigned acceptors_tick(struct acceptors *acceptors);
 /*
  * Lets the threads end after the request they are at. Exits the process when
  * one does not end in time.

@@ -27,7 +27,7 @@ void handoff_deinit(struct handoff *handoff);
  * Sends `handoff->frame` with the connection of `fcgx`, whose body must have
  * been read to its end. After PS_OK the request is the bridge's and `fcgx` is
  * as new. After a failure it is still the caller's to answer. Waits at most
- * HANDOFF_TIMEOUT_S for a bridge that does not read.
+ * HANDOFF_TIMEOUT_S at a time for a bridge that does not read.
  */
 PS_MUST_CHECK int handoff_send(struct handoff *handoff, FCGX_Request *fcgx);
 

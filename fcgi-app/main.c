@@ -30,18 +30,18 @@ static struct {
 
 static int listen_fd;
 
+/* Only interrupts accept(). */
 static void
-on_stop(int number)
+on_wake(int number)
 {
 	(void)number;
-	FCGX_ShutdownPending();
 }
 
 static int
 work(const struct ps_config *config)
 {
-	const struct timespec tick = { 0, ACCEPTORS_TICK_MS * 1000 * 1000 };
-	struct sigaction action = { .sa_handler = on_stop };
+	struct timespec tick = { 0, 0 };
+	struct sigaction action = { .sa_handler = on_wake };
 	struct acceptors *acceptors;
 	sigset_t stop_signals;
 	int number;
@@ -58,7 +58,7 @@ work(const struct ps_config *config)
 		return 1;
 	do {
 		number = sigtimedwait(&stop_signals, NULL, &tick);
-		acceptors_tick(acceptors);
+		tick.tv_nsec = acceptors_tick(acceptors) * 1000L * 1000;
 	} while (number != SIGTERM && number != SIGINT);
 	acceptors_stop(acceptors);
 	return 0;
@@ -67,22 +67,8 @@ work(const struct ps_config *config)
 static struct ps_config *
 config_load(void)
 {
-	struct ps_config *config = ps_config_create();
-	char error[PS_CONFIG_ERROR_MAX] = "out of memory";
-	int ret = config == NULL ? PS_ERR_NOMEM : PS_OK;
-	size_t i;
-
-	if (ret == PS_OK)
-		ret = ps_config_read(config, arguments.config_path, error);
-	for (i = 0; ret == PS_OK && i < arguments.n_overrides; i++)
-		ret = ps_config_set(config, arguments.overrides[i], error);
-	if (ret == PS_OK)
-		ret = ps_config_check(config, error);
-	if (ret == PS_OK)
-		return config;
-	ps_error("config: %s", error);
-	ps_config_destroy(config);
-	return NULL;
+	return ps_config_load(arguments.config_path, arguments.overrides,
+	    arguments.n_overrides);
 }
 
 static int
@@ -91,12 +77,17 @@ listen_tcp(const char *where)
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE };
 	struct addrinfo *addresses = NULL;
-	char *host = strdup(where), *port;
+	char *copy = strdup(where), *host = copy, *port;
 	int fd = -1, on = 1;
 
-	if (host == NULL || (port = strrchr(host, ':')) == NULL)
+	errno = EINVAL;
+	if (copy == NULL || (port = strrchr(copy, ':')) == NULL)
 		goto out;
 	*port++ = '\0';
+	if (*host == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		host++;
+	}
 	if (getaddrinfo(*host == '\0' ? NULL : host, port, &hints,
 		&addresses) != 0) {
 		errno = EADDRNOTAVAIL;
@@ -114,7 +105,7 @@ listen_tcp(const char *where)
 out:
 	if (addresses != NULL)
 		freeaddrinfo(addresses);
-	free(host);
+	free(copy);
 	return fd;
 }
 

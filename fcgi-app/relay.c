@@ -510,6 +510,25 @@ take_hold(struct request *request, const struct route *route)
 	return (uint32_t)hold;
 }
 
+/* A JSONP poll needs its callback, under either name, besides its socket. */
+static bool
+refused_receive(struct request *request, const struct route *route)
+{
+	bool first = route->dialect == PS_DIALECT_POLYSOCKET;
+	const char *missing[REQUIRED_MAX];
+	size_t n = 0;
+
+	if (route->jsonp != ROUTE_JSONP_REQUIRED ||
+	    request->style.callback.len > 0 ||
+	    request->params->bad[0] != '\0')
+		return false;
+	if (first && !params_has(request->params, "socket"))
+		missing[n++] = "socket";
+	missing[n++] = first ? "callback" : "cb";
+	refuse_missing(request, missing, n);
+	return true;
+}
+
 void
 relay_receive(struct request *request, const struct route *route)
 {
@@ -517,7 +536,8 @@ relay_receive(struct request *request, const struct route *route)
 		.dialect = route->dialect,
 		.framing = route->framing };
 
-	if (!take_socket(request, route, &m.socket))
+	if (refused_receive(request, route) ||
+	    !take_socket(request, route, &m.socket))
 		return;
 	m.hold_ms = take_hold(request, route);
 	if (refused_params(request))

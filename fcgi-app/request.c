@@ -359,13 +359,27 @@ parse_body(struct request *request)
 }
 
 bool
-request_read_params(struct request *request)
+request_read_query(struct request *request)
 {
 	char *query = request->query;
-	const char *problem = NULL;
+
+	if (query == NULL ||
+	    params_parse_form(request->params, query, strcspn(query, "#"),
+		false) == PS_OK)
+		return true;
+	request_refuse(request, PS_CODE_BAD_REQUEST, "the query is malformed",
+	    NULL);
+	return false;
+}
+
+bool
+request_read_body(struct request *request)
+{
+	const char *problem;
 
 	switch (read_body(request)) {
 	case PS_OK:
+		problem = parse_body(request);
 		break;
 	case PS_ERR_TOO_LARGE:
 		request_refuse(request, PS_CODE_BODY_TOO_LARGE, NULL, NULL);
@@ -373,12 +387,6 @@ request_read_params(struct request *request)
 	default:
 		problem = "the body does not have the length it announced";
 	}
-	if (query != NULL && problem == NULL &&
-	    params_parse_form(request->params, query, strcspn(query, "#"),
-		false) != PS_OK)
-		problem = "the query is malformed";
-	if (problem == NULL)
-		problem = parse_body(request);
 	if (problem == NULL)
 		return true;
 	request_refuse(request, PS_CODE_BAD_REQUEST, problem, NULL);

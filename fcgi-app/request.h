@@ -69,11 +69,14 @@ struct ps_slice request_env(const struct request *request, const char *name);
  */
 bool request_begin(struct request *request);
 
+/* Reads the query. Returns false when it has answered. */
+bool request_read_query(struct request *request);
+
 /*
- * Reads query and body. Returns false when it has answered. Call it before a
- * request is handed over: its whole body must have been read by then.
+ * Reads the body. Returns false when it has answered. Call it before a request
+ * is handed over: its whole body must have been read by then.
  */
-bool request_read_params(struct request *request);
+bool request_read_body(struct request *request);
 
 /* Answer and finish; the sentence may be NULL, members are JSON text. */
 void request_refuse(struct request *request, enum ps_code code,

@@ -144,33 +144,46 @@ callback_is_valid(struct ps_slice name)
 	return true;
 }
 
-/* Sets how the answer is wrapped. False when it has answered. */
+/*
+ * Sets how the answer is wrapped, from the parameters read so far: those of
+ * the query first, so that an error in the body is wrapped too. False when it
+ * has answered.
+ */
 static bool
 take_callback(struct request *request, const struct route *route)
 {
-	struct ps_slice callback, status;
+	struct params *params = request->params;
+	struct ps_slice callback;
+	int64_t status;
 
-	if (route->jsonp == ROUTE_JSONP_IGNORED)
+	if (route->jsonp == ROUTE_JSONP_IGNORED ||
+	    (!params_text(params, "cb", &callback) &&
+		!params_text(params, "callback", &callback)))
 		return true;
-	if (!params_text(request->params, "cb", &callback) &&
-	    !params_text(request->params, "callback", &callback)) {
-		if (route->jsonp == ROUTE_JSONP_ALLOWED ||
-		    request->params->bad[0] != '\0')
-			return true;
-		request_refuse(request, PS_CODE_MISSING_PARAMETER,
-		    "missing parameter: callback",
-		    "\"missing\":[\"callback\"]");
-		return false;
-	}
 	if (!callback_is_valid(callback)) {
+		request->style.callback = ps_slice(NULL, 0);
 		request_refuse(request, PS_CODE_CALLBACK_INVALID, NULL, NULL);
 		return false;
 	}
 	request->style.callback = callback;
-	if (params_text(request->params, "status", &status) &&
-	    ps_slice_is(status, "200"))
+	if (params_has(params, "status") &&
+	    params_number(params, "status", &status) && status == 200)
 		request->style.flags |= PS_STYLE_SOFT;
 	return true;
+}
+
+/* The parts of the request that every route needs. False: answered. */
+static bool
+read_request(struct request *request, const struct route *route)
+{
+	if (!request_read_query(request) || !take_callback(request, route))
+		return false;
+	if (!(request->method & route->methods) &&
+	    !(request->method == METHOD_HEAD && route->methods & METHOD_GET)) {
+		request_refuse_method(request, allow_text(route->methods));
+		return false;
+	}
+	return request_read_body(request) && take_callback(request, route);
 }
 
 void
@@ -189,11 +202,6 @@ routes_serve(struct request *request)
 		request_answer_preflight(request, allow_text(route->methods));
 		return;
 	}
-	if (!(request->method & route->methods) &&
-	    !(request->method == METHOD_HEAD && route->methods & METHOD_GET)) {
-		request_refuse_method(request, allow_text(route->methods));
-		return;
-	}
-	if (request_read_params(request) && take_callback(request, route))
+	if (read_request(request, route))
 		route->handle(request, route);
 }

@@ -28,8 +28,7 @@ close_pending(struct bridge *bridge)
 static void
 on_close_timer(struct timer *timer)
 {
-	close_pending((struct bridge *)((char *)timer -
-	    offsetof(struct bridge, close_timer)));
+	close_pending(PS_CONTAINER(timer, struct bridge, close_timer));
 }
 
 void
@@ -95,7 +94,8 @@ arm(struct bridge *bridge)
 	bridge->timer_at_ms = next;
 	uv_update_time(bridge->loop);
 	now = bridge->now_ms();
-	uv_timer_start(&bridge->timer, on_timer, next > now ? next - now : 0,
+	/* With 0, libuv would call again before it looks at any descriptor. */
+	uv_timer_start(&bridge->timer, on_timer, next > now ? next - now : 1,
 	    0);
 }
 
@@ -112,8 +112,7 @@ on_timer(uv_timer_t *timer)
 static void
 on_earlier(struct timers *timers)
 {
-	struct bridge *bridge = (struct bridge *)((char *)timers -
-	    offsetof(struct bridge, timers));
+	struct bridge *bridge = PS_CONTAINER(timers, struct bridge, timers);
 
 	arm(bridge);
 }

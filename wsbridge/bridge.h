@@ -12,6 +12,7 @@
 #include "address.h"
 #include "ps_bytes.h"
 #include "ps_config.h"
+#include "ps_container.h"
 #include "ps_limits.h"
 #include "table.h"
 #include "timers.h"

@@ -105,7 +105,6 @@ deflate_expand(struct deflate *codec, struct ps_slice data, size_t max,
 	int ret;
 
 	ps_writer_reset(&codec->inflated);
-	ps_writer_trim(&codec->inflated, 4 * CHUNK_BYTES);
 	if (data.len > UINT_MAX / 2 || !start_in(codec))
 		return PS_ERR_NOMEM;
 	ret = expand(codec, data.data, data.len, max);
@@ -115,6 +114,13 @@ deflate_expand(struct deflate *codec, struct ps_slice data, size_t max,
 	return ret;
 }
 
+void
+deflate_release(struct deflate *codec)
+{
+	ps_writer_reset(&codec->inflated);
+	ps_writer_trim(&codec->inflated, 2 * CHUNK_BYTES);
+}
+
 /*
  * As an extension of libwebsockets it negotiates and marks frames; payload
  * passes through it as it is.
@@ -122,9 +128,9 @@ deflate_expand(struct deflate *codec, struct ps_slice data, size_t max,
 static bool next_frame_is_compressed;
 
 void
-deflate_mark_next_frame(void)
+deflate_mark_next_frame(bool is_compressed)
 {
-	next_frame_is_compressed = true;
+	next_frame_is_compressed = is_compressed;
 }
 
 static void

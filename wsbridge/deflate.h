@@ -48,7 +48,10 @@ struct deflate_terms {
 	bool no_context_takeover; /* by the target, RFC 7692, 7.1.1.1 */
 };
 
-/* The next data frame written is a compressed message: its RSV1 is set. */
-void deflate_mark_next_frame(void);
+/* Gives back what a large message has grown. */
+void deflate_release(struct deflate *codec);
+
+/* Whether the next data frame written is a compressed message: its RSV1. */
+void deflate_mark_next_frame(bool is_compressed);
 
 #endif

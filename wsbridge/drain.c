@@ -9,8 +9,7 @@
 static void
 on_timeout(struct timer *timer)
 {
-	struct bridge *bridge = (struct bridge *)((char *)timer -
-	    offsetof(struct bridge, drain_timer));
+	struct bridge *bridge = PS_CONTAINER(timer, struct bridge, drain_timer);
 	struct session *session;
 
 	ps_warning("drain: %zu sessions are cut off (drain_timeout)",

@@ -120,7 +120,7 @@ written(struct exchange *exchange)
 		exchange->ops = NULL;
 		end(exchange);
 	}
-	if (ops != NULL)
+	if (ops != NULL && ops->on_written != NULL)
 		ops->on_written(exchange->owner);
 }
 
@@ -185,8 +185,7 @@ other_end_is_gone(struct exchange *exchange)
 static void
 on_ready(struct watch *watch, uint32_t events)
 {
-	struct exchange *exchange = (struct exchange *)((char *)watch -
-	    offsetof(struct exchange, watch));
+	struct exchange *exchange = PS_CONTAINER(watch, struct exchange, watch);
 
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ||
 	    (events & EPOLLIN && other_end_is_gone(exchange)))

@@ -17,7 +17,7 @@
 #include "ps_ipc.h"
 
 struct exchange_ops {
-	/* All that was written is with the web server. */
+	/* All that was written is with the web server. NULL: nobody asks. */
 	void (*on_written)(void *owner);
 	/* The client or the web server has gone, nothing can be written. */
 	void (*on_gone)(void *owner);

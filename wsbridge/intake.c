@@ -21,6 +21,8 @@
 #define FDS_MAX 4
 /* Workers accepted in one wake-up. */
 #define ACCEPT_BATCH 16
+/* After an accept that failed. */
+#define RETRY_MS 100
 
 struct worker {
 	LIST_ENTRY(worker) all;
@@ -38,6 +40,7 @@ struct intake {
 	struct bridge *bridge;
 	uv_poll_t poll;
 	int fd; /* -1: not listening */
+	struct timer retry;
 	LIST_HEAD(, worker) workers;
 	uid_t *uids; /* that may connect */
 	size_t n_uids, n_handles;
@@ -156,9 +159,11 @@ handle_frames(struct worker *worker)
 	}
 	if (size < 0)
 		return (int)size;
-	buffer->len -= worker->at;
-	memmove(buffer->data, buffer->data + worker->at, buffer->len);
-	worker->at = 0;
+	if (worker->at > 0) {
+		buffer->len -= worker->at;
+		memmove(buffer->data, buffer->data + worker->at, buffer->len);
+		worker->at = 0;
+	}
 	if (buffer->len == 0)
 		ps_writer_trim(buffer, BUFFER_KEEP);
 	return PS_OK;
@@ -273,6 +278,30 @@ worker_open(struct intake *intake, int fd)
 }
 
 static void
+on_connection(uv_poll_t *poll, int status, int events);
+
+static void
+on_retry(struct timer *timer)
+{
+	struct intake *intake = PS_CONTAINER(timer, struct intake, retry);
+
+	uv_poll_start(&intake->poll, UV_READABLE, on_connection);
+}
+
+/* Such as EMFILE: what waits would wake the loop again and again. */
+static void
+pause_accepting(struct intake *intake)
+{
+	struct bridge *bridge = intake->bridge;
+
+	ps_error("intake: cannot accept (%s)", strerror(errno));
+	uv_poll_stop(&intake->poll);
+	intake->retry.fire = on_retry;
+	timers_set(&bridge->timers, &intake->retry,
+	    bridge->now_ms() + RETRY_MS);
+}
+
+static void
 on_connection(uv_poll_t *poll, int status, int events)
 {
 	struct intake *intake = poll->data;
@@ -283,8 +312,7 @@ on_connection(uv_poll_t *poll, int status, int events)
 		fd = accept4(intake->fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR)
-				ps_error("intake: cannot accept (%s)",
-				    strerror(errno));
+				pause_accepting(intake);
 			return;
 		}
 		worker_open(intake, fd);
@@ -366,6 +394,7 @@ intake_stop_listening(struct bridge *bridge)
 		return;
 	/* Workers must find nobody rather than a queue nobody serves. */
 	unlink(bridge->config->bridge_socket);
+	timers_cancel(&bridge->timers, &intake->retry);
 	uv_close((uv_handle_t *)&intake->poll, on_listener_closed);
 }
 

@@ -18,6 +18,7 @@
 #include "intake.h"
 #include "ps_db.h"
 #include "ps_log.h"
+#include "resolver.h"
 #include "websocket.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
@@ -44,22 +45,8 @@ static struct {
 static struct ps_config *
 config_load(void)
 {
-	struct ps_config *config = ps_config_create();
-	char error[PS_CONFIG_ERROR_MAX] = "out of memory";
-	int ret = config == NULL ? PS_ERR_NOMEM : PS_OK;
-	size_t i;
-
-	if (ret == PS_OK)
-		ret = ps_config_read(config, arguments.config_path, error);
-	for (i = 0; ret == PS_OK && i < arguments.n_overrides; i++)
-		ret = ps_config_set(config, arguments.overrides[i], error);
-	if (ret == PS_OK)
-		ret = ps_config_check(config, error);
-	if (ret == PS_OK)
-		return config;
-	ps_error("config: %s", error);
-	ps_config_destroy(config);
-	return NULL;
+	return ps_config_load(arguments.config_path, arguments.overrides,
+	    arguments.n_overrides);
 }
 
 static void
@@ -69,42 +56,6 @@ open_log(const struct ps_config *config)
 	    arguments.foreground ? (enum ps_log_target)config->log_target :
 				   PS_LOG_SYSLOG,
 	    (enum ps_log_level)config->log_level);
-}
-
-static void
-on_hangup(uv_signal_t *handle, int number)
-{
-	struct ps_config *next = config_load();
-
-	(void)handle;
-	(void)number;
-	if (next == NULL) {
-		ps_error("config: nothing is changed");
-		return;
-	}
-	ps_config_take(daemon_state.bridge.config, next);
-	open_log(daemon_state.bridge.config);
-	ps_info("config: reloaded");
-}
-
-static void
-on_drained(struct bridge *bridge)
-{
-	(void)bridge;
-	daemon_state.stopped = true;
-	uv_stop(&daemon_state.loop);
-}
-
-static void
-on_terminate(uv_signal_t *handle, int number)
-{
-	(void)handle;
-	if (daemon_state.bridge.draining) {
-		ps_info("main: second signal %d, stopping at once", number);
-		on_drained(&daemon_state.bridge);
-		return;
-	}
-	drain_start(&daemon_state.bridge, on_drained);
 }
 
 /* Every session may need two: its upstream and its parked request. */
@@ -130,6 +81,43 @@ raise_fd_limit(const struct ps_config *config)
 			   "max_sessions = %llu",
 		    (unsigned long long)limit.rlim_cur,
 		    (unsigned long long)config->max_sessions);
+}
+
+static void
+on_hangup(uv_signal_t *handle, int number)
+{
+	struct ps_config *next = config_load();
+
+	(void)handle;
+	(void)number;
+	if (next == NULL) {
+		ps_error("config: nothing is changed");
+		return;
+	}
+	ps_config_take(daemon_state.bridge.config, next);
+	open_log(daemon_state.bridge.config);
+	raise_fd_limit(daemon_state.bridge.config);
+	ps_info("config: reloaded");
+}
+
+static void
+on_drained(struct bridge *bridge)
+{
+	(void)bridge;
+	daemon_state.stopped = true;
+	uv_stop(&daemon_state.loop);
+}
+
+static void
+on_terminate(uv_signal_t *handle, int number)
+{
+	(void)handle;
+	if (daemon_state.bridge.draining) {
+		ps_info("main: second signal %d, stopping at once", number);
+		on_drained(&daemon_state.bridge);
+		return;
+	}
+	drain_start(&daemon_state.bridge, on_drained);
 }
 
 /* Who the configuration says to be; false when there is nobody like that. */
@@ -274,6 +262,13 @@ stop(void)
 	intake_stop(bridge);
 	websocket_stop(bridge);
 	bridge_stop(bridge);
+	if (resolver_count() > 0) {
+		/* A name server that does not answer must not hold us up. */
+		uv_run(&daemon_state.loop, UV_RUN_NOWAIT);
+		ps_info("main: stopped, %zu names not resolved",
+		    resolver_count());
+		_exit(0);
+	}
 	uv_run(&daemon_state.loop, UV_RUN_DEFAULT);
 	bridge_deinit(bridge);
 	uv_loop_close(&daemon_state.loop);

@@ -3,7 +3,8 @@
  *
  * A message is reference-counted, so that one copy of its bytes serves every
  * queue it stands in. In front of the bytes is room for the header that
- * libwebsockets writes there; bytes are not changed once a message is queued.
+ * libwebsockets writes there. Bytes are not changed once a message is queued,
+ * but by an upstream that writes it, which needs the only reference.
  */
 #ifndef MESSAGE_H
 #define MESSAGE_H

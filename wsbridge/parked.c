@@ -36,7 +36,7 @@ struct parked {
 static void
 destroy(struct garbage *garbage)
 {
-	free((char *)garbage - offsetof(struct parked, garbage));
+	free(PS_CONTAINER(garbage, struct parked, garbage));
 }
 
 static void
@@ -276,8 +276,7 @@ settle(struct parked *parked)
 static void
 on_settle_timer(struct timer *timer)
 {
-	struct bridge *bridge = (struct bridge *)((char *)timer -
-	    offsetof(struct bridge, settle_timer));
+	struct bridge *bridge = PS_CONTAINER(timer, struct bridge, settle_timer);
 	uint64_t now = bridge->now_ms();
 	struct parked *parked;
 	int n = 0;

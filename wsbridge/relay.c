@@ -105,12 +105,6 @@ on_failed(void *opener, enum ps_code code, int http_status)
 static const struct opener_ops opener_ops = { on_opened, on_failed };
 
 static void
-on_written(void *owner)
-{
-	(void)owner; /* nothing is written before the answer */
-}
-
-static void
 on_gone(void *owner)
 {
 	struct opening *opening = owner;
@@ -119,7 +113,7 @@ on_gone(void *owner)
 	opening_end(opening);
 }
 
-static const struct exchange_ops exchange_ops = { on_written, on_gone };
+static const struct exchange_ops exchange_ops = { NULL, on_gone };
 
 static struct opening *
 opening_create(struct session *session, struct exchange *exchange,

@@ -11,6 +11,14 @@ struct resolution {
 	void *owner;
 };
 
+static size_t n_resolutions;
+
+size_t
+resolver_count(void)
+{
+	return n_resolutions;
+}
+
 bool
 resolver_is_address(const char *host)
 {
@@ -44,6 +52,7 @@ on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *info)
 	struct resolution *resolution = request->data;
 	struct resolver_result result = { 0 };
 
+	n_resolutions--;
 	if (status == 0)
 		collect(&result, info);
 	uv_freeaddrinfo(info);
@@ -70,6 +79,7 @@ resolver_start(uv_loop_t *loop, const char *host, resolver_fn done,
 		free(resolution);
 		return NULL;
 	}
+	n_resolutions++;
 	return resolution;
 }
 

@@ -33,6 +33,12 @@ struct resolution *resolver_start(uv_loop_t *loop, const char *host,
 /* NULL is fine. */
 void resolver_cancel(struct resolution *resolution);
 
+/*
+ * How many look-ups are under way, cancelled ones too: the loop cannot end
+ * before they have.
+ */
+size_t resolver_count(void);
+
 /* Whether `host` is an address already and needs no resolving. */
 bool resolver_is_address(const char *host);
 

@@ -111,8 +111,7 @@ session_update_deadline(struct session *session)
 static void
 on_timer(struct timer *timer)
 {
-	struct session *session = (struct session *)((char *)timer -
-	    offsetof(struct session, timer));
+	struct session *session = PS_CONTAINER(timer, struct session, timer);
 	uint64_t at = now(session);
 
 	if (at >= session->end_at_ms) {
@@ -217,8 +216,7 @@ session_set_peer(struct session *session, const struct peer_ops *ops,
 static void
 destroy(struct garbage *garbage)
 {
-	struct session *session = (struct session *)((char *)garbage -
-	    offsetof(struct session, garbage));
+	struct session *session = PS_CONTAINER(garbage, struct session, garbage);
 
 	message_queue_deinit(&session->queue);
 	message_unref(session->partial);
@@ -356,8 +354,11 @@ session_from_peer(struct session *session, struct message *message)
 {
 	char name[SESSION_NAME_MAX];
 
-	/* The peer is not held back any more, so the queue has to bound it. */
-	if (session->state != SESSION_OPEN && queue_is_full(session)) {
+	/* The peer is not held back any more, so the queue has to bound it;
+	 * and what its client gets must have an end, but no hole. */
+	session->deaf = session->deaf ||
+	    (session->state != SESSION_OPEN && queue_is_full(session));
+	if (session->deaf) {
 		message_unref(message);
 		return;
 	}

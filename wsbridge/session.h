@@ -75,6 +75,7 @@ struct session {
 	struct close_event *close; /* the peer is gone, and why; owned */
 	bool close_taken;
 	bool paused; /* the peer holds back because the queue is full */
+	bool deaf;   /* closing, and a message had to be dropped: so are all */
 
 	struct message *partial; /* of a send that goes on; owned */
 

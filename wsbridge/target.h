@@ -18,7 +18,7 @@ struct target {
 	size_t next; /* address to be tried */
 	struct resolution *resolution;
 	bool handshake_sent;  /* in the last attempt */
-	enum ps_code failure; /* of the last attempt */
+	enum ps_code failure; /* of the attempt that came furthest */
 	int http_status;      /* the target's answer to it, or 0 */
 };
 

@@ -2,6 +2,7 @@
 
 #include "upstream.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "deflate.h"
@@ -196,9 +197,11 @@ kill_connection(struct upstream *upstream)
 		    LWS_TO_KILL_ASYNC);
 }
 
+/* libwebsockets masks the bytes where they are, so nobody else may need them. */
 static bool
 write_frame(struct upstream *upstream, struct message *message)
 {
+	assert(message->refs == 1);
 	return lws_write(upstream->wsi, message_data(message), message->len,
 		   message->type == PS_EVENT_TEXT ? LWS_WRITE_TEXT :
 						    LWS_WRITE_BINARY) >=
@@ -217,8 +220,9 @@ write_message(struct upstream *upstream, struct message *message)
 	    message);
 	if (packed == NULL)
 		return false;
-	deflate_mark_next_frame();
+	deflate_mark_next_frame(true);
 	ok = write_frame(upstream, packed);
+	deflate_mark_next_frame(false);
 	message_unref(packed);
 	return ok;
 }
@@ -258,6 +262,19 @@ resume_reading(void *peer)
 	lws_rx_flow_control(((struct upstream *)peer)->wsi, 1);
 }
 
+/*
+ * What was accepted goes out before the close frame, for as long as a target
+ * may stall; but not where nobody waits for the end any more.
+ */
+static void
+set_patience(struct upstream *upstream)
+{
+	set_timer(upstream,
+	    upstream->session != NULL ?
+		upstream->bridge->config->stall_timeout :
+		CLOSE_TIMEOUT_MS);
+}
+
 static void
 start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 {
@@ -268,8 +285,7 @@ start_close(struct upstream *upstream, uint16_t code, struct ps_slice reason)
 	upstream->close_len = (uint8_t)reason.len;
 	if (reason.len > 0)
 		memcpy(upstream->close_reason, reason.data, reason.len);
-	/* What was accepted goes out first, for as long as a target may stall. */
-	set_timer(upstream, upstream->bridge->config->stall_timeout);
+	set_patience(upstream);
 	lws_callback_on_writable(upstream->wsi);
 }
 
@@ -287,6 +303,8 @@ abandon(void *peer, uint16_t code)
 	upstream->session = NULL;
 	if (upstream->phase == PHASE_OPEN)
 		start_close(upstream, code, ps_slice(NULL, 0));
+	else if (upstream->phase == PHASE_CLOSING)
+		set_patience(upstream);
 	else if (upstream->phase == PHASE_CONNECTING)
 		kill_connection(upstream);
 	if (upstream->target != NULL) {
@@ -317,8 +335,7 @@ send_close(struct upstream *upstream)
 static void
 on_timer(struct timer *timer)
 {
-	struct upstream *upstream = (struct upstream *)((char *)timer -
-	    offsetof(struct upstream, timer));
+	struct upstream *upstream = PS_CONTAINER(timer, struct upstream, timer);
 
 	if (upstream->phase == PHASE_CONNECTING) {
 		if (upstream->target->next < upstream->target->addresses.count)
@@ -326,7 +343,8 @@ on_timer(struct timer *timer)
 		return; /* the last has until the session gives up */
 	}
 	if (upstream->wsi != NULL && !upstream->close_sent &&
-	    upstream->queue.count == 0) {
+	    upstream->queue.count == 0 &&
+	    !lws_partial_buffered(upstream->wsi)) {
 		send_close(upstream);
 		return;
 	}
@@ -433,6 +451,8 @@ on_writable(struct upstream *upstream, struct lws *wsi)
 	if (!write_message(upstream, message))
 		return -1;
 	message_queue_pop(&upstream->queue);
+	if (upstream->phase == PHASE_CLOSING)
+		set_patience(upstream);
 	if (upstream->queue.count > 0 || upstream->phase == PHASE_CLOSING)
 		lws_callback_on_writable(wsi);
 	return 0;
@@ -474,10 +494,13 @@ deliver_compressed(struct upstream *upstream, struct lws *wsi,
 	    upstream->inflate :
 	    &upstream->bridge->websocket->deflate;
 	struct ps_slice bytes;
+	int ret;
 
 	switch (deflate_expand(codec, data, config->max_message, &bytes)) {
 	case PS_OK:
-		return deliver(upstream, wsi, bytes);
+		ret = deliver(upstream, wsi, bytes);
+		deflate_release(codec);
+		return ret;
 	case PS_ERR_TOO_LARGE:
 		return reject(upstream, wsi, 1009, "message too large");
 	case PS_ERR_MALFORMED:

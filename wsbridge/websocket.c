@@ -10,6 +10,8 @@
 #include "ps_socket.h"
 #include "upstream.h"
 
+/* Above what connect_timeout can be, which is the one that counts. */
+#define HANDSHAKE_TIMEOUT_S 900
 /* What of a message is read at once; it is put together in upstream.c. */
 #define RX_BUFFER_BYTES 1024
 
@@ -85,7 +87,7 @@ create_targets(struct bridge *bridge, struct lws_context *context)
 		.client_ssl_ca_filepath =
 		    *config->ca_file == '\0' ? NULL : config->ca_file,
 		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-		.timeout_secs = (unsigned)(config->connect_timeout / 1000) + 5,
+		.timeout_secs = HANDSHAKE_TIMEOUT_S,
 	};
 	struct lws_vhost *vhost = lws_create_vhost(context, &info);
 
