@@ -232,8 +232,10 @@ the_buffer_of_a_large_message_is_given_back(void **state)
 
 	(void)state;
 	assert_comes_back(data, 1024 * 1024);
-	assert_comes_back("small", 5);
+	assert_true(there.inflated.capacity >= 1024 * 1024);
+	deflate_release(&there);
 	assert_true(there.inflated.capacity <= 4 * CHUNK);
+	assert_comes_back("small", 5);
 	free(data);
 }
 

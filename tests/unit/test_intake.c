@@ -2,6 +2,7 @@
 
 #include "fixture.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "ps_socket.h"
@@ -466,6 +467,27 @@ a_worker_that_dies_amid_a_frame_leaves_nothing(void **state)
 }
 
 static void
+workers_are_accepted_when_there_are_descriptors_again(void **state)
+{
+	struct rlimit limit, none;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	worker = ps_socket_connect(path);
+	assert_true(worker >= 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fixture_turn();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	fixture_turn();
+	greet(PS_IPC_VERSION);
+	assert_int_equal(recv(worker, &none, 1, MSG_DONTWAIT), -1);
+	fixture_advance(1000);
+	assert_greeted();
+}
+
+static void
 a_bridge_that_drains_is_found_by_no_new_worker(void **state)
 {
 	struct session *session = fixture_open();
@@ -502,6 +524,8 @@ main(void)
 		with_intake(a_malformed_body_is_refused),
 		with_intake(a_frame_that_is_too_large_is_refused_by_its_length),
 		with_intake(a_worker_that_dies_amid_a_frame_leaves_nothing),
+		with_intake(
+		    workers_are_accepted_when_there_are_descriptors_again),
 		with_intake(a_bridge_that_drains_is_found_by_no_new_worker),
 	};
 

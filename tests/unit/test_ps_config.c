@@ -382,6 +382,34 @@ an_error_in_a_file_names_its_line(void **state)
 }
 
 static void
+a_configuration_is_loaded_whole_or_not_at_all(void **state)
+{
+	static const char *const sets[] = { "max_sessions=5", "node=b" };
+	static const char *const bad[] = { "max_sessions=5", "node=B" };
+	static const char *const odd[] = { "hold_min=61s" };
+	struct ps_config *config;
+	char path[64];
+
+	(void)state;
+	ps_log_open("test", PS_LOG_STDERR, PS_LOG_ERROR);
+	make_file(path, "max_sessions = 4\nthreads = 3\n");
+	config = ps_config_load(path, sets, ROWS(sets));
+	assert_non_null(config);
+	assert_int_equal(config->max_sessions, 5);
+	assert_int_equal(config->threads, 3);
+	assert_string_equal(config->node, "b");
+	ps_config_destroy(config);
+	config = ps_config_load(path, NULL, 0);
+	assert_non_null(config);
+	assert_int_equal(config->max_sessions, 4);
+	ps_config_destroy(config);
+	assert_null(ps_config_load(path, bad, ROWS(bad)));
+	assert_null(ps_config_load(path, odd, ROWS(odd)));
+	unlink(path);
+	assert_null(ps_config_load(path, NULL, 0));
+}
+
+static void
 a_long_line_is_no_danger_to_the_error(void **state)
 {
 	char text[2000] = "max_sessions=";
@@ -577,6 +605,7 @@ main(void)
 		cmocka_unit_test(services_are_a_set),
 		with_config(a_file_is_read_line_by_line),
 		with_config(an_error_in_a_file_names_its_line),
+		cmocka_unit_test(a_configuration_is_loaded_whole_or_not_at_all),
 		with_config(a_long_line_is_no_danger_to_the_error),
 		cmocka_unit_test(options_are_checked_together),
 		with_config(a_reload_takes_what_is_reloadable_alone),

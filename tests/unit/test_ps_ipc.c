@@ -420,6 +420,10 @@ code_text(size_t i, const char *text, size_t len)
 	struct ps_reader r;
 	int ret;
 
+	if (bounds[i].type == PS_IPC_CREATE) {
+		m.create.port = 80;
+		m.create.host = ps_slice_str("h");
+	}
 	memcpy((char *)&m + bounds[i].at, &s, sizeof(s));
 	if (bounds[i].type == PS_IPC_CREATE)
 		ps_ipc_encode_create(&w, &m.create);
@@ -446,6 +450,35 @@ texts_that_go_into_buffers_are_bounded(void **state)
 		assert_row(i, code_text(i, text, bounds[i].max + 1) ==
 			PS_ERR_MALFORMED);
 	}
+}
+
+static void
+a_target_has_a_host_and_a_port(void **state)
+{
+	static const struct {
+		unsigned port;
+		const char *host;
+		int ret;
+	} rows[] = {
+		{ 1, "h", PS_OK },
+		{ 65535, "h", PS_OK },
+		{ 0, "h", PS_ERR_MALFORMED },
+		{ 1, "", PS_ERR_MALFORMED },
+	};
+	struct ps_writer w = { 0 };
+	struct ps_reader r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(rows); i++) {
+		struct ps_ipc_create m = { .port = (uint16_t)rows[i].port,
+			.host = ps_slice_str(rows[i].host) };
+
+		ps_ipc_encode_create(&w, &m);
+		ps_reader_init(&r, w.data + 5, w.len - 5);
+		assert_row(i, ps_ipc_decode_create(&r, &m) == rows[i].ret);
+	}
+	ps_writer_deinit(&w);
 }
 
 static void
@@ -539,6 +572,7 @@ main(void)
 		cmocka_unit_test(the_events_are_as_many_as_they_say),
 		cmocka_unit_test(the_number_of_events_is_bounded),
 		cmocka_unit_test(texts_that_go_into_buffers_are_bounded),
+		cmocka_unit_test(a_target_has_a_host_and_a_port),
 		cmocka_unit_test(a_frame_is_split_off_when_it_is_whole),
 		cmocka_unit_test(the_length_of_a_frame_is_bounded),
 		cmocka_unit_test(a_frame_that_would_be_too_large_is_not_made),

@@ -455,6 +455,25 @@ a_closing_session_keeps_no_more_than_its_queue(void **state)
 }
 
 static void
+what_a_client_gets_has_an_end_but_no_hole(void **state)
+{
+	struct session *session = fixture_open();
+	unsigned i;
+
+	(void)state;
+	assert_true(fixture_attach(session, &receiver, HOUR_MS));
+	session_close(session, 1000, ps_slice(NULL, 0));
+	for (i = 0; i < QUEUE_MESSAGES; i++)
+		fixture_from_peer(session, "x");
+	fixture_from_peer(session, "dropped");
+	fixture_take(session, &receiver);
+	session_confirm(session); /* there is room again */
+	fixture_from_peer(session, "behind the hole");
+	assert_false(session_has_unsent(session));
+	assert_slice(written(&receiver.got), "t:x;t:x;t:x;t:x;");
+}
+
+static void
 nothing_is_sent_to_a_target_that_is_closing(void **state)
 {
 	struct session *session = fixture_open();
@@ -839,6 +858,7 @@ main(void)
 		fresh(a_close_event_waits_so_long_and_no_longer),
 		fresh(a_client_that_closes_hears_when_the_target_has),
 		fresh(a_closing_session_keeps_no_more_than_its_queue),
+		fresh(what_a_client_gets_has_an_end_but_no_hole),
 		fresh(nothing_is_sent_to_a_target_that_is_closing),
 		fresh(an_ended_session_tells_both_sides_once),
 		fresh(a_full_queue_pauses_the_target),
