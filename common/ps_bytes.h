@@ -41,7 +41,8 @@ ps_slice_str(const char *str)
 static inline bool
 ps_slice_is(struct ps_slice s, const char *str)
 {
-	return s.len == strlen(str) && memcmp(s.data, str, s.len) == 0;
+	return s.len == strlen(str) &&
+	    (s.len == 0 || memcmp(s.data, str, s.len) == 0);
 }
 
 struct ps_reader {

@@ -88,7 +88,8 @@ table_find(const struct table *table, struct ps_slice key)
 
 	while (node != NULL &&
 	    (node->hash != hash || node->key.len != key.len ||
-		memcmp(node->key.data, key.data, key.len) != 0))
+		(key.len > 0 &&
+		    memcmp(node->key.data, key.data, key.len) != 0)))
 		node = node->next;
 	return node;
 }
