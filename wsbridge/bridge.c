@@ -52,7 +52,6 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms };
 	TAILQ_INIT(&bridge->sessions);
-	TAILQ_INIT(&bridge->settling);
 	bridge->close_timer.fire = on_close_timer;
 	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
 	    RAND_bytes(random, sizeof(random)) != 1)

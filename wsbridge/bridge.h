@@ -24,7 +24,6 @@ struct session;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
-TAILQ_HEAD(parked_list, parked);
 
 #define BRIDGE_CLOSE_BATCH 32
 
@@ -65,8 +64,6 @@ struct bridge {
 
 	size_t n_exchanges;	  /* taken over and not yet ended */
 	size_t n_held;		  /* parked receivers */
-	struct parked_list settling; /* parked a moment ago; see parked.c */
-	struct timer settle_timer;
 	struct ps_writer scratch; /* for building one answer at a time */
 
 	/* Stopping; see drain.h. */

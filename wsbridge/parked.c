@@ -9,20 +9,8 @@
 /* What a client above max_held may do: see ps_code.c for the others. */
 #define HELD_RETRY_AFTER_S 5
 
-/*
- * The head is sent, and the connection watched, once a poll has waited this
- * long. Most that are answered at all are answered sooner, in one piece, which
- * spares the web server a wake-up; a client that leaves sooner is noticed when
- * the head is sent.
- */
-#define SETTLE_MS 10
-/* Polls settled in one wake-up. */
-#define SETTLE_BATCH 128
-
 struct parked {
 	struct receiver receiver; /* first */
-	TAILQ_ENTRY(parked) settling;
-	uint64_t settle_at_ms; /* 0: not in bridge->settling */
 	struct garbage garbage;
 	struct bridge *bridge;
 	struct exchange *exchange; /* NULL once it is given up */
@@ -39,19 +27,10 @@ destroy(struct garbage *garbage)
 	free(PS_CONTAINER(garbage, struct parked, garbage));
 }
 
-static void
-stop_settling(struct parked *parked)
-{
-	if (parked->settle_at_ms != 0)
-		TAILQ_REMOVE(&parked->bridge->settling, parked, settling);
-	parked->settle_at_ms = 0;
-}
-
 /* The exchange goes its own way, or has gone; only the memory is left. */
 static void
 parked_free(struct parked *parked)
 {
-	stop_settling(parked);
 	parked->exchange = NULL;
 	parked->bridge->n_held--;
 	bridge_free_later(parked->bridge, &parked->garbage, destroy);
@@ -255,11 +234,10 @@ refuse_held(struct bridge *bridge, struct exchange *exchange,
 
 /* Sends the head, or a web server would not tell us that the client left. */
 static void
-settle(struct parked *parked)
+park(struct parked *parked)
 {
 	struct ps_writer *out;
 
-	stop_settling(parked);
 	if (!parked->head_written) {
 		out = begin_output(parked);
 		if (out->failed) {
@@ -271,36 +249,6 @@ settle(struct parked *parked)
 		exchange_write(parked->exchange, out->data, out->len);
 	}
 	exchange_watch(parked->exchange);
-}
-
-static void
-on_settle_timer(struct timer *timer)
-{
-	struct bridge *bridge = PS_CONTAINER(timer, struct bridge, settle_timer);
-	uint64_t now = bridge->now_ms();
-	struct parked *parked;
-	int n = 0;
-
-	while ((parked = TAILQ_FIRST(&bridge->settling)) != NULL &&
-	    parked->settle_at_ms <= now && n++ < SETTLE_BATCH)
-		settle(parked);
-	if (parked != NULL)
-		timers_set(&bridge->timers, timer, parked->settle_at_ms);
-}
-
-/* All wait equally long, so the list is in order and one timer serves it. */
-static void
-settle_later(struct parked *parked)
-{
-	struct bridge *bridge = parked->bridge;
-
-	parked->settle_at_ms = bridge->now_ms() + SETTLE_MS;
-	TAILQ_INSERT_TAIL(&bridge->settling, parked, settling);
-	if (timer_is_set(&bridge->settle_timer))
-		return;
-	bridge->settle_timer.fire = on_settle_timer;
-	timers_set(&bridge->timers, &bridge->settle_timer,
-	    parked->settle_at_ms);
 }
 
 void
@@ -337,10 +285,6 @@ parked_create(struct session *session, struct exchange *exchange,
 	}
 	if (session_has_unsent(session))
 		parked_deliver(&parked->receiver);
-	if (parked->ending || parked->exchange == NULL)
-		return;
-	if (framing->is_stream)
-		settle(parked);
-	else
-		settle_later(parked);
+	if (!parked->ending && parked->exchange != NULL)
+		park(parked);
 }
