@@ -641,10 +641,13 @@ upstream_on_event(struct lws *wsi, enum lws_callback_reasons reason,
 		if (upstream->attempting)
 			return 0;
 		if (upstream->phase == PHASE_CONNECTING &&
-		    upstream->session != NULL)
+		    upstream->session != NULL) {
 			connect_next(upstream);
-		else
-			free_when_alone(upstream);
+			return 0;
+		}
+		/* Told before by CLIENT_CLOSED, but for what went wrong. */
+		report_close(upstream, 1006, ps_slice(NULL, 0), false);
+		free_when_alone(upstream);
 		return 0;
 	default:
 		return 0;
