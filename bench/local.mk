@@ -23,6 +23,7 @@ noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/RESULTS.md \
 	%D%/relay \
 	%D%/sockjs-echo/package.json \
 	%D%/sockjs-echo/server.js
