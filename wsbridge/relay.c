@@ -217,6 +217,26 @@ reply_send(struct exchange *exchange, int ret)
 	}
 }
 
+/*
+ * The exchange for `fd` and the session it is for; NULL, having answered, when
+ * there is no such session, or no memory.
+ */
+static struct session *
+take(struct bridge *bridge, int fd, const struct ps_ipc_request *request,
+    struct ps_slice socket, struct exchange **exchange_r)
+{
+	struct exchange *exchange = exchange_create(bridge, fd, request);
+	struct session *session = session_find(bridge, socket);
+
+	*exchange_r = exchange;
+	if (exchange == NULL)
+		return NULL;
+	if (session != NULL && session->state != SESSION_CONNECTING)
+		return session;
+	exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+	return NULL;
+}
+
 int
 relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 {
@@ -226,13 +246,9 @@ relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_send(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	exchange = exchange_create(bridge, fd, &m.request);
-	if (exchange == NULL)
-		return PS_OK;
-	session = session_find(bridge, m.socket);
-	reply_send(exchange,
-	    session == NULL ? PS_ERR_CLOSED :
-			      session_from_client(session, &m));
+	session = take(bridge, fd, &m.request, m.socket, &exchange);
+	if (session != NULL)
+		reply_send(exchange, session_from_client(session, &m));
 	return PS_OK;
 }
 
@@ -245,13 +261,8 @@ relay_on_receive(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_receive(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	exchange = exchange_create(bridge, fd, &m.request);
-	if (exchange == NULL)
-		return PS_OK;
-	session = session_find(bridge, m.socket);
-	if (session == NULL || session->state == SESSION_CONNECTING)
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
-	else
+	session = take(bridge, fd, &m.request, m.socket, &exchange);
+	if (session != NULL)
 		parked_create(session, exchange, framing_relay(m.framing),
 		    m.dialect, m.hold_ms);
 	return PS_OK;
@@ -267,14 +278,9 @@ relay_on_close(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_close(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	exchange = exchange_create(bridge, fd, &m.request);
-	if (exchange == NULL)
+	session = take(bridge, fd, &m.request, m.socket, &exchange);
+	if (session == NULL)
 		return PS_OK;
-	session = session_find(bridge, m.socket);
-	if (session == NULL || session->state == SESSION_CONNECTING) {
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
-		return PS_OK;
-	}
 	exchange_reply_json(exchange, 200, ps_slice(json, sizeof(json) - 1));
 	session_close(session, m.code, m.reason);
 	return PS_OK;
@@ -288,12 +294,7 @@ relay_on_check(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_check(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	exchange = exchange_create(bridge, fd, &m.request);
-	if (exchange == NULL)
-		return PS_OK;
-	if (session_find(bridge, m.socket) == NULL)
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
-	else
+	if (take(bridge, fd, &m.request, m.socket, &exchange) != NULL)
 		exchange_reply_json(exchange, 200, ps_slice("{}", 2));
 	return PS_OK;
 }
