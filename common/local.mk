@@ -17,6 +17,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_log.c %D%/ps_log.h \
 	%D%/ps_options.c %D%/ps_options.h \
 	%D%/ps_pattern.c %D%/ps_pattern.h \
+	%D%/ps_policy.c %D%/ps_policy.h \
 	%D%/ps_reply.c %D%/ps_reply.h \
 	%D%/ps_socket.c %D%/ps_socket.h \
 	%D%/ps_url.c %D%/ps_url.h \

@@ -53,6 +53,14 @@ ps_reader_u32(struct ps_reader *r)
 	    (uint32_t)p[2] << 8 | p[3];
 }
 
+uint64_t
+ps_reader_u64(struct ps_reader *r)
+{
+	uint64_t high = ps_reader_u32(r), low = ps_reader_u32(r);
+
+	return r->failed ? 0 : high << 32 | low;
+}
+
 struct ps_slice
 ps_reader_slice(struct ps_reader *r)
 {
@@ -184,6 +192,13 @@ ps_writer_u32(struct ps_writer *w, uint32_t v)
 
 	store_u32(p, v);
 	ps_writer_bytes(w, p, sizeof(p));
+}
+
+void
+ps_writer_u64(struct ps_writer *w, uint64_t v)
+{
+	ps_writer_u32(w, (uint32_t)(v >> 32));
+	ps_writer_u32(w, (uint32_t)v);
 }
 
 void

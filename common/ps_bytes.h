@@ -55,6 +55,7 @@ void ps_reader_init(struct ps_reader *r, const void *data, size_t len);
 uint8_t ps_reader_u8(struct ps_reader *r);
 uint16_t ps_reader_u16(struct ps_reader *r);
 uint32_t ps_reader_u32(struct ps_reader *r);
+uint64_t ps_reader_u64(struct ps_reader *r);
 /* A slice preceded by its length as u32; borrowed from the input. */
 struct ps_slice ps_reader_slice(struct ps_reader *r);
 /* True when nothing failed and nothing is left. */
@@ -82,6 +83,7 @@ void ps_writer_printf(struct ps_writer *w, const char *fmt, ...)
 void ps_writer_u8(struct ps_writer *w, uint8_t v);
 void ps_writer_u16(struct ps_writer *w, uint16_t v);
 void ps_writer_u32(struct ps_writer *w, uint32_t v);
+void ps_writer_u64(struct ps_writer *w, uint64_t v);
 /* Overwrites four bytes that were written before at offset `at`. */
 void ps_writer_patch_u32(struct ps_writer *w, size_t at, uint32_t v);
 /* The counterpart of ps_reader_slice(). */

@@ -9,7 +9,7 @@
 
 /* PRAGMA application_id and user_version of a database this program reads. */
 #define PS_DB_APPLICATION_ID 0x506f6c79 /* "Poly" */
-#define PS_DB_VERSION 1
+#define PS_DB_VERSION 2
 
 #define PS_DB_ERROR_MAX 256
 

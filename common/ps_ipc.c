@@ -101,6 +101,10 @@ ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m)
 	ps_writer_slice(w, m->agent);
 	ps_writer_slice(w, m->remote_addr);
 	ps_writer_slice(w, m->public_host);
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	ps_writer_u64(w, m->revision);
+	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		ps_writer_u64(w, m->limits.value[i]);
 	frame_end(w);
 }
 
@@ -117,6 +121,10 @@ ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
 	m->agent = decode_bounded(r, PS_AGENT_MAX);
 	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
 	m->public_host = decode_bounded(r, PS_PUBLIC_HOST_MAX);
+	m->token_id = (int64_t)ps_reader_u64(r);
+	m->revision = ps_reader_u64(r);
+	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		m->limits.value[i] = ps_reader_u64(r);
 	if (m->host.len == 0 || m->port == 0)
 		r->failed = true;
 	return done(r);
@@ -243,6 +251,72 @@ ps_ipc_decode_check(struct ps_reader *r, struct ps_ipc_check *m)
 {
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_refuse(struct ps_writer *w, const struct ps_ipc_refuse *m)
+{
+	frame_begin(w, PS_IPC_REFUSE);
+	encode_request(w, &m->request);
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	ps_writer_u8(w, (uint8_t)m->code);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_refuse(struct ps_reader *r, struct ps_ipc_refuse *m)
+{
+	decode_request(r, &m->request);
+	m->token_id = (int64_t)ps_reader_u64(r);
+	m->code = decode_enum(r, PS_CODE__COUNT);
+	return done(r);
+}
+
+void
+ps_ipc_encode_ready(struct ps_writer *w, const struct ps_ipc_ready *m)
+{
+	frame_begin(w, PS_IPC_READY);
+	encode_request(w, &m->request);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_ready(struct ps_reader *r, struct ps_ipc_ready *m)
+{
+	decode_request(r, &m->request);
+	return done(r);
+}
+
+void
+ps_ipc_encode_probe(struct ps_writer *w, const struct ps_ipc_probe *m)
+{
+	frame_begin(w, PS_IPC_PROBE);
+	encode_request(w, &m->request);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_probe(struct ps_reader *r, struct ps_ipc_probe *m)
+{
+	decode_request(r, &m->request);
+	return done(r);
+}
+
+void
+ps_ipc_encode_stats(struct ps_writer *w, const struct ps_ipc_stats *m)
+{
+	frame_begin(w, PS_IPC_STATS);
+	encode_request(w, &m->request);
+	ps_writer_u8(w, (uint8_t)m->format);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_stats(struct ps_reader *r, struct ps_ipc_stats *m)
+{
+	decode_request(r, &m->request);
+	m->format = decode_enum(r, PS_IPC_STATS__COUNT);
 	return done(r);
 }
 

@@ -23,9 +23,10 @@
 #include <stdint.h>
 
 #include "ps_bytes.h"
+#include "ps_policy.h"
 #include "ps_reply.h"
 
-#define PS_IPC_VERSION 1
+#define PS_IPC_VERSION 2
 #define PS_IPC_LENGTH_BYTES 4
 
 enum ps_ipc_type {
@@ -35,6 +36,10 @@ enum ps_ipc_type {
 	PS_IPC_RECEIVE = 4,
 	PS_IPC_CLOSE = 5,
 	PS_IPC_CHECK = 6,
+	PS_IPC_REFUSE = 7,
+	PS_IPC_READY = 8,
+	PS_IPC_PROBE = 9,
+	PS_IPC_STATS = 10,
 	PS_IPC__COUNT,
 };
 
@@ -80,6 +85,11 @@ struct ps_ipc_create {
 	struct ps_slice agent;	     /* parameter `from` */
 	struct ps_slice remote_addr; /* of the client */
 	struct ps_slice public_host; /* where the client reached us */
+	/* What the worker knew of the token, and of which revision of the
+	 * policy it knew it: whoever has the newer one is right. */
+	int64_t token_id;
+	uint64_t revision;
+	struct ps_token_limits limits;
 };
 
 /* Followed by `count` events, read with ps_ipc_next_event(). */
@@ -112,6 +122,35 @@ struct ps_ipc_check {
 	struct ps_slice socket;
 };
 
+/* A create of a known token that the worker refuses: counted and answered. */
+struct ps_ipc_refuse {
+	struct ps_ipc_request request;
+	int64_t token_id;
+	enum ps_code code;
+};
+
+/* Whether the bridge and its database are ready. */
+struct ps_ipc_ready {
+	struct ps_ipc_request request;
+};
+
+/* Chunks that show whether something in between holds a stream up. */
+struct ps_ipc_probe {
+	struct ps_ipc_request request;
+};
+
+enum ps_ipc_stats_format {
+	PS_IPC_STATS_JSON = 0,
+	PS_IPC_STATS_PROMETHEUS = 1,
+	PS_IPC_STATS__COUNT,
+};
+
+/* The figures of the bridge. */
+struct ps_ipc_stats {
+	struct ps_ipc_request request;
+	enum ps_ipc_stats_format format;
+};
+
 /* Each makes `w` hold exactly one frame. Ask w->failed afterwards. */
 void ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m);
 void ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m);
@@ -119,6 +158,10 @@ void ps_ipc_encode_receive(struct ps_writer *w,
     const struct ps_ipc_receive *m);
 void ps_ipc_encode_close(struct ps_writer *w, const struct ps_ipc_close *m);
 void ps_ipc_encode_check(struct ps_writer *w, const struct ps_ipc_check *m);
+void ps_ipc_encode_refuse(struct ps_writer *w, const struct ps_ipc_refuse *m);
+void ps_ipc_encode_ready(struct ps_writer *w, const struct ps_ipc_ready *m);
+void ps_ipc_encode_probe(struct ps_writer *w, const struct ps_ipc_probe *m);
+void ps_ipc_encode_stats(struct ps_writer *w, const struct ps_ipc_stats *m);
 
 /*
  * SEND is built in place, so that base64 is decoded into the frame:
@@ -151,6 +194,14 @@ PS_MUST_CHECK int ps_ipc_decode_close(struct ps_reader *r,
     struct ps_ipc_close *m);
 PS_MUST_CHECK int ps_ipc_decode_check(struct ps_reader *r,
     struct ps_ipc_check *m);
+PS_MUST_CHECK int ps_ipc_decode_refuse(struct ps_reader *r,
+    struct ps_ipc_refuse *m);
+PS_MUST_CHECK int ps_ipc_decode_ready(struct ps_reader *r,
+    struct ps_ipc_ready *m);
+PS_MUST_CHECK int ps_ipc_decode_probe(struct ps_reader *r,
+    struct ps_ipc_probe *m);
+PS_MUST_CHECK int ps_ipc_decode_stats(struct ps_reader *r,
+    struct ps_ipc_stats *m);
 
 /* The next of the events that ps_ipc_decode_send() found well-formed. */
 enum ps_event_type ps_ipc_next_event(struct ps_reader *events,

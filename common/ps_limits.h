@@ -26,6 +26,9 @@
 /* Subprotocol names in all, as one comma list. */
 #define PS_PROTOCOLS_MAX 1024
 
+/* Of a token; the schema has the same. A longer one is nobody's. */
+#define PS_SECRET_MAX 128
+
 /* The `from` parameter: a program's name and version. */
 #define PS_AGENT_MAX 128
 

@@ -36,7 +36,10 @@ is_pattern(const char *text)
 {
 	struct ps_pattern pattern;
 
-	return ps_pattern_parse(&pattern, text) == PS_OK;
+	if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) != PS_OK)
+		return false;
+	ps_pattern_deinit(&pattern);
+	return true;
 }
 
 // clang-format off

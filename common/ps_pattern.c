@@ -5,20 +5,33 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static const char *
-parse_scheme(struct ps_pattern *p, const char *text)
+#include "ps_limits.h"
+
+static const char *const schemes[PS_PATTERN__COUNT][2] = {
+	[PS_PATTERN_TARGET] = { "ws", "wss" },
+	[PS_PATTERN_CALLBACK] = { "http", "https" },
+};
+
+static bool
+scheme_is_allowed(enum ps_pattern_kind kind, struct ps_slice scheme)
 {
-	if (strncmp(text, "*://", 4) == 0) {
-		p->any_scheme = true;
-		return text + 4;
-	}
-	if (strncmp(text, "ws://", 5) == 0)
-		return text + 5;
-	if (strncmp(text, "wss://", 6) == 0) {
-		p->tls = true;
-		return text + 6;
-	}
-	return NULL;
+	return kind == PS_PATTERN_ORIGIN ||
+	    ps_slice_is(scheme, schemes[kind][0]) ||
+	    ps_slice_is(scheme, schemes[kind][1]);
+}
+
+static const char *
+parse_scheme(struct ps_pattern *p, enum ps_pattern_kind kind, const char *text)
+{
+	const char *end = strstr(text, "://");
+
+	if (end == NULL || end == text)
+		return NULL;
+	p->scheme = ps_slice(text, (size_t)(end - text));
+	p->any_scheme = ps_slice_is(p->scheme, "*");
+	if (!p->any_scheme && !scheme_is_allowed(kind, p->scheme))
+		return NULL;
+	return end + 3;
 }
 
 static const char *
@@ -70,31 +83,53 @@ parse_port(struct ps_pattern *p, const char *text)
 	return end;
 }
 
-int
-ps_pattern_parse(struct ps_pattern *p, const char *text)
+static int
+parse(struct ps_pattern *p, enum ps_pattern_kind kind)
 {
-	const char *star;
+	const char *text = p->text, *star;
 
-	*p = (struct ps_pattern){ 0 };
-	if ((text = parse_scheme(p, text)) == NULL ||
+	if (kind == PS_PATTERN_ORIGIN) {
+		p->any_origin = strcmp(text, "*") == 0;
+		p->null_origin = strcmp(text, "null") == 0;
+		if (p->any_origin || p->null_origin)
+			return PS_OK;
+	}
+	if ((text = parse_scheme(p, kind, text)) == NULL ||
 	    (text = parse_host(p, text)) == NULL ||
 	    (text = parse_port(p, text)) == NULL)
 		return PS_ERR_MALFORMED;
 	p->path = ps_slice_str(text);
 	p->any_path = p->path.len == 0;
-	if (!p->any_path && *text != '/')
+	if (!p->any_path && (*text != '/' || kind == PS_PATTERN_ORIGIN))
 		return PS_ERR_MALFORMED;
 	star = strchr(text, '*');
-	if (star != NULL && star[1] != '\0')
-		return PS_ERR_MALFORMED;
-	return PS_OK;
+	return star == NULL || star[1] == '\0' ? PS_OK : PS_ERR_MALFORMED;
+}
+
+int
+ps_pattern_init(struct ps_pattern *p, enum ps_pattern_kind kind,
+    const char *text)
+{
+	int ret;
+
+	*p = (struct ps_pattern){ .text = strdup(text) };
+	if (p->text == NULL)
+		return PS_ERR_NOMEM;
+	if ((ret = parse(p, kind)) != PS_OK)
+		ps_pattern_deinit(p);
+	return ret;
+}
+
+void
+ps_pattern_deinit(struct ps_pattern *p)
+{
+	free(p->text);
+	p->text = NULL;
 }
 
 static bool
-host_matches(struct ps_slice pattern, const char *host)
+host_matches(struct ps_slice pattern, const char *host, size_t len)
 {
-	size_t len = strlen(host);
-
 	if (len > 0 && host[len - 1] == '.')
 		len--;
 	if (pattern.len > 0 && pattern.data[pattern.len - 1] == '.')
@@ -123,17 +158,70 @@ path_matches(struct ps_slice pattern, const char *path)
 	return ps_slice_is(pattern, path);
 }
 
-bool
-ps_pattern_matches(const struct ps_pattern *p, const struct ps_target *target)
+static uint16_t
+default_port(struct ps_slice scheme)
 {
-	uint16_t port = p->port;
+	if (ps_slice_is(scheme, "ws") || ps_slice_is(scheme, "http"))
+		return 80;
+	return ps_slice_is(scheme, "wss") || ps_slice_is(scheme, "https") ? 443 :
+									    0;
+}
 
-	if (!p->any_scheme && p->tls != target->tls)
+static bool
+authority_matches(const struct ps_pattern *p, struct ps_slice scheme,
+    struct ps_slice host, uint16_t port)
+{
+	if (!p->any_scheme &&
+	    (p->scheme.len != scheme.len ||
+		memcmp(p->scheme.data, scheme.data, scheme.len) != 0))
 		return false;
-	if (port == 0)
-		port = target->tls ? 443 : 80;
-	if (!p->any_port && port != target->port)
+	if (!p->any_port &&
+	    port != (p->port == 0 ? default_port(scheme) : p->port))
 		return false;
-	return host_matches(p->host, target->host) &&
+	return host_matches(p->host, host.data, host.len);
+}
+
+bool
+ps_pattern_matches_target(const struct ps_pattern *p,
+    const struct ps_target *target)
+{
+	return authority_matches(p, ps_slice_str(target->tls ? "wss" : "ws"),
+		   ps_slice_str(target->host), target->port) &&
 	    (p->any_path || path_matches(p->path, target->path));
+}
+
+/* Splits what ps_origin_from_header() gave; its port may be any text. */
+bool
+ps_pattern_matches_origin(const struct ps_pattern *p, struct ps_slice origin)
+{
+	char copy[PS_ORIGIN_MAX + 1], *host, *port, *end;
+	struct ps_slice scheme;
+	unsigned long number;
+
+	if (p->any_origin || p->null_origin)
+		return p->any_origin || ps_slice_is(origin, "null");
+	if (origin.len > PS_ORIGIN_MAX)
+		return false;
+	memcpy(copy, origin.data, origin.len);
+	copy[origin.len] = '\0';
+	if ((host = strstr(copy, "://")) == NULL)
+		return false;
+	scheme = ps_slice(copy, (size_t)(host - copy));
+	host += 3;
+	number = default_port(scheme);
+	end = host + strcspn(host, *host == '[' ? "]" : ":");
+	if (*host == '[') {
+		host++;
+		port = *end == ']' ? end + 1 : end;
+	} else {
+		port = end;
+	}
+	if (*port == ':') {
+		number = strtoul(port + 1, &port, 10);
+		if (number < 1 || number > 65535)
+			return false;
+	}
+	return *port == '\0' &&
+	    authority_matches(p, scheme, ps_slice(host, (size_t)(end - host)),
+		(uint16_t)number);
 }

@@ -1,10 +1,16 @@
 /*
- * Patterns that grant a right to targets: `scheme://host[:port][path]`.
+ * Patterns that grant a right: `scheme://host[:port][path]`.
  *
- * scheme: ws, wss or *. host: exact, *.example.com (any depth, not the bare
- * domain), or *; IPv6 addresses in brackets. port: exact, :* for any, absent
- * for the scheme's default. path: exact, or a prefix ending in *; absent for
- * any. Hosts compare without regard to case and to a final dot.
+ * scheme: exact, or * for any that the kind has. host: exact, *.example.com
+ * (any depth, not the bare domain), or *; IPv6 addresses in brackets. port:
+ * exact, :* for any, absent for the default of the scheme. path: exact, or a
+ * prefix ending in *; absent for any. Hosts compare without regard to case and
+ * to a final dot.
+ *
+ * A pattern of origins names any scheme and no path, or is "*" for all or
+ * "null" (RFC 6454, section 6.1).
+ *
+ * Ownership: a pattern owns what it needs of its text, until ps_pattern_deinit().
  */
 #ifndef PS_PATTERN_H
 #define PS_PATTERN_H
@@ -15,16 +21,30 @@
 #include "ps_err.h"
 #include "ps_url.h"
 
-struct ps_pattern {
-	bool any_scheme, tls, any_port, any_path;
-	uint16_t port; /* 0: the default of the scheme */
-	struct ps_slice host, path;
+enum ps_pattern_kind {
+	PS_PATTERN_TARGET,   /* ws and wss */
+	PS_PATTERN_ORIGIN,   /* any scheme */
+	PS_PATTERN_CALLBACK, /* http and https */
+	PS_PATTERN__COUNT,
 };
 
-/* Borrows from `text`. PS_ERR_MALFORMED when it is no pattern. */
-PS_MUST_CHECK int ps_pattern_parse(struct ps_pattern *pattern,
-    const char *text);
-bool ps_pattern_matches(const struct ps_pattern *pattern,
+struct ps_pattern {
+	char *text; /* what the slices borrow from */
+	bool any_origin, null_origin;
+	bool any_scheme, any_port, any_path;
+	uint16_t port; /* 0: the default of the scheme */
+	struct ps_slice scheme, host, path;
+};
+
+/* PS_ERR_MALFORMED when `text` is no pattern of the kind; PS_ERR_NOMEM. */
+PS_MUST_CHECK int ps_pattern_init(struct ps_pattern *pattern,
+    enum ps_pattern_kind kind, const char *text);
+void ps_pattern_deinit(struct ps_pattern *pattern);
+
+bool ps_pattern_matches_target(const struct ps_pattern *pattern,
     const struct ps_target *target);
+/* `origin` as ps_origin_from_header() gives it, and not empty. */
+bool ps_pattern_matches_origin(const struct ps_pattern *pattern,
+    struct ps_slice origin);
 
 #endif

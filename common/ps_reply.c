@@ -43,6 +43,19 @@ header(struct ps_writer *w, const char *name, struct ps_slice value)
 }
 
 void
+ps_reply_cors(struct ps_writer *w, const struct ps_style *style)
+{
+	if (style->flags & PS_STYLE_NO_CORS)
+		return;
+	if (style->origin.len == 0) {
+		ps_writer_str(w, "Access-Control-Allow-Origin: *\r\n");
+		return;
+	}
+	header(w, "Access-Control-Allow-Origin", style->origin);
+	ps_writer_str(w, "Vary: Origin\r\n");
+}
+
+void
 ps_reply_head(struct ps_writer *w, const struct ps_style *style, int status,
     const char *type, const struct ps_head_extra *extra)
 {
@@ -52,12 +65,7 @@ ps_reply_head(struct ps_writer *w, const struct ps_style *style, int status,
 	if (extra != NULL && extra->has_length)
 		ps_writer_printf(w, "Content-Length: %zu\r\n",
 		    extra->content_length);
-	if (style->origin.len > 0) {
-		header(w, "Access-Control-Allow-Origin", style->origin);
-		ps_writer_str(w, "Vary: Origin\r\n");
-	} else {
-		ps_writer_str(w, "Access-Control-Allow-Origin: *\r\n");
-	}
+	ps_reply_cors(w, style);
 	ps_writer_str(w,
 	    "Cache-Control: no-store, no-cache, no-transform, "
 	    "must-revalidate, max-age=0\r\n"

@@ -13,7 +13,8 @@ enum ps_style_flag {
 	PS_STYLE_HEAD = 1u << 0,    /* HEAD: no body */
 	PS_STYLE_SOFT = 1u << 1,    /* parameter status=200 */
 	PS_STYLE_REFUSAL = 1u << 2, /* refusals are 200: create, JSONP dialect */
-	PS_STYLE__ALL = (1u << 3) - 1,
+	PS_STYLE_NO_CORS = 1u << 3, /* the origin is refused */
+	PS_STYLE__ALL = (1u << 4) - 1,
 };
 
 /* How a client wants its answer; the slices are borrowed. */
@@ -36,6 +37,9 @@ struct ps_head_extra {
 	bool has_length;
 	size_t content_length;
 };
+
+/* The lines that allow the origin, as part of a head. */
+void ps_reply_cors(struct ps_writer *w, const struct ps_style *style);
 
 /* The head with its closing empty line. `type` may be NULL for no body. */
 void ps_reply_head(struct ps_writer *w, const struct ps_style *style,

@@ -232,14 +232,17 @@ target_is_allowed(const struct request *request,
 {
 	const struct ps_list *list = &request->config->allow_targets;
 	struct ps_pattern pattern;
+	bool matches = false;
 	size_t i;
 
-	for (i = 0; i < list->count; i++) {
-		if (ps_pattern_parse(&pattern, list->items[i]) == PS_OK &&
-		    ps_pattern_matches(&pattern, target))
-			return true;
+	for (i = 0; i < list->count && !matches; i++) {
+		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET,
+			list->items[i]) != PS_OK)
+			continue;
+		matches = ps_pattern_matches_target(&pattern, target);
+		ps_pattern_deinit(&pattern);
 	}
-	return false;
+	return matches;
 }
 
 /* The origin for the target: a page's own word counts only without a header. */

@@ -132,14 +132,7 @@ request_answer_preflight(struct request *request, const char *methods)
 	    "Access-Control-Allow-Methods: %s\r\n"
 	    "Access-Control-Max-Age: 7200\r\n",
 	    methods);
-	if (request->style.origin.len > 0) {
-		ps_writer_str(w, "Access-Control-Allow-Origin: ");
-		ps_writer_bytes(w, request->style.origin.data,
-		    request->style.origin.len);
-		ps_writer_str(w, "\r\nVary: Origin\r\n");
-	} else {
-		ps_writer_str(w, "Access-Control-Allow-Origin: *\r\n");
-	}
+	ps_reply_cors(w, &request->style);
 	echo_headers(w,
 	    request_env(request, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"));
 	ps_writer_str(w, "X-Content-Type-Options: nosniff\r\n\r\n");

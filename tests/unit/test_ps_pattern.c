@@ -92,11 +92,11 @@ a_pattern_grants_what_it_says(void **state)
 
 	(void)state;
 	for (i = 0; i < ROWS(rows); i++) {
-		assert_row(i, ps_pattern_parse(&pattern, rows[i].pattern) ==
+		assert_row(i, ps_pattern_init(&pattern, PS_PATTERN_TARGET, rows[i].pattern) ==
 			PS_OK);
 		assert_row(i, ps_target_parse(&target,
 				  ps_slice_str(rows[i].url)) == NULL);
-		if (ps_pattern_matches(&pattern, &target) != rows[i].matches)
+		if (ps_pattern_matches_target(&pattern, &target) != rows[i].matches)
 			fail_msg("%s and %s", rows[i].pattern, rows[i].url);
 	}
 }
@@ -109,7 +109,7 @@ what_is_no_pattern_is_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < ROWS(malformed); i++) {
-		if (ps_pattern_parse(&pattern, malformed[i]) !=
+		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, malformed[i]) !=
 		    PS_ERR_MALFORMED)
 			fail_msg("\"%s\" was taken", malformed[i]);
 	}
@@ -122,14 +122,14 @@ the_bounds_of_ports_and_hosts_are_kept(void **state)
 	struct ps_pattern pattern;
 
 	(void)state;
-	assert_int_equal(ps_pattern_parse(&pattern, "ws://h:1"), PS_OK);
+	assert_int_equal(ps_pattern_init(&pattern, PS_PATTERN_TARGET, "ws://h:1"), PS_OK);
 	assert_int_equal(pattern.port, 1);
-	assert_int_equal(ps_pattern_parse(&pattern, "ws://h:65535"), PS_OK);
+	assert_int_equal(ps_pattern_init(&pattern, PS_PATTERN_TARGET, "ws://h:65535"), PS_OK);
 	assert_int_equal(pattern.port, 65535);
 	memset(text + 5, 'a', PS_HOST_MAX);
-	assert_int_equal(ps_pattern_parse(&pattern, text), PS_OK);
+	assert_int_equal(ps_pattern_init(&pattern, PS_PATTERN_TARGET, text), PS_OK);
 	text[5 + PS_HOST_MAX] = 'a';
-	assert_int_equal(ps_pattern_parse(&pattern, text), PS_ERR_MALFORMED);
+	assert_int_equal(ps_pattern_init(&pattern, PS_PATTERN_TARGET, text), PS_ERR_MALFORMED);
 }
 
 int
