@@ -2,7 +2,6 @@
 
 #include "relay.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "handoff.h"
@@ -10,77 +9,6 @@
 #include "ps_json.h"
 #include "ps_limits.h"
 #include "ps_pattern.h"
-
-/* Hands over the frame that was built, or says why it cannot be. */
-static void
-hand_over(struct request *request)
-{
-	struct handoff *handoff = request->handoff;
-
-	if (handoff->frame.failed ||
-	    handoff_send(handoff, &request->fcgx) != PS_OK)
-		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
-		    NULL);
-}
-
-static struct ps_ipc_request
-ipc_request(const struct request *request)
-{
-	return (struct ps_ipc_request){ (uint16_t)request->fcgx.requestId,
-		request->style };
-}
-
-/* True, having answered, when a parameter was malformed. */
-static bool
-refused_params(struct request *request)
-{
-	if (request->params->bad[0] == '\0')
-		return false;
-	request_refuse(request, request->params->bad_code,
-	    request->params->bad, NULL);
-	return true;
-}
-
-static void
-refuse_missing(struct request *request, const char *const *names, size_t count)
-{
-	struct ps_writer sentence = { 0 }, members = { 0 };
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		ps_writer_printf(&sentence, "%s%s",
-		    i == 0 ? "missing parameter: " : ", ", names[i]);
-		ps_writer_printf(&members, "%s\"%s\"",
-		    i == 0 ? "\"missing\":[" : ",", names[i]);
-	}
-	ps_writer_u8(&sentence, '\0');
-	ps_writer_bytes(&members, "]", 2);
-	request_refuse(request, PS_CODE_MISSING_PARAMETER,
-	    sentence.failed ? NULL : sentence.data,
-	    members.failed ? NULL : members.data);
-	ps_writer_deinit(&sentence);
-	ps_writer_deinit(&members);
-}
-
-#define REQUIRED_MAX 2
-
-/* True, having answered, when any of the `count` parameters is missing. */
-static bool
-refused_missing(struct request *request, const char *const *names,
-    size_t count)
-{
-	const char *missing[REQUIRED_MAX];
-	size_t i, n = 0;
-
-	assert(count <= REQUIRED_MAX);
-	for (i = 0; i < count; i++) {
-		if (!params_has(request->params, names[i]))
-			missing[n++] = names[i];
-	}
-	if (n > 0)
-		refuse_missing(request, missing, n);
-	return n > 0;
-}
 
 /* The socket id: the path's second segment, or a parameter. */
 static bool
@@ -92,7 +20,7 @@ take_socket(struct request *request, const struct route *route,
 	if (route->dialect == PS_DIALECT_POLYSOCKETD) {
 		*socket_r = request->segments[1];
 	} else {
-		if (refused_missing(request, &name, 1))
+		if (request_refused_missing(request, &name, 1))
 			return false;
 		params_text(request->params, name, socket_r);
 	}
@@ -111,10 +39,10 @@ take_socket(struct request *request, const struct route *route,
 static void
 check_socket(struct request *request, struct ps_slice socket)
 {
-	const struct ps_ipc_check message = { ipc_request(request), socket };
+	const struct ps_ipc_check message = { request_ipc(request), socket };
 
 	ps_ipc_encode_check(&request->handoff->frame, &message);
-	hand_over(request);
+	request_hand_over(request);
 }
 
 static bool
@@ -266,7 +194,7 @@ refused_create(struct request *request, const struct route *route,
 	static const char *const required[] = { "target", "from" };
 	size_t count = route->dialect == PS_DIALECT_POLYSOCKETD ? 2 : 1;
 
-	if (refused_missing(request, required, count))
+	if (request_refused_missing(request, required, count))
 		return true;
 	params_text(request->params, "from", &m->agent);
 	if (m->agent.len > PS_AGENT_MAX) {
@@ -286,7 +214,7 @@ refused_create(struct request *request, const struct route *route,
 		return true;
 	}
 	m->protocols = ps_slice(protocols->data, protocols->len);
-	return refused_params(request);
+	return request_refused_params(request);
 }
 
 static bool
@@ -296,7 +224,7 @@ refused_target(struct request *request, struct ps_target *target)
 	const char *problem;
 
 	params_text(request->params, "target", &url);
-	if (refused_params(request))
+	if (request_refused_params(request))
 		return true;
 	if ((problem = ps_target_parse(target, url)) != NULL) {
 		request_refuse(request, PS_CODE_TARGET_INVALID, problem, NULL);
@@ -325,7 +253,7 @@ relay_create(struct request *request, const struct route *route)
 		request_answer_head(request, PS_TYPE_JSON);
 		goto out;
 	}
-	m.request = ipc_request(request);
+	m.request = request_ipc(request);
 	m.tls = target.tls;
 	m.port = target.port;
 	m.host = ps_slice_str(target.host);
@@ -333,7 +261,7 @@ relay_create(struct request *request, const struct route *route)
 	m.remote_addr = request_env(request, "REMOTE_ADDR");
 	m.public_host = public_host(request);
 	ps_ipc_encode_create(&request->handoff->frame, &m);
-	hand_over(request);
+	request_hand_over(request);
 out:
 	ps_writer_deinit(&protocols);
 }
@@ -432,17 +360,17 @@ add_json_event(struct request *request, json_object *event)
 void
 relay_send_events(struct request *request, const struct route *route)
 {
-	struct ps_ipc_send m = { .request = ipc_request(request) };
+	struct ps_ipc_send m = { .request = request_ipc(request) };
 	static const char *const required[] = { "socket", "events" };
 	json_object *events;
 	size_t i, count;
 
-	if (refused_missing(request, required, 2) ||
+	if (request_refused_missing(request, required, 2) ||
 	    !take_socket(request, route, &m.socket))
 		return;
 	m.more = params_flag(request->params, "more");
 	events = params_array(request->params, "events");
-	if (refused_params(request))
+	if (request_refused_params(request))
 		return;
 	if (events == NULL) {
 		request_refuse(request, PS_CODE_BAD_PARAMETER,
@@ -461,13 +389,13 @@ relay_send_events(struct request *request, const struct route *route)
 			return;
 	}
 	ps_ipc_send_end(&request->handoff->frame, (uint16_t)count);
-	hand_over(request);
+	request_hand_over(request);
 }
 
 void
 relay_send_data(struct request *request, const struct route *route)
 {
-	struct ps_ipc_send m = { .request = ipc_request(request) };
+	struct ps_ipc_send m = { .request = request_ipc(request) };
 	const char *missing[2];
 	struct ps_slice type, data;
 	size_t n = 0;
@@ -483,17 +411,17 @@ relay_send_data(struct request *request, const struct route *route)
 	if (!params_text(request->params, "t", &type))
 		missing[n++] = "t";
 	m.more = params_flag(request->params, "more");
-	if (refused_params(request))
+	if (request_refused_params(request))
 		return;
 	if (n > 0) {
-		refuse_missing(request, missing, n);
+		request_refuse_missing(request, missing, n);
 		return;
 	}
 	ps_ipc_send_begin(&request->handoff->frame, &m);
 	if (!add_event(request, route->dialect, type, data))
 		return;
 	ps_ipc_send_end(&request->handoff->frame, 1);
-	hand_over(request);
+	request_hand_over(request);
 }
 
 static uint32_t
@@ -518,7 +446,7 @@ static bool
 refused_receive(struct request *request, const struct route *route)
 {
 	bool first = route->dialect == PS_DIALECT_POLYSOCKET;
-	const char *missing[REQUIRED_MAX];
+	const char *missing[REQUEST_REQUIRED_MAX];
 	size_t n = 0;
 
 	if (route->jsonp != ROUTE_JSONP_REQUIRED ||
@@ -528,14 +456,14 @@ refused_receive(struct request *request, const struct route *route)
 	if (first && !params_has(request->params, "socket"))
 		missing[n++] = "socket";
 	missing[n++] = first ? "callback" : "cb";
-	refuse_missing(request, missing, n);
+	request_refuse_missing(request, missing, n);
 	return true;
 }
 
 void
 relay_receive(struct request *request, const struct route *route)
 {
-	struct ps_ipc_receive m = { .request = ipc_request(request),
+	struct ps_ipc_receive m = { .request = request_ipc(request),
 		.dialect = route->dialect,
 		.framing = route->framing };
 
@@ -543,20 +471,20 @@ relay_receive(struct request *request, const struct route *route)
 	    !take_socket(request, route, &m.socket))
 		return;
 	m.hold_ms = take_hold(request, route);
-	if (refused_params(request))
+	if (request_refused_params(request))
 		return;
 	if (request->method == METHOD_HEAD) {
 		check_socket(request, m.socket);
 		return;
 	}
 	ps_ipc_encode_receive(&request->handoff->frame, &m);
-	hand_over(request);
+	request_hand_over(request);
 }
 
 void
 relay_close(struct request *request, const struct route *route)
 {
-	struct ps_ipc_close m = { .request = ipc_request(request) };
+	struct ps_ipc_close m = { .request = request_ipc(request) };
 	int64_t code;
 
 	if (!take_socket(request, route, &m.socket))
@@ -564,7 +492,7 @@ relay_close(struct request *request, const struct route *route)
 	if (!params_number(request->params, "code", &code))
 		code = 1000;
 	params_text(request->params, "reason", &m.reason);
-	if (refused_params(request))
+	if (request_refused_params(request))
 		return;
 	if (code != 1000 && (code < 3000 || code > 4999)) {
 		request_refuse(request, PS_CODE_BAD_PARAMETER,
@@ -582,5 +510,5 @@ relay_close(struct request *request, const struct route *route)
 	}
 	m.code = (uint16_t)code;
 	ps_ipc_encode_close(&request->handoff->frame, &m);
-	hand_over(request);
+	request_hand_over(request);
 }

@@ -2,6 +2,7 @@
 
 #include "request.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -384,4 +385,71 @@ request_read_body(struct request *request)
 		return true;
 	request_refuse(request, PS_CODE_BAD_REQUEST, problem, NULL);
 	return false;
+}
+
+bool
+request_refused_params(struct request *request)
+{
+	if (request->params->bad[0] == '\0')
+		return false;
+	request_refuse(request, request->params->bad_code,
+	    request->params->bad, NULL);
+	return true;
+}
+
+void
+request_refuse_missing(struct request *request, const char *const *names,
+    size_t count)
+{
+	struct ps_writer sentence = { 0 }, members = { 0 };
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		ps_writer_printf(&sentence, "%s%s",
+		    i == 0 ? "missing parameter: " : ", ", names[i]);
+		ps_writer_printf(&members, "%s\"%s\"",
+		    i == 0 ? "\"missing\":[" : ",", names[i]);
+	}
+	ps_writer_u8(&sentence, '\0');
+	ps_writer_bytes(&members, "]", 2);
+	request_refuse(request, PS_CODE_MISSING_PARAMETER,
+	    sentence.failed ? NULL : sentence.data,
+	    members.failed ? NULL : members.data);
+	ps_writer_deinit(&sentence);
+	ps_writer_deinit(&members);
+}
+
+bool
+request_refused_missing(struct request *request, const char *const *names,
+    size_t count)
+{
+	const char *missing[REQUEST_REQUIRED_MAX];
+	size_t i, n = 0;
+
+	assert(count <= REQUEST_REQUIRED_MAX);
+	for (i = 0; i < count; i++) {
+		if (!params_has(request->params, names[i]))
+			missing[n++] = names[i];
+	}
+	if (n > 0)
+		request_refuse_missing(request, missing, n);
+	return n > 0;
+}
+
+struct ps_ipc_request
+request_ipc(const struct request *request)
+{
+	return (struct ps_ipc_request){ (uint16_t)request->fcgx.requestId,
+		request->style };
+}
+
+void
+request_hand_over(struct request *request)
+{
+	struct handoff *handoff = request->handoff;
+
+	if (handoff->frame.failed ||
+	    handoff_send(handoff, &request->fcgx) != PS_OK)
+		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
+		    NULL);
 }

@@ -87,4 +87,22 @@ void request_answer_preflight(struct request *request, const char *methods);
 /* The head of a 200 without effect, for HEAD. */
 void request_answer_head(struct request *request, const char *type);
 
+/* True, having answered, when a parameter that was looked up is malformed. */
+bool request_refused_params(struct request *request);
+/* True, having answered, when any of the `count` parameters is missing. */
+bool request_refused_missing(struct request *request, const char *const *names,
+    size_t count);
+void request_refuse_missing(struct request *request, const char *const *names,
+    size_t count);
+
+#define REQUEST_REQUIRED_MAX 2
+
+/* What each message to the bridge starts with. */
+struct ps_ipc_request request_ipc(const struct request *request);
+/*
+ * Hands the request over with the message in `handoff->frame`, or answers that
+ * the bridge is away.
+ */
+void request_hand_over(struct request *request);
+
 #endif
