@@ -19,8 +19,18 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_pattern.c %D%/ps_pattern.h \
 	%D%/ps_policy.c %D%/ps_policy.h \
 	%D%/ps_reply.c %D%/ps_reply.h \
+	%D%/ps_schema.c %D%/ps_schema.h %D%/ps_schema_sql.h \
 	%D%/ps_socket.c %D%/ps_socket.h \
 	%D%/ps_url.c %D%/ps_url.h \
 	%D%/ps_utf8.c %D%/ps_utf8.h
+
+# The database's schema is part of the program.
+nodist_%C%_libps_a_SOURCES = %D%/ps_schema_sql.c
+CLEANFILES += %D%/ps_schema_sql.c
+EXTRA_DIST += %D%/schema_to_c.sh
+
+%D%/ps_schema_sql.c: %D%/schema_to_c.sh $(ps_schema_files)
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(srcdir)/%D%/schema_to_c.sh \
+	  $(ps_schema_files:%=$(srcdir)/%) >$@.tmp && mv $@.tmp $@
 
 libps_LIBS = %D%/libps.a $(JSON_LIBS) $(SQLITE_LIBS) $(CRYPTO_LIBS) $(CURL_LIBS)

@@ -1,17 +1,30 @@
 /*
- * The SQLite database, made from schema/schema.sql. All SQL text of the
- * programs is in ps_db.c.
+ * The SQLite database. All SQL text of the programs is in ps_db.c, but for
+ * what makes the database (ps_schema.h). See schema/schema.sql for the tables.
+ *
+ * A connection belongs to one thread at a time and is opened after fork().
+ * Every call may wait for the disk, or for a lock for PS_DB_BUSY_MS, so none is
+ * for the bridge's loop. A call that fails puts a sentence without the path
+ * into `error` of the connection.
  */
 #ifndef PS_DB_H
 #define PS_DB_H
 
-#include "ps_err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ps_policy.h"
+
+struct sqlite3;
+struct ps_db;
 
 /* PRAGMA application_id and user_version of a database this program reads. */
 #define PS_DB_APPLICATION_ID 0x506f6c79 /* "Poly" */
 #define PS_DB_VERSION 2
 
 #define PS_DB_ERROR_MAX 256
+/* An administrator who holds the write lock is waited for so long at once. */
+#define PS_DB_BUSY_MS 1000
 
 /*
  * Whether `path` is a database of this program's version. PS_ERR_IO,
@@ -19,5 +32,97 @@
  * (PS_DB_ERROR_MAX bytes) when it is not.
  */
 PS_MUST_CHECK int ps_db_check(const char *path, char *error);
+
+/* The two halves of that, for an open database. */
+PS_MUST_CHECK int ps_db_identity(struct sqlite3 *sqlite, int *id_r,
+    int *version_r, char *error);
+PS_MUST_CHECK int ps_db_check_identity(int id, int version, char *error);
+
+enum ps_db_mode {
+	PS_DB_READ,
+	PS_DB_WRITE,
+};
+
+/* Opens a database that ps_db_check() would find good. */
+PS_MUST_CHECK int ps_db_open(struct ps_db **db_r, const char *path,
+    enum ps_db_mode mode, char *error);
+void ps_db_close(struct ps_db *db); /* NULL is fine */
+
+/* Why the last call failed. */
+const char *ps_db_error(const struct ps_db *db);
+
+/* Whether the path leads to another file by now, or to none. */
+bool ps_db_was_replaced(const struct ps_db *db);
+
+/*
+ * Whether another connection has written since the last call, or it is the
+ * first one. Cheap.
+ */
+PS_MUST_CHECK int ps_db_has_changed(struct ps_db *db, bool *changed_r);
+
+/* The revision of the policy; the policy itself, for the caller to unref. */
+PS_MUST_CHECK int ps_db_revision(struct ps_db *db, uint64_t *revision_r);
+PS_MUST_CHECK int ps_db_load_policy(struct ps_db *db,
+    struct ps_policy **policy_r);
+
+/* What follows is for the one that writes: the bridge. */
+
+enum ps_session_kind {
+	PS_SESSION_RELAY,
+	PS_SESSION_KIND__COUNT,
+};
+
+/* Messages and their bytes: up is from the client, down is to it. */
+struct ps_traffic {
+	uint64_t messages_up, messages_down, bytes_up, bytes_down;
+};
+
+/* A row of `sessions`. */
+struct ps_session_row {
+	enum ps_session_kind kind;
+	int64_t token_id;
+	const char *id, *node, *subject, *origin, *remote_addr, *agent;
+	int64_t opened_at_s, closed_at_s; /* Unix time; closed 0: it lives */
+	int close_code;
+	const char *close_reason;
+	struct ps_traffic traffic;
+};
+
+/* What is to be added to a row of `token_usage`. */
+struct ps_usage {
+	int64_t token_id;
+	int64_t day; /* since 1970-01-01, UTC */
+	uint64_t creates, refused;
+	struct ps_traffic traffic;
+};
+
+PS_MUST_CHECK int ps_db_begin(struct ps_db *db);
+PS_MUST_CHECK int ps_db_commit(struct ps_db *db);
+void ps_db_rollback(struct ps_db *db);
+
+/* Inserts the row, or updates what can change of it. */
+PS_MUST_CHECK int ps_db_put_session(struct ps_db *db,
+    const struct ps_session_row *row);
+/* Nothing happens where the token is gone. */
+PS_MUST_CHECK int ps_db_add_usage(struct ps_db *db,
+    const struct ps_usage *usage);
+/* Ends the rows of sessions that a bridge of this node left open. */
+PS_MUST_CHECK int ps_db_close_left_open(struct ps_db *db, const char *node,
+    int64_t now_s);
+/* Deletes at most `max` sessions that were closed before `before_s`. */
+PS_MUST_CHECK int ps_db_prune(struct ps_db *db, int64_t before_s, int max,
+    int *deleted_r);
+
+/* For each live session of the node that has close_requested. */
+PS_MUST_CHECK int ps_db_each_close_request(struct ps_db *db, const char *node,
+    void (*found)(void *arg, const char *id), void *arg);
+/* For each token that was used on `day`. */
+PS_MUST_CHECK int ps_db_each_usage(struct ps_db *db, int64_t day,
+    void (*found)(void *arg, const struct ps_usage *usage), void *arg);
+/* For each second after `after_s` and each token that began sessions in it. */
+PS_MUST_CHECK int ps_db_each_recent_create(struct ps_db *db, int64_t after_s,
+    void (*found)(void *arg, int64_t token_id, int64_t second_s,
+	uint64_t count),
+    void *arg);
 
 #endif

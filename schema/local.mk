@@ -1,5 +1,9 @@
-# The database: its schema, and the steps from one version to the next.
+# The database: its schema, and the steps from one version to the next, in
+# their order.
+
+ps_schema_files = %D%/schema.sql $(ps_schema_upgrades)
+ps_schema_upgrades = %D%/upgrade/0002-tokens-and-records.sql
 
 dist_pkgdata_DATA = %D%/schema.sql
 upgradedir = $(pkgdatadir)/upgrade
-dist_upgrade_DATA = %D%/upgrade/0002-tokens-and-records.sql
+dist_upgrade_DATA = $(ps_schema_upgrades)
