@@ -1,13 +1,13 @@
-# Debian packages of polysocket, by what they are needed for, and a function
-# that installs those that are missing. Read by scripts/check and scripts/demo.
+# Debian packages of polysocket, by what they are needed for, and functions that
+# install those that are missing. Read by scripts/check and scripts/demo.
 # shellcheck shell=sh disable=SC2034
 
 build_packages="gcc make autoconf automake pkg-config libc6-dev libfcgi-dev
 	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libjson-c-dev
 	libsqlite3-dev libssl-dev libcurl4-openssl-dev zlib1g-dev"
 run_packages="python3 sqlite3 lighttpd apache2-bin"
-check_packages="clang libcmocka-dev spawn-fcgi curl openssl xz-utils
-	python3-pytest python3-pytest-xdist"
+check_packages="clang libclang-rt-dev libcmocka-dev spawn-fcgi curl openssl
+	xz-utils python3-pytest python3-pytest-xdist"
 
 # install_missing PACKAGE...: does nothing where there is no dpkg.
 install_missing() {
@@ -25,4 +25,17 @@ install_missing() {
 	# shellcheck disable=SC2086 # a list of names
 	$as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends $missing
+}
+
+# fetch_program PACKAGE PATH DIRECTORY: puts one file of a package into a
+# directory, without installing the package or what it depends on.
+fetch_program() {
+	[ ! -x "$3/${2##*/}" ] || return 0
+	mkdir -p "$3" || return
+	(cd "$3" && apt-get download "$1" &&
+		dpkg-deb --fsys-tarfile "$1"_*.deb | tar -xO "./$2" >"${2##*/}.new" &&
+		chmod +x "${2##*/}.new" && mv "${2##*/}.new" "${2##*/}"
+	status=$?
+	rm -f "$1"_*.deb "${2##*/}.new"
+	exit $status)
 }

@@ -68,8 +68,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (rest > 0 && rest < sizeof(text)) {
 		memcpy(text, line_end + 1, rest);
 		text[rest] = '\0';
-		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) == PS_OK && good)
-			(void)ps_pattern_matches_target(&pattern, &target);
+		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) ==
+		    PS_OK) {
+			if (good)
+				(void)ps_pattern_matches_target(&pattern,
+				    &target);
+			ps_pattern_deinit(&pattern);
+		}
 	}
 	return 0;
 }
