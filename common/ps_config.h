@@ -33,8 +33,9 @@ struct ps_config {
 	char *node, *user, *group;
 	char *bridge_socket, *ws_socket, *database;
 	char *mount_prefix, *public_host, *ca_file;
-	struct ps_list allow_targets, worker_users;
+	struct ps_list worker_users;
 	uint64_t socket_mode;
+	uint64_t keep_sessions, max_unwritten;
 	int log_level;	   /* enum ps_log_level */
 	int log_target;	   /* enum ps_log_target */
 	unsigned services; /* enum ps_service */

@@ -6,7 +6,6 @@
 
 #include "ps_config.h"
 #include "ps_limits.h"
-#include "ps_pattern.h"
 
 #define AT(field) offsetof(struct ps_config, field)
 #define KIB UINT64_C(1024)
@@ -14,6 +13,7 @@
 #define SECOND UINT64_C(1000)
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
 
 static bool
 is_node(const char *text)
@@ -29,17 +29,6 @@ is_prefix(const char *text)
 	size_t len = strlen(text);
 
 	return len == 0 || (text[0] == '/' && text[len - 1] != '/');
-}
-
-static bool
-is_pattern(const char *text)
-{
-	struct ps_pattern pattern;
-
-	if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) != PS_OK)
-		return false;
-	ps_pattern_deinit(&pattern);
-	return true;
 }
 
 // clang-format off
@@ -59,7 +48,11 @@ const struct ps_option ps_options[] = {
 	{ "worker_users", PS_OPTION_LIST, AT(worker_users), 0, 4095, "", false, NULL, NULL,
 	  "Users, besides root and wsbridge's own, whose processes may hand requests to bridge_socket; www-data when the web server starts polysocket.fcgi." },
 	{ "database", PS_OPTION_STRING, AT(database), 1, 4095, LOCALSTATEDIR "/lib/polysocket/polysocket.db", false, NULL, NULL,
-	  "SQLite database with the records; made from schema.sql." },
+	  "SQLite database with tokens and records; wsbridge makes and upgrades it." },
+	{ "keep_sessions", PS_OPTION_DURATION, AT(keep_sessions), SECOND, 36500 * DAY, "30d", true, NULL, NULL,
+	  "How long the database keeps the rows of closed sessions." },
+	{ "max_unwritten", PS_OPTION_COUNT, AT(max_unwritten), 1, 10000000, "100000", true, NULL, NULL,
+	  "Records that wait in memory while the database cannot be written, some 400 bytes each; above it the oldest are lost." },
 	{ "log_level", PS_OPTION_CHOICE, AT(log_level), 0, 0, "info", true, "error warning info debug", NULL,
 	  "What is logged at least; debug has a line for every message." },
 	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog", NULL,
@@ -72,8 +65,6 @@ const struct ps_option ps_options[] = {
 	  "Host, and port where it is not the default, at which clients reach this node; empty: the Host of the request." },
 	{ "wildcard_dns", PS_OPTION_BOOL, AT(wildcard_dns), 0, 0, "no", false, NULL, NULL,
 	  "Whether every name below public_host leads here; each session then gets a name of its own, past a browser's limit of connections to a host." },
-	{ "allow_targets", PS_OPTION_LIST, AT(allow_targets), 0, 8192, "", false, NULL, is_pattern,
-	  "WebSocket servers that may be relayed to, such as ws://127.0.0.1:*, wss://*.example.com/chat*; empty: none." },
 	{ "ca_file", PS_OPTION_STRING, AT(ca_file), 0, 4095, "", false, NULL, NULL,
 	  "PEM file of the authorities that may sign a target's certificate; empty: those of the system." },
 	{ "upstream_deflate", PS_OPTION_BOOL, AT(upstream_deflate), 0, 0, "yes", false, NULL, NULL,

@@ -113,18 +113,19 @@ acceptors_tick(struct acceptors *all)
 
 static bool
 worker_start(struct acceptors *all, struct worker *worker,
-    const struct ps_config *config, int listen_fd)
+    const struct ps_config *config, struct rights *rights, int listen_fd)
 {
 	worker->acceptors = all;
 	handoff_init(&worker->handoff, config);
-	if (request_init(&worker->request, listen_fd, config,
+	if (request_init(&worker->request, listen_fd, config, rights,
 		&worker->handoff) != PS_OK)
 		return false;
 	return pthread_create(&worker->thread, NULL, accept_loop, worker) == 0;
 }
 
 struct acceptors *
-acceptors_start(const struct ps_config *config, int listen_fd)
+acceptors_start(const struct ps_config *config, struct rights *rights,
+    int listen_fd)
 {
 	struct acceptors *all = calloc(1,
 	    sizeof(*all) + config->threads * sizeof(all->workers[0]));
@@ -134,7 +135,8 @@ acceptors_start(const struct ps_config *config, int listen_fd)
 	pthread_mutex_init(&all->mutex, NULL);
 	pthread_cond_init(&all->lead_is_free, NULL);
 	while (all->count < config->threads &&
-	    worker_start(all, &all->workers[all->count], config, listen_fd))
+	    worker_start(all, &all->workers[all->count], config, rights,
+	    listen_fd))
 		all->count++;
 	if (all->count == config->threads)
 		return all;

@@ -12,10 +12,11 @@
 #include "ps_config.h"
 
 struct acceptors;
+struct rights;
 
 /* Starts config->threads threads on `listen_fd`; NULL having logged why. */
 struct acceptors *acceptors_start(const struct ps_config *config,
-    int listen_fd);
+    struct rights *rights, int listen_fd);
 /*
  * Passes the lead on when the leader has been at one request for a tick.
  * Returns when to call it again, in milliseconds: sooner while there is

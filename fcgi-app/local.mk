@@ -6,10 +6,12 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 
 %C%_libfcgiapp_a_SOURCES = \
 	%D%/acceptors.c %D%/acceptors.h \
+	%D%/authorise.c %D%/authorise.h \
 	%D%/handoff.c %D%/handoff.h \
 	%D%/params.c %D%/params.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/request.c %D%/request.h \
+	%D%/rights.c %D%/rights.h \
 	%D%/routes.c %D%/routes.h \
 	%D%/supervisor.c %D%/supervisor.h
 

@@ -16,6 +16,7 @@
 #include "acceptors.h"
 #include "ps_log.h"
 #include "ps_socket.h"
+#include "rights.h"
 #include "supervisor.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
@@ -43,6 +44,7 @@ work(const struct ps_config *config)
 	struct timespec tick = { 0, 0 };
 	struct sigaction action = { .sa_handler = on_wake };
 	struct acceptors *acceptors;
+	struct rights *rights;
 	sigset_t stop_signals;
 	int number;
 
@@ -53,14 +55,15 @@ work(const struct ps_config *config)
 	sigprocmask(SIG_BLOCK, &stop_signals, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	if (FCGX_Init() != 0 ||
-	    (acceptors = acceptors_start(config, listen_fd)) == NULL)
+	if (FCGX_Init() != 0 || (rights = rights_start(config)) == NULL ||
+	    (acceptors = acceptors_start(config, rights, listen_fd)) == NULL)
 		return 1;
 	do {
 		number = sigtimedwait(&stop_signals, NULL, &tick);
 		tick.tv_nsec = acceptors_tick(acceptors) * 1000L * 1000;
 	} while (number != SIGTERM && number != SIGINT);
 	acceptors_stop(acceptors);
+	rights_stop(rights);
 	return 0;
 }
 

@@ -4,11 +4,12 @@
 
 #include <stdlib.h>
 
+#include "authorise.h"
 #include "handoff.h"
 #include "ps_base64.h"
 #include "ps_json.h"
 #include "ps_limits.h"
-#include "ps_pattern.h"
+#include "ps_url.h"
 
 /* The socket id: the path's second segment, or a parameter. */
 static bool
@@ -154,25 +155,6 @@ public_host(const struct request *request)
 	return host;
 }
 
-static bool
-target_is_allowed(const struct request *request,
-    const struct ps_target *target)
-{
-	const struct ps_list *list = &request->config->allow_targets;
-	struct ps_pattern pattern;
-	bool matches = false;
-	size_t i;
-
-	for (i = 0; i < list->count && !matches; i++) {
-		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET,
-			list->items[i]) != PS_OK)
-			continue;
-		matches = ps_pattern_matches_target(&pattern, target);
-		ps_pattern_deinit(&pattern);
-	}
-	return matches;
-}
-
 /* The origin for the target: a page's own word counts only without a header. */
 static bool
 take_origin(struct request *request, struct ps_slice *origin_r)
@@ -226,15 +208,54 @@ refused_target(struct request *request, struct ps_target *target)
 	params_text(request->params, "target", &url);
 	if (request_refused_params(request))
 		return true;
-	if ((problem = ps_target_parse(target, url)) != NULL) {
-		request_refuse(request, PS_CODE_TARGET_INVALID, problem, NULL);
-		return true;
+	if ((problem = ps_target_parse(target, url)) == NULL)
+		return false;
+	request_refuse(request, PS_CODE_TARGET_INVALID, problem, NULL);
+	return true;
+}
+
+/* The bridge counts the refusal; without it the client hears it all the same. */
+static void
+refuse_counted(struct request *request, const struct ps_token *token,
+    enum ps_code code)
+{
+	struct handoff *handoff = request->handoff;
+	const struct ps_ipc_refuse m = { request_ipc(request), token->id,
+		code };
+
+	if (request->method != METHOD_HEAD) {
+		ps_ipc_encode_refuse(&handoff->frame, &m);
+		if (!handoff->frame.failed &&
+		    handoff_send(handoff, &request->fcgx) == PS_OK)
+			return;
 	}
-	if (!target_is_allowed(request, target)) {
-		request_refuse(request, PS_CODE_TARGET_REFUSED, NULL, NULL);
+	request_refuse(request, code, NULL, NULL);
+}
+
+/* What the token says to it; fills in what the bridge needs of the token. */
+static bool
+refused_rights(struct request *request, const struct ps_target *target,
+    struct ps_ipc_create *m)
+{
+	struct authority authority;
+	const struct ps_token *token;
+	bool refused = true;
+
+	if (!authorise_token(request, &authority))
 		return true;
+	token = authority.token;
+	if (!authorise_origin(request, token, m->origin)) {
+		refuse_counted(request, token, PS_CODE_ORIGIN_REFUSED);
+	} else if (!ps_token_allows_target(token, target)) {
+		refuse_counted(request, token, PS_CODE_TARGET_REFUSED);
+	} else {
+		m->token_id = token->id;
+		m->limits = token->limits;
+		m->revision = ps_policy_revision(authority.policy);
+		refused = false;
 	}
-	return false;
+	authority_release(&authority);
+	return refused;
 }
 
 void
@@ -247,7 +268,8 @@ relay_create(struct request *request, const struct route *route)
 	if (route->dialect == PS_DIALECT_POLYSOCKETD)
 		request->style.flags |= PS_STYLE_REFUSAL;
 	if (refused_create(request, route, &m, &protocols) ||
-	    refused_target(request, &target))
+	    refused_target(request, &target) ||
+	    refused_rights(request, &target, &m))
 		goto out;
 	if (request->method == METHOD_HEAD) {
 		request_answer_head(request, PS_TYPE_JSON);

@@ -16,9 +16,11 @@
 
 int
 request_init(struct request *request, int listen_fd,
-    const struct ps_config *config, struct handoff *handoff)
+    const struct ps_config *config, struct rights *rights,
+    struct handoff *handoff)
 {
 	*request = (struct request){ .config = config,
+		.rights = rights,
 		.handoff = handoff,
 		.reading_fd = -1 };
 	pthread_mutex_init(&request->reading_mutex, NULL);

@@ -26,10 +26,12 @@ enum method {
 };
 
 struct handoff;
+struct rights;
 
 struct request {
 	FCGX_Request fcgx;
 	const struct ps_config *config; /* borrowed */
+	struct rights *rights;		/* borrowed */
 	struct handoff *handoff;	/* borrowed */
 
 	enum method method;
@@ -48,7 +50,8 @@ struct request {
 };
 
 PS_MUST_CHECK int request_init(struct request *request, int listen_fd,
-    const struct ps_config *config, struct handoff *handoff);
+    const struct ps_config *config, struct rights *rights,
+    struct handoff *handoff);
 void request_deinit(struct request *request);
 
 /*

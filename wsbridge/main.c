@@ -18,6 +18,7 @@
 #include "intake.h"
 #include "ps_db.h"
 #include "ps_log.h"
+#include "ps_schema.h"
 #include "resolver.h"
 #include "websocket.h"
 
@@ -32,7 +33,7 @@ static struct {
 	const char *config_path;
 	const char *overrides[OVERRIDES_MAX]; /* KEY=VALUE */
 	size_t n_overrides;
-	bool foreground, check;
+	bool foreground, check, init_db;
 } arguments;
 
 static struct {
@@ -219,6 +220,18 @@ check_database(const struct ps_config *config)
 	return false;
 }
 
+/* Makes or upgrades it; before going to the background, so that it is told. */
+static bool
+prepare_database(const struct ps_config *config)
+{
+	char error[PS_DB_ERROR_MAX];
+
+	if (ps_schema_prepare(config->database, error) == PS_OK)
+		return true;
+	ps_error("database %s: %s", config->database, error);
+	return false;
+}
+
 static void
 watch_signal(uv_signal_t *handle, uv_signal_cb callback, int number)
 {
@@ -282,7 +295,7 @@ run(struct ps_config *config)
 	signal(SIGPIPE, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", RESOLVER_THREADS, 0);
 	raise_fd_limit(config);
-	if (!drop_rights(config) || !check_database(config))
+	if (!drop_rights(config) || !prepare_database(config))
 		return 1;
 	if (!arguments.foreground)
 		ready_fd = detach_begin();
@@ -317,11 +330,20 @@ check(const struct ps_config *config)
 	return 0;
 }
 
+static int
+init_db(const struct ps_config *config)
+{
+	if (!drop_rights(config) || !prepare_database(config))
+		return 1;
+	fprintf(stderr, "wsbridge: %s is ready\n", config->database);
+	return 0;
+}
+
 static void
 usage(FILE *out)
 {
 	fputs("usage: wsbridge [--config FILE] [--foreground] [--set KEY=VALUE]...\n"
-	      "       wsbridge [--config FILE] --check\n"
+	      "       wsbridge [--config FILE] --check | --init-db\n"
 	      "       wsbridge --print-config | --version | --help\n",
 	    out);
 }
@@ -334,6 +356,7 @@ parse_arguments(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "check", no_argument, NULL, 'k' },
+		{ "init-db", no_argument, NULL, 'i' },
 		{ "set", required_argument, NULL, 's' },
 		{ "print-config", no_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'v' },
@@ -354,6 +377,9 @@ parse_arguments(int argc, char **argv)
 			break;
 		case 'k':
 			arguments.check = true;
+			break;
+		case 'i':
+			arguments.init_db = true;
 			break;
 		case 's':
 			ok = arguments.n_overrides < OVERRIDES_MAX;
@@ -384,14 +410,14 @@ int
 main(int argc, char **argv)
 {
 	struct ps_config *config;
+	int status;
 
 	ps_log_open("wsbridge", PS_LOG_STDERR, PS_LOG_INFO);
 	parse_arguments(argc, argv);
 	if ((config = config_load()) == NULL)
 		return 1;
-	if (arguments.check) {
-		int status = check(config);
-
+	if (arguments.check || arguments.init_db) {
+		status = arguments.check ? check(config) : init_db(config);
 		ps_config_destroy(config);
 		return status;
 	}

@@ -1,0 +1,80 @@
+#include "config.h"
+
+#include "authorise.h"
+
+#include <strings.h>
+#include <time.h>
+
+#include "rights.h"
+
+static struct ps_slice
+bearer(const struct request *request)
+{
+	static const char scheme[] = "Bearer ";
+	struct ps_slice value = request_env(request, "HTTP_AUTHORIZATION");
+	size_t skip = sizeof(scheme) - 1;
+
+	if (value.len <= skip || strncasecmp(value.data, scheme, skip) != 0)
+		return ps_slice(NULL, 0);
+	while (skip < value.len && value.data[skip] == ' ')
+		skip++;
+	return ps_slice(value.data + skip, value.len - skip);
+}
+
+bool
+authorise_token(struct request *request, struct authority *authority_r)
+{
+	struct ps_slice secret;
+
+	*authority_r = (struct authority){ 0 };
+	if (!params_text(request->params, "token", &secret) || secret.len == 0)
+		secret = bearer(request);
+	if (request_refused_params(request))
+		return false;
+	authority_r->policy = rights_take(request->rights);
+	if (authority_r->policy == NULL) {
+		request_refuse(request, PS_CODE_DATABASE_UNAVAILABLE, NULL,
+		    NULL);
+		return false;
+	}
+	authority_r->token =
+	    ps_policy_find(authority_r->policy, secret, time(NULL));
+	if (authority_r->token != NULL)
+		return true;
+	authority_release(authority_r);
+	request_refuse(request, PS_CODE_TOKEN_UNKNOWN, NULL, NULL);
+	return false;
+}
+
+void
+authority_release(struct authority *authority)
+{
+	ps_policy_unref(authority->policy);
+	*authority = (struct authority){ 0 };
+}
+
+static bool
+origin_is_allowed(const struct request *request, const struct ps_token *token,
+    struct ps_slice claimed)
+{
+	struct ps_slice sent = request->style.origin;
+
+	/* No browser sends what is no origin. */
+	if (sent.len == 0 && request_env(request, "HTTP_ORIGIN").len > 0)
+		return false;
+	if (sent.len == 0 && claimed.len == 0)
+		return token->allow_no_origin;
+	return (sent.len == 0 || ps_token_allows_origin(token, sent)) &&
+	    (claimed.len == 0 || ps_token_allows_origin(token, claimed));
+}
+
+bool
+authorise_origin(struct request *request, const struct ps_token *token,
+    struct ps_slice claimed)
+{
+	bool allowed = origin_is_allowed(request, token, claimed);
+
+	if (!allowed)
+		request->style.flags |= PS_STYLE_NO_CORS;
+	return allowed;
+}

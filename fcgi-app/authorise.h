@@ -1,0 +1,33 @@
+/*
+ * Whether a request may do what it asks for: its token, and the origin of the
+ * page it comes from.
+ */
+#ifndef AUTHORISE_H
+#define AUTHORISE_H
+
+#include "ps_policy.h"
+#include "request.h"
+
+/* The token of a request, and what keeps it alive. */
+struct authority {
+	struct ps_policy *policy;
+	const struct ps_token *token;
+};
+
+/*
+ * Finds the token: of the parameter `token`, else of `Authorization: Bearer`
+ * (RFC 6750, section 2.1), else anonymous. False, having answered, when there
+ * is no such token. Give it back with authority_release().
+ */
+bool authorise_token(struct request *request, struct authority *authority_r);
+void authority_release(struct authority *authority); /* all zero is fine */
+
+/*
+ * Whether the token may be used from where the request comes from: the origin
+ * of its headers and `claimed`, the origin it says itself, if it does. False
+ * for a refusal, from which on the answer allows no origin (CORS).
+ */
+bool authorise_origin(struct request *request, const struct ps_token *token,
+    struct ps_slice claimed);
+
+#endif
