@@ -52,6 +52,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms };
 	TAILQ_INIT(&bridge->sessions);
+	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;
 	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
 	    RAND_bytes(random, sizeof(random)) != 1)
@@ -169,6 +170,6 @@ void
 bridge_check_drained(struct bridge *bridge)
 {
 	if (bridge->draining && TAILQ_EMPTY(&bridge->sessions) &&
-	    bridge->n_exchanges == 0)
+	    LIST_EMPTY(&bridge->exchanges))
 		bridge->on_drained(bridge);
 }

@@ -11,19 +11,22 @@
 
 #include "address.h"
 #include "ps_bytes.h"
+#include "ps_code.h"
 #include "ps_config.h"
 #include "ps_container.h"
+#include "ps_db.h"
+#include "ps_ipc.h"
 #include "ps_limits.h"
 #include "table.h"
 #include "timers.h"
 #include "watch.h"
 
-struct exchange;
 struct intake;
 struct session;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
+LIST_HEAD(exchange_list, exchange);
 
 #define BRIDGE_CLOSE_BATCH 32
 
@@ -31,6 +34,16 @@ TAILQ_HEAD(session_list, session);
 struct garbage {
 	struct garbage *next;
 	void (*destroy)(struct garbage *garbage);
+};
+
+/*
+ * What has happened since the start. These only grow: what is at the moment is
+ * counted when it is asked for (metrics.h).
+ */
+struct totals {
+	uint64_t requests[PS_IPC__COUNT];  /* handed over, by type */
+	uint64_t refusals[PS_CODE__COUNT]; /* answered, by code */
+	struct ps_traffic ended;	   /* of the sessions that have ended */
 };
 
 struct bridge {
@@ -62,9 +75,11 @@ struct bridge {
 	size_t n_closing;
 	struct timer close_timer;
 
-	size_t n_exchanges;	  /* taken over and not yet ended */
-	size_t n_held;		  /* parked receivers */
+	struct exchange_list exchanges; /* taken over and not yet ended */
+	size_t n_held;		  /* parked receivers and probes */
 	struct ps_writer scratch; /* for building one answer at a time */
+
+	struct totals totals;
 
 	/* Stopping; see drain.h. */
 	bool draining;

@@ -39,7 +39,7 @@ exchange_create(struct bridge *bridge, int fd,
 	exchange->watch.fd = fd;
 	exchange->watch.ready = on_ready;
 	exchange->request_id = request->id;
-	bridge->n_exchanges++;
+	LIST_INSERT_HEAD(&bridge->exchanges, exchange, all);
 	exchange->style.flags = style->flags;
 	if (callback_len + style->origin.len == 0)
 		return exchange;
@@ -89,7 +89,7 @@ end(struct exchange *exchange)
 	exchange->watch.fd = -1;
 	exchange->pending_len = 0;
 	bridge_free_later(exchange->bridge, &exchange->garbage, destroy);
-	exchange->bridge->n_exchanges--;
+	LIST_REMOVE(exchange, all);
 	bridge_check_drained(exchange->bridge);
 }
 
@@ -366,6 +366,7 @@ exchange_reply_error(struct exchange *exchange, enum ps_code code,
 {
 	struct ps_writer *out = &exchange->bridge->scratch;
 
+	exchange->bridge->totals.refusals[code]++;
 	ps_writer_reset(out);
 	ps_reply_error(out, &exchange->style, code, NULL, members);
 	exchange_set_owner(exchange, NULL, NULL);

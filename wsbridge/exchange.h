@@ -21,10 +21,13 @@ struct exchange_ops {
 	void (*on_written)(void *owner);
 	/* The client or the web server has gone, nothing can be written. */
 	void (*on_gone)(void *owner);
+	/* The request is one of those that max_held counts. */
+	bool is_held;
 };
 
 struct exchange {
 	struct garbage garbage; /* first: see destroy() */
+	LIST_ENTRY(exchange) all;
 	struct bridge *bridge;
 	struct watch watch; /* holds the descriptor, -1 when it has ended */
 	uint16_t request_id;

@@ -132,6 +132,7 @@ handle_frame(struct worker *worker, uint8_t type, struct ps_reader *body)
 	if (!worker->greeted || type >= PS_IPC__COUNT ||
 	    handlers[type] == NULL || worker->n_fds == 0)
 		return PS_ERR_MALFORMED;
+	worker->intake->bridge->totals.requests[type]++;
 	fd = worker->fds[0];
 	worker->n_fds--;
 	memmove(worker->fds, worker->fds + 1,

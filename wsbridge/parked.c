@@ -91,7 +91,7 @@ on_gone(void *owner)
 	parked_free(parked);
 }
 
-static const struct exchange_ops exchange_ops = { on_written, on_gone };
+static const struct exchange_ops exchange_ops = { on_written, on_gone, true };
 
 /*
  * Writes what is in the scratch buffer, as the end where it is. True when the

@@ -19,6 +19,8 @@ struct peer_ops {
 	/* Queues a message that there is room for; takes over a reference.
 	 * False, taking none, when memory is out. */
 	bool (*send)(void *peer, struct message *message);
+	/* What is queued for the far side. */
+	void (*count_queued)(void *peer, size_t *count_r, size_t *bytes_r);
 	/* Hold back messages for the session, and let them come again. */
 	void (*pause)(void *peer);
 	void (*resume)(void *peer);

@@ -113,7 +113,7 @@ on_gone(void *owner)
 	opening_end(opening);
 }
 
-static const struct exchange_ops exchange_ops = { NULL, on_gone };
+static const struct exchange_ops exchange_ops = { NULL, on_gone, false };
 
 static struct opening *
 opening_create(struct session *session, struct exchange *exchange,

@@ -246,6 +246,17 @@ abandon_peer(struct session *session, uint16_t code)
 		ops->abandon(session->peer, code);
 }
 
+static void
+add_to_totals(const struct session *session)
+{
+	struct ps_traffic *ended = &session->bridge->totals.ended;
+
+	ended->messages_up += session->messages_up;
+	ended->messages_down += session->messages_down;
+	ended->bytes_up += session->bytes_up;
+	ended->bytes_down += session->bytes_down;
+}
+
 void
 session_end(struct session *session, const char *why)
 {
@@ -261,6 +272,7 @@ session_end(struct session *session, const char *why)
 	    now(session) - session->created_ms, session->messages_up,
 	    session->messages_down);
 	enter_state(session, SESSION_CLOSED);
+	add_to_totals(session);
 	timers_cancel(&bridge->timers, &session->timer);
 	table_remove(&bridge->sessions_by_id, &session->node);
 	TAILQ_REMOVE(&bridge->sessions, session, all);

@@ -188,6 +188,15 @@ has_room(void *peer, size_t count, size_t bytes)
 		upstream->queue.bytes + bytes <= config->queue_bytes);
 }
 
+static void
+count_queued(void *peer, size_t *count_r, size_t *bytes_r)
+{
+	const struct upstream *upstream = peer;
+
+	*count_r = upstream->queue.count;
+	*bytes_r = upstream->queue.bytes;
+}
+
 /* Without a close frame; its WSI_DESTROY comes in a later turn. */
 static void
 kill_connection(struct upstream *upstream)
@@ -315,7 +324,7 @@ abandon(void *peer, uint16_t code)
 }
 
 static const struct peer_ops peer_ops = { has_room, send_message,
-	pause_reading, resume_reading, close_upstream, abandon };
+	count_queued, pause_reading, resume_reading, close_upstream, abandon };
 
 /* Everything is written: the close frame is next. */
 static void

@@ -98,7 +98,7 @@ fixture_teardown(void **state)
 	web_server_deinit(&web);
 	web_server_deinit(&other_web);
 	fixture_turn();
-	if (bridge.n_exchanges != 0 || bridge.n_held != 0)
+	if (!LIST_EMPTY(&bridge.exchanges) || bridge.n_held != 0)
 		return -1; /* one was not told that its other end is gone */
 	if (has_loop) {
 		bridge_stop(&bridge);
@@ -161,6 +161,15 @@ peer_send(void *of, struct message *message)
 }
 
 static void
+peer_count_queued(void *of, size_t *count_r, size_t *bytes_r)
+{
+	struct fake_peer *p = of;
+
+	*count_r = p->queued_count;
+	*bytes_r = p->queued_bytes;
+}
+
+static void
 peer_pause(void *of)
 {
 	((struct fake_peer *)of)->n_pause++;
@@ -192,8 +201,8 @@ peer_abandon(void *of, uint16_t code)
 	p->abandon_code = code;
 }
 
-static const struct peer_ops peer_ops = { peer_has_room, peer_send, peer_pause,
-	peer_resume, peer_close, peer_abandon };
+static const struct peer_ops peer_ops = { peer_has_room, peer_send,
+	peer_count_queued, peer_pause, peer_resume, peer_close, peer_abandon };
 
 static void
 receiver_deliver(struct receiver *of)

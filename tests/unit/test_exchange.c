@@ -26,7 +26,7 @@ count_gone(void *owner)
 	n_gone++;
 }
 
-static const struct exchange_ops ops = { count_written, count_gone };
+static const struct exchange_ops ops = { count_written, count_gone, false };
 
 static struct exchange *
 start(void)
@@ -57,7 +57,7 @@ an_answer_is_records_of_its_request(void **state)
 	struct exchange *exchange = start();
 
 	(void)state;
-	assert_int_equal(bridge.n_exchanges, 1);
+	assert_false(LIST_EMPTY(&bridge.exchanges));
 	assert_true(exchange_write(exchange, "head", 4));
 	web_server_read(&web);
 	assert_slice(written(&web.out), "head");
@@ -67,7 +67,7 @@ an_answer_is_records_of_its_request(void **state)
 	assert_slice(written(&web.out), "headbody");
 	assert_int_equal(web.n_records, 2);
 	assert_true(web.ended);
-	assert_int_equal(bridge.n_exchanges, 0);
+	assert_true(LIST_EMPTY(&bridge.exchanges));
 	fixture_advance(1000);
 	web_server_read(&web);
 	assert_true(web.eof);
@@ -173,7 +173,7 @@ a_watched_exchange_hears_that_the_client_is_gone(void **state)
 	web_server_close(&web);
 	fixture_turn();
 	assert_int_equal(n_gone, 1);
-	assert_int_equal(bridge.n_exchanges, 0);
+	assert_true(LIST_EMPTY(&bridge.exchanges));
 	fixture_turn();
 	assert_int_equal(n_gone, 1);
 }
@@ -202,7 +202,7 @@ a_client_that_goes_while_much_waits_is_noticed(void **state)
 	fixture_turn();
 	assert_int_equal(n_gone, 1);
 	assert_int_equal(n_written, 0);
-	assert_int_equal(bridge.n_exchanges, 0);
+	assert_true(LIST_EMPTY(&bridge.exchanges));
 	free(data);
 }
 
@@ -229,7 +229,7 @@ finishing_to_who_is_gone_tells_so_later(void **state)
 	assert_false(exchange_finish(exchange, "x", 1));
 	fixture_turn();
 	assert_int_equal(n_gone, 1);
-	assert_int_equal(bridge.n_exchanges, 0);
+	assert_true(LIST_EMPTY(&bridge.exchanges));
 }
 
 static void
@@ -309,7 +309,7 @@ an_owner_that_gave_up_hears_nothing(void **state)
 	web_server_close(&web);
 	fixture_turn();
 	assert_int_equal(n_gone, 0);
-	assert_int_equal(bridge.n_exchanges, 0);
+	assert_true(LIST_EMPTY(&bridge.exchanges));
 }
 
 static void
