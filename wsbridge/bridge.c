@@ -3,6 +3,7 @@
 #include "bridge.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -50,7 +51,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	char *p;
 	size_t i;
 
-	*bridge = (struct bridge){ .now_ms = ps_clock_ms };
+	*bridge = (struct bridge){ .now_ms = ps_clock_ms,
+		.started_unix_s = time(NULL) };
 	TAILQ_INIT(&bridge->sessions);
 	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;

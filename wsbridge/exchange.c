@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -374,6 +375,16 @@ exchange_reply_error(struct exchange *exchange, enum ps_code code,
 		exchange_abort(exchange);
 	else
 		exchange_finish(exchange, out->data, out->len);
+}
+
+void
+exchange_reply_limit(struct exchange *exchange, enum ps_code code,
+    const char *limit)
+{
+	char members[64];
+
+	snprintf(members, sizeof(members), "\"limit\":\"%s\"", limit);
+	exchange_reply_error(exchange, code, members);
 }
 
 void
