@@ -115,6 +115,7 @@ struct ps_db {
 	dev_t device; /* which file it is, and not only what its name is */
 	ino_t inode;
 	int64_t data_version; /* -1: not asked yet */
+	bool busy;	      /* the last failure */
 	char error[PS_DB_ERROR_MAX];
 };
 
@@ -341,6 +342,12 @@ ps_db_error(const struct ps_db *db)
 }
 
 bool
+ps_db_is_busy(const struct ps_db *db)
+{
+	return db->busy;
+}
+
+bool
 ps_db_was_replaced(const struct ps_db *db)
 {
 	struct stat st;
@@ -354,6 +361,7 @@ fail(struct ps_db *db, enum statement statement)
 {
 	snprintf(db->error, sizeof(db->error), "%s",
 	    sqlite3_errmsg(db->sqlite));
+	db->busy = (sqlite3_errcode(db->sqlite) & 0xff) == SQLITE_BUSY;
 	sqlite3_reset(db->statements[statement]);
 	return PS_ERR_IO;
 }
@@ -387,6 +395,7 @@ each(struct ps_db *db, enum statement statement,
 		return fail(db, statement);
 	if (ret != PS_OK)
 		snprintf(db->error, sizeof(db->error), "out of memory");
+	db->busy = false;
 	sqlite3_reset(stmt);
 	return ret;
 }

@@ -48,8 +48,9 @@ PS_MUST_CHECK int ps_db_open(struct ps_db **db_r, const char *path,
     enum ps_db_mode mode, char *error);
 void ps_db_close(struct ps_db *db); /* NULL is fine */
 
-/* Why the last call failed. */
+/* Why the last call failed; whether it was for a lock that another holds. */
 const char *ps_db_error(const struct ps_db *db);
+bool ps_db_is_busy(const struct ps_db *db);
 
 /* Whether the path leads to another file by now, or to none. */
 bool ps_db_was_replaced(const struct ps_db *db);

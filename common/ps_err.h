@@ -20,6 +20,7 @@ enum ps_err {
 	PS_ERR_CLOSED = -5,    /* the other side is gone or closing */
 	PS_ERR_IO = -6,	       /* a system call failed, errno tells */
 	PS_ERR_VERSION = -7,   /* the other side speaks another version */
+	PS_ERR_QUOTA = -8,     /* what a token may use is used up */
 };
 
 #endif

@@ -9,7 +9,6 @@
 bool
 addresses_init(struct addresses *addresses, uint64_t seed)
 {
-	TAILQ_INIT(&addresses->busy);
 	TAILQ_INIT(&addresses->idle);
 	return table_init(&addresses->by_text, seed);
 }
@@ -17,7 +16,7 @@ addresses_init(struct addresses *addresses, uint64_t seed)
 static void
 forget(struct addresses *addresses, struct address *address)
 {
-	TAILQ_REMOVE(&addresses->idle, address, list);
+	TAILQ_REMOVE(&addresses->idle, address, idle);
 	table_remove(&addresses->by_text, &address->node);
 	free(address);
 }
@@ -55,19 +54,19 @@ find_or_add(struct addresses *addresses, struct ps_slice text)
 		memcpy(address->text, text.data, text.len);
 	address->node.key = ps_slice(address->text, text.len);
 	table_add(&addresses->by_text, &address->node);
-	TAILQ_INSERT_TAIL(&addresses->idle, address, list);
+	TAILQ_INSERT_TAIL(&addresses->idle, address, idle);
 	return address;
 }
 
 struct address *
 addresses_acquire(struct addresses *addresses, const struct ps_config *config,
-    struct ps_slice text, uint64_t now_ms, enum ps_code *refusal_r)
+    struct ps_slice text, uint64_t now_ms, struct refusal *refusal_r)
 {
 	struct address *address;
 
 	forget_old(addresses, now_ms);
 	if ((address = find_or_add(addresses, text)) == NULL) {
-		*refusal_r = PS_CODE_BRIDGE_FULL;
+		*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL };
 		return NULL;
 	}
 	if (now_ms - address->second_ms >= SECOND_MS) {
@@ -76,38 +75,25 @@ addresses_acquire(struct addresses *addresses, const struct ps_config *config,
 	}
 	if (config->max_sessions_per_address > 0 &&
 	    address->n_sessions >= config->max_sessions_per_address) {
-		*refusal_r = PS_CODE_CONNECTION_LIMIT;
+		*refusal_r = (struct refusal){ PS_CODE_CONNECTION_LIMIT,
+			"max_sessions_per_address", 0 };
 		return NULL;
 	}
 	if (config->max_creates_per_second > 0 &&
 	    address->n_creates >= config->max_creates_per_second) {
-		*refusal_r = PS_CODE_RATE_LIMIT;
+		*refusal_r = (struct refusal){ PS_CODE_RATE_LIMIT,
+			"max_creates_per_second", 0 };
 		return NULL;
 	}
 	address->n_creates++;
-	if (address->n_sessions++ == 0) {
-		TAILQ_REMOVE(&addresses->idle, address, list);
-		TAILQ_INSERT_TAIL(&addresses->busy, address, list);
-	}
+	if (address->n_sessions++ == 0)
+		TAILQ_REMOVE(&addresses->idle, address, idle);
 	return address;
 }
 
 void
 addresses_release(struct addresses *addresses, struct address *address)
 {
-	if (--address->n_sessions > 0)
-		return;
-	TAILQ_REMOVE(&addresses->busy, address, list);
-	TAILQ_INSERT_TAIL(&addresses->idle, address, list);
-}
-
-size_t
-addresses_count_busy(const struct addresses *addresses)
-{
-	const struct address *address;
-	size_t count = 0;
-
-	TAILQ_FOREACH(address, &addresses->busy, list)
-		count++;
-	return count;
+	if (--address->n_sessions == 0)
+		TAILQ_INSERT_TAIL(&addresses->idle, address, idle);
 }

@@ -3,13 +3,13 @@
 #include "bridge.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
 
 #include "ps_clock.h"
 #include "ps_log.h"
+#include "record.h"
 
 /* Timers fired in one wake-up; the rest is due in the next. */
 #define TIMERS_BATCH 256
@@ -52,7 +52,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	size_t i;
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms,
-		.started_unix_s = time(NULL) };
+		.unix_s = ps_clock_unix_s };
 	TAILQ_INIT(&bridge->sessions);
 	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;
@@ -64,6 +64,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 		*p++ = GENERATION_LETTERS[random[i] % 32];
 	*p = '\0';
 	if (!table_init(&bridge->sessions_by_id, seed) ||
+	    !table_init(&bridge->sessions_by_name, seed) ||
+	    !records_init(bridge, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
 		return PS_ERR_NOMEM;
 	bridge->config = config;
@@ -77,6 +79,9 @@ bridge_deinit(struct bridge *bridge)
 	close_pending(bridge);
 	timers_deinit(&bridge->timers);
 	table_deinit(&bridge->sessions_by_id);
+	table_deinit(&bridge->sessions_by_name);
+	quotas_deinit(&bridge->quotas);
+	ps_policy_unref(bridge->policy);
 	addresses_deinit(&bridge->addresses);
 	ps_writer_deinit(&bridge->scratch);
 	ps_config_destroy(bridge->config);

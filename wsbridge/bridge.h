@@ -17,12 +17,14 @@
 #include "ps_db.h"
 #include "ps_ipc.h"
 #include "ps_limits.h"
+#include "quota.h"
 #include "table.h"
 #include "timers.h"
 #include "watch.h"
 
 struct intake;
 struct session;
+struct store;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
@@ -51,7 +53,7 @@ struct bridge {
 
 	/* Time; `now_ms` is ps_clock_ms() but in tests. */
 	uint64_t (*now_ms)(void);
-	int64_t started_unix_s;
+	int64_t (*unix_s)(void); /* of day and expiry */
 	struct timers timers;
 	uv_timer_t timer; /* fires for the first of `timers` */
 	uint64_t timer_at_ms;
@@ -64,12 +66,23 @@ struct bridge {
 	struct intake *intake;
 	struct websocket *websocket;
 
-	/* Sessions: by id, and all of them, oldest first. */
+	/* Sessions: by id, by name, and all of them, oldest first. */
 	char tag[PS_TAG_MAX + 1]; /* node and generation */
-	struct table sessions_by_id;
+	struct table sessions_by_id, sessions_by_name;
 	struct session_list sessions;
 	uint64_t n_sessions_ever;
 	struct addresses addresses;
+
+	/* Tokens: what they may do, what they have in use, what of that is to
+	 * be written. */
+	struct ps_policy *policy; /* NULL: none was read yet */
+	struct quotas quotas;
+	struct timer enforce_timer; /* goes on closing many sessions */
+	struct store *store;	    /* NULL: nothing is written */
+	struct {
+		struct session_list changed; /* their traffic; longest first */
+		struct timer timer;
+	} records;
 
 	/* Descriptors to be closed together; see bridge_close_later(). */
 	int closing[BRIDGE_CLOSE_BATCH];

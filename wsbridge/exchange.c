@@ -361,15 +361,9 @@ exchange_finish(struct exchange *exchange, const char *data, size_t len)
 	return put(exchange, data, len, true);
 }
 
-void
-exchange_reply_error(struct exchange *exchange, enum ps_code code,
-    const char *members)
+static void
+finish_with(struct exchange *exchange, const struct ps_writer *out)
 {
-	struct ps_writer *out = &exchange->bridge->scratch;
-
-	exchange->bridge->totals.refusals[code]++;
-	ps_writer_reset(out);
-	ps_reply_error(out, &exchange->style, code, NULL, members);
 	exchange_set_owner(exchange, NULL, NULL);
 	if (out->failed)
 		exchange_abort(exchange);
@@ -377,14 +371,38 @@ exchange_reply_error(struct exchange *exchange, enum ps_code code,
 		exchange_finish(exchange, out->data, out->len);
 }
 
-void
-exchange_reply_limit(struct exchange *exchange, enum ps_code code,
-    const char *limit)
+static void
+reply_error(struct exchange *exchange, enum ps_code code, const char *members,
+    const struct ps_head_extra *extra)
 {
-	char members[64];
+	struct ps_writer *out = &exchange->bridge->scratch;
 
-	snprintf(members, sizeof(members), "\"limit\":\"%s\"", limit);
-	exchange_reply_error(exchange, code, members);
+	exchange->bridge->totals.refusals[code]++;
+	ps_writer_reset(out);
+	ps_reply_error_with(out, &exchange->style, code, NULL, members, extra);
+	finish_with(exchange, out);
+}
+
+void
+exchange_reply_error(struct exchange *exchange, enum ps_code code,
+    const char *members)
+{
+	reply_error(exchange, code, members, NULL);
+}
+
+void
+exchange_reply_refusal(struct exchange *exchange,
+    const struct refusal *refusal)
+{
+	const struct ps_head_extra extra = { .retry_after_s =
+						 refusal->retry_after_s };
+	char limit[64];
+
+	snprintf(limit, sizeof(limit), "\"limit\":\"%s\"",
+	    refusal->limit == NULL ? "" : refusal->limit);
+	reply_error(exchange, refusal->code,
+	    refusal->limit == NULL ? NULL : limit,
+	    refusal->retry_after_s == 0 ? NULL : &extra);
 }
 
 void
@@ -395,9 +413,5 @@ exchange_reply_json(struct exchange *exchange, int status,
 
 	ps_writer_reset(out);
 	ps_reply_json(out, &exchange->style, status, json, NULL);
-	exchange_set_owner(exchange, NULL, NULL);
-	if (out->failed)
-		exchange_abort(exchange);
-	else
-		exchange_finish(exchange, out->data, out->len);
+	finish_with(exchange, out);
 }

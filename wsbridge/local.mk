@@ -9,21 +9,23 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/bridge.c %D%/bridge.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \
+	%D%/enforce.c %D%/enforce.h \
 	%D%/exchange.c %D%/exchange.h \
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/message.c %D%/message.h \
-	%D%/metrics.c %D%/metrics.h \
 	%D%/parked.c %D%/parked.h \
 	%D%/peer.h \
-	%D%/probe.c %D%/probe.h \
+	%D%/quota.c %D%/quota.h \
 	%D%/receiver.h \
+	%D%/record.c %D%/record.h \
+	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/resolver.c %D%/resolver.h \
-	%D%/service.c %D%/service.h \
 	%D%/session.c %D%/session.h \
 	%D%/socket_info.c %D%/socket_info.h \
+	%D%/store.c %D%/store.h \
 	%D%/table.c %D%/table.h \
 	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \

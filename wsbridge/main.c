@@ -19,7 +19,9 @@
 #include "ps_db.h"
 #include "ps_log.h"
 #include "ps_schema.h"
+#include "record.h"
 #include "resolver.h"
+#include "store.h"
 #include "websocket.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
@@ -98,6 +100,7 @@ on_hangup(uv_signal_t *handle, int number)
 	ps_config_take(daemon_state.bridge.config, next);
 	open_log(daemon_state.bridge.config);
 	raise_fd_limit(daemon_state.bridge.config);
+	store_configure(daemon_state.bridge.store, daemon_state.bridge.config);
 	ps_info("config: reloaded");
 }
 
@@ -253,7 +256,9 @@ start(struct ps_config *config)
 		ps_error("main: cannot start its loop (%s)", strerror(errno));
 		return false;
 	}
-	if (intake_start(bridge) != PS_OK || websocket_start(bridge) != PS_OK)
+	/* Who listens is the only bridge, and may write. */
+	if (intake_start(bridge) != PS_OK || websocket_start(bridge) != PS_OK ||
+	    !records_start(bridge))
 		return false;
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
 	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
@@ -274,6 +279,7 @@ stop(void)
 	}
 	intake_stop(bridge);
 	websocket_stop(bridge);
+	records_stop(bridge);
 	bridge_stop(bridge);
 	if (resolver_count() > 0) {
 		/* A name server that does not answer must not hold us up. */

@@ -220,8 +220,7 @@ refuse_held(struct bridge *bridge, struct exchange *exchange,
 	struct ps_writer *out = &bridge->scratch;
 
 	if (framing->is_stream) {
-		exchange_reply_limit(exchange, PS_CODE_TOO_MANY_HELD,
-		    "max_held");
+		exchange_reply_error(exchange, PS_CODE_TOO_MANY_HELD, NULL);
 		return;
 	}
 	ps_writer_reset(out);

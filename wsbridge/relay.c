@@ -7,10 +7,12 @@
 
 #include <openssl/rand.h>
 
+#include "enforce.h"
 #include "exchange.h"
 #include "parked.h"
 #include "ps_json.h"
 #include "ps_log.h"
+#include "record.h"
 #include "session.h"
 #include "upstream.h"
 
@@ -134,33 +136,60 @@ opening_create(struct session *session, struct exchange *exchange,
 	return opening;
 }
 
+/* The target as people see it: without its query, which may hold a secret. */
 static void
-log_create(const struct session *session, const struct ps_ipc_create *m)
+put_subject(struct ps_writer *out, const struct ps_ipc_create *m)
 {
-	char name[SESSION_NAME_MAX];
+	const char *query = memchr(m->path.data, '?', m->path.len);
+	bool is_ipv6 = memchr(m->host.data, ':', m->host.len) != NULL;
 
-	session_name(session, name);
+	ps_writer_reset(out);
+	ps_writer_printf(out, is_ipv6 ? "%s://[%.*s]" : "%s://%.*s",
+	    m->tls ? "wss" : "ws", (int)m->host.len, m->host.data);
+	if (m->port != (m->tls ? 443 : 80))
+		ps_writer_printf(out, ":%u", m->port);
+	ps_writer_bytes(out, m->path.data,
+	    query == NULL ? m->path.len : (size_t)(query - m->path.data));
+}
+
+static void
+announce(struct session *session, const struct ps_ipc_create *m)
+{
+	struct ps_writer *out = &session->bridge->scratch;
+	struct record_subject subject = { PS_SESSION_RELAY, { 0 }, m->origin,
+		m->remote_addr, m->agent };
+
 	ps_info("session %s: connecting to %s://%.*s:%u for %.*s (%.*s)",
-	    name, m->tls ? "wss" : "ws", (int)m->host.len, m->host.data,
-	    m->port, (int)m->remote_addr.len, m->remote_addr.data,
-	    (int)m->agent.len, m->agent.data);
+	    session->name, m->tls ? "wss" : "ws", (int)m->host.len,
+	    m->host.data, m->port, (int)m->remote_addr.len,
+	    m->remote_addr.data, (int)m->agent.len, m->agent.data);
+	put_subject(out, m);
+	if (out->failed)
+		return;
+	subject.subject = ps_slice(out->data, out->len);
+	record_begin(session, &subject);
 }
 
 static void
 create(struct bridge *bridge, struct exchange *exchange,
     const struct ps_ipc_create *m)
 {
-	enum ps_code refusal = PS_CODE_DRAINING;
+	struct refusal refusal = { .code = PS_CODE_DRAINING };
 	struct session *session = NULL;
 	struct opening *opening;
+	struct quota *quota;
 
-	if (!bridge->draining)
-		session = session_create(bridge, m->remote_addr, &refusal);
+	if (!bridge->draining &&
+	    (quota = enforce_create(bridge, m->token_id, m->revision,
+		 &m->limits, &refusal)) != NULL)
+		session = session_create(bridge, m->remote_addr, quota,
+		    &refusal);
+	records_wake(bridge);
 	if (session == NULL) {
-		exchange_reply_error(exchange, refusal, NULL);
+		exchange_reply_refusal(exchange, &refusal);
 		return;
 	}
-	log_create(session, m);
+	announce(session, m);
 	opening = opening_create(session, exchange, m->public_host);
 	if (opening == NULL) {
 		session_end(session, "out of memory");
@@ -188,7 +217,7 @@ relay_on_create(struct bridge *bridge, struct ps_reader *r, int fd)
 }
 
 static void
-reply_send(struct exchange *exchange, int ret)
+reply_send(struct exchange *exchange, int ret, const char *limit)
 {
 	static const char json[] = "{\"ok\":true}";
 
@@ -203,8 +232,12 @@ reply_send(struct exchange *exchange, int ret)
 		exchange_reply_error(exchange, PS_CODE_SLOW_TARGET, NULL);
 		return;
 	case PS_ERR_TOO_LARGE:
-		exchange_reply_error(exchange, PS_CODE_MESSAGE_TOO_LARGE,
-		    NULL);
+		exchange_reply_refusal(exchange,
+		    &(struct refusal){ PS_CODE_MESSAGE_TOO_LARGE, limit, 0 });
+		return;
+	case PS_ERR_QUOTA:
+		exchange_reply_refusal(exchange,
+		    &(struct refusal){ PS_CODE_DAILY_LIMIT, limit, 0 });
 		return;
 	case PS_ERR_MALFORMED:
 		exchange_reply_error(exchange, PS_CODE_UNKNOWN_TYPE, NULL);
@@ -243,12 +276,16 @@ relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 	struct ps_ipc_send m;
 	struct exchange *exchange;
 	struct session *session;
+	const char *limit;
+	int ret;
 
 	if (ps_ipc_decode_send(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
 	session = take(bridge, fd, &m.request, m.socket, &exchange);
-	if (session != NULL)
-		reply_send(exchange, session_from_client(session, &m));
+	if (session == NULL)
+		return PS_OK;
+	ret = session_from_client(session, &m, &limit);
+	reply_send(exchange, ret, limit);
 	return PS_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include "ps_base64.h"
 #include "ps_log.h"
+#include "record.h"
 
 #define TO(state) (1u << SESSION_##state)
 
@@ -39,25 +40,12 @@ session_state_may_follow(enum session_state from, enum session_state to)
 	return (states[from].next & 1u << to) != 0;
 }
 
-void
-session_name(const struct session *session, char *out)
-{
-	snprintf(out, SESSION_NAME_MAX, "%s-%" PRIu64, session->bridge->tag,
-	    session->number);
-}
-
 static void
 enter_state(struct session *session, enum session_state state)
 {
-	char name[SESSION_NAME_MAX];
-
 	assert(session_state_may_follow(session->state, state));
-	if (ps_log_is_debug()) {
-		session_name(session, name);
-		ps_debug("session %s: %s -> %s", name,
-		    session_state_name(session->state),
-		    session_state_name(state));
-	}
+	ps_debug("session %s: %s -> %s", session->name,
+	    session_state_name(session->state), session_state_name(state));
 	session->state = state;
 }
 
@@ -68,7 +56,7 @@ now(const struct session *session)
 }
 
 static uint64_t
-earliest(uint64_t a, uint64_t b)
+smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -77,12 +65,12 @@ static uint64_t
 deadline(const struct session *session)
 {
 	uint64_t at =
-	    earliest(session->end_at_ms, session->stall_at_ms);
+	    smaller(session->end_at_ms, session->stall_at_ms);
 
 	if (session->receiver != NULL)
-		return earliest(at, session->receiver->deadline_ms);
+		return smaller(at, session->receiver->deadline_ms);
 	return session->state == SESSION_OPEN ?
-	    earliest(at, session->idle_at_ms) :
+	    smaller(at, session->idle_at_ms) :
 	    at;
 }
 
@@ -124,7 +112,7 @@ on_timer(struct timer *timer)
 	}
 	if (at >= session->stall_at_ms) {
 		session->stall_at_ms = UINT64_MAX;
-		session_close(session, 1008, ps_slice_str("slow client"));
+		session_expel(session, 1008, "slow client");
 	} else if (session->state == SESSION_OPEN &&
 	    session->receiver == NULL && at >= session->idle_at_ms) {
 		session_end(session, "no receiver");
@@ -150,19 +138,33 @@ make_id(struct session *session)
 	return true;
 }
 
+/* Counts a session for its address; false, having counted, when it may not. */
+static bool
+admit(struct bridge *bridge, struct ps_slice remote_addr, struct quota *quota,
+    struct address **address_r, struct refusal *refusal_r)
+{
+	*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL,
+		.limit = "max_sessions" };
+	if (bridge->sessions_by_id.count >= bridge->config->max_sessions)
+		return false;
+	if (!quota_may_create(&bridge->quotas, quota, bridge->unix_s(),
+		refusal_r))
+		return false;
+	*address_r = addresses_acquire(&bridge->addresses, bridge->config,
+	    remote_addr, bridge->now_ms(), refusal_r);
+	if (*address_r == NULL)
+		quota_count_refused(&bridge->quotas, quota, bridge->unix_s());
+	return *address_r != NULL;
+}
+
 struct session *
 session_create(struct bridge *bridge, struct ps_slice remote_addr,
-    enum ps_code *refusal_r)
+    struct quota *quota, struct refusal *refusal_r)
 {
 	struct session *session = NULL;
 	struct address *address;
 
-	*refusal_r = PS_CODE_BRIDGE_FULL;
-	if (bridge->sessions_by_id.count >= bridge->config->max_sessions)
-		return NULL;
-	address = addresses_acquire(&bridge->addresses, bridge->config,
-	    remote_addr, bridge->now_ms(), refusal_r);
-	if (address == NULL)
+	if (!admit(bridge, remote_addr, quota, &address, refusal_r))
 		return NULL;
 	session = calloc(1, sizeof(*session));
 	if (session == NULL)
@@ -170,8 +172,11 @@ session_create(struct bridge *bridge, struct ps_slice remote_addr,
 	session->bridge = bridge;
 	if (!make_id(session))
 		goto fail;
-	session->number = ++bridge->n_sessions_ever;
+	snprintf(session->name, sizeof(session->name), "%s-%" PRIu64,
+	    bridge->tag, ++bridge->n_sessions_ever);
 	session->address = address;
+	session->quota = quota;
+	quota_enter(&bridge->quotas, quota, session, bridge->unix_s());
 	session->created_ms = bridge->now_ms();
 	session->first_seq = 1;
 	session->timer.fire = on_timer;
@@ -180,12 +185,14 @@ session_create(struct bridge *bridge, struct ps_slice remote_addr,
 	    session->created_ms + bridge->config->connect_timeout;
 	session->node.key = ps_slice_str(session->id);
 	table_add(&bridge->sessions_by_id, &session->node);
+	session->name_node.key = ps_slice_str(session->name);
+	table_add(&bridge->sessions_by_name, &session->name_node);
 	TAILQ_INSERT_TAIL(&bridge->sessions, session, all);
 	set_timer(session);
 	return session;
 
 fail:
-	*refusal_r = PS_CODE_BRIDGE_FULL;
+	*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL };
 	addresses_release(&bridge->addresses, address);
 	free(session);
 	return NULL;
@@ -195,6 +202,15 @@ struct session *
 session_find(struct bridge *bridge, struct ps_slice id)
 {
 	return (struct session *)table_find(&bridge->sessions_by_id, id);
+}
+
+struct session *
+session_find_name(struct bridge *bridge, struct ps_slice name)
+{
+	struct table_node *node = table_find(&bridge->sessions_by_name, name);
+
+	return node == NULL ? NULL :
+			      PS_CONTAINER(node, struct session, name_node);
 }
 
 void
@@ -221,7 +237,35 @@ destroy(struct garbage *garbage)
 	message_queue_deinit(&session->queue);
 	message_unref(session->partial);
 	free(session->close);
+	free(session->row);
 	free(session);
+}
+
+/* It is neither connecting nor open any more, and counts no longer. */
+static void
+leave(struct session *session, const char *cause)
+{
+	if (session->cause != NULL)
+		return;
+	session->cause = cause;
+	quota_leave(session->quota, session);
+}
+
+/* The end as the database has it; what comes later takes its place. */
+static void
+record(struct session *session)
+{
+	const struct close_event *close = session->close;
+	bool has_reason = close != NULL && close->reason_len > 0;
+	uint16_t code = 1001;
+
+	if (close != NULL)
+		code = close->code;
+	else if (session->state == SESSION_CONNECTING)
+		code = 0;
+	else if (session->expel_code != 0)
+		code = session->expel_code;
+	record_end(session, code, has_reason ? close->reason : session->cause);
 }
 
 static void
@@ -249,32 +293,36 @@ abandon_peer(struct session *session, uint16_t code)
 static void
 add_to_totals(const struct session *session)
 {
+	const struct ps_traffic *its = &session->traffic;
 	struct ps_traffic *ended = &session->bridge->totals.ended;
 
-	ended->messages_up += session->messages_up;
-	ended->messages_down += session->messages_down;
-	ended->bytes_up += session->bytes_up;
-	ended->bytes_down += session->bytes_down;
+	ended->messages_up += its->messages_up;
+	ended->messages_down += its->messages_down;
+	ended->bytes_up += its->bytes_up;
+	ended->bytes_down += its->bytes_down;
 }
 
 void
 session_end(struct session *session, const char *why)
 {
 	struct bridge *bridge = session->bridge;
-	char name[SESSION_NAME_MAX];
 
 	if (session->state == SESSION_CLOSED)
 		return;
-	session_name(session, name);
 	ps_info("session %s: closed (%s, code %u, age %" PRIu64
 		" ms, up %" PRIu64 ", down %" PRIu64 ")",
-	    name, why, session->close == NULL ? 0 : session->close->code,
-	    now(session) - session->created_ms, session->messages_up,
-	    session->messages_down);
+	    session->name, why,
+	    session->close == NULL ? 0 : session->close->code,
+	    now(session) - session->created_ms, session->traffic.messages_up,
+	    session->traffic.messages_down);
+	leave(session, why);
+	record(session);
+	quota_release(session->quota);
 	enter_state(session, SESSION_CLOSED);
 	add_to_totals(session);
 	timers_cancel(&bridge->timers, &session->timer);
 	table_remove(&bridge->sessions_by_id, &session->node);
+	table_remove(&bridge->sessions_by_name, &session->name_node);
 	TAILQ_REMOVE(&bridge->sessions, session, all);
 	addresses_release(&bridge->addresses, session->address);
 	session->opener_ops = NULL;
@@ -288,12 +336,10 @@ void
 session_opened(struct session *session, struct ps_slice protocol)
 {
 	const struct opener_ops *ops = session->opener_ops;
-	char name[SESSION_NAME_MAX];
 
 	if (session->state != SESSION_CONNECTING)
 		return;
-	session_name(session, name);
-	ps_info("session %s: open", name);
+	ps_info("session %s: open", session->name);
 	enter_state(session, SESSION_OPEN);
 	session->end_at_ms = UINT64_MAX;
 	session->idle_at_ms =
@@ -329,7 +375,7 @@ queue_is_full(const struct session *session)
 	const struct ps_config *config = session->bridge->config;
 
 	return session->queue.count >= config->queue_messages ||
-	    session->queue.bytes >= config->queue_bytes;
+	    session->queue.bytes >= session_queue_bytes(session);
 }
 
 /* Half empty, so that pausing and resuming do not alternate. */
@@ -339,7 +385,7 @@ queue_is_roomy(const struct session *session)
 	const struct ps_config *config = session->bridge->config;
 
 	return session->queue.count <= config->queue_messages / 2 &&
-	    session->queue.bytes <= config->queue_bytes / 2;
+	    session->queue.bytes <= session_queue_bytes(session) / 2;
 }
 
 /* The peer holds back: nothing is dropped, and patience ends some day. */
@@ -361,29 +407,57 @@ update_pressure(struct session *session)
 	}
 }
 
+/*
+ * Counts messages for session and token. False when the token's day is used
+ * up: then none of them is to be passed, and the session is closed.
+ */
+static bool
+take_quota(struct session *session, enum quota_direction direction,
+    uint64_t messages, uint64_t bytes, const char **limit_r)
+{
+	struct bridge *bridge = session->bridge;
+	struct ps_traffic *traffic = &session->traffic;
+	const char *limit = quota_take(&bridge->quotas, session->quota,
+	    direction, messages, bytes, bridge->unix_s());
+
+	if (limit_r != NULL)
+		*limit_r = limit;
+	if (limit != NULL) {
+		session_expel(session, 1008,
+		    ps_code_info(PS_CODE_DAILY_LIMIT)->word);
+		return false;
+	}
+	if (direction == QUOTA_UP) {
+		traffic->messages_up += messages;
+		traffic->bytes_up += bytes;
+	} else {
+		traffic->messages_down += messages;
+		traffic->bytes_down += bytes;
+	}
+	record_traffic(session);
+	return true;
+}
+
 void
 session_from_peer(struct session *session, struct message *message)
 {
-	char name[SESSION_NAME_MAX];
 
 	/* The peer is not held back any more, so the queue has to bound it;
 	 * and what its client gets must have an end, but no hole. */
 	session->deaf = session->deaf ||
 	    (session->state != SESSION_OPEN && queue_is_full(session));
+	if (!session->deaf && !take_quota(session, QUOTA_DOWN, 1, message->len,
+				 NULL))
+		session->deaf = true;
 	if (session->deaf) {
 		message_unref(message);
 		return;
 	}
-	session->messages_down++;
-	session->bytes_down += message->len;
-	if (ps_log_is_debug()) {
-		session_name(session, name);
-		ps_debug("session %s: message down (%zu bytes)", name,
-		    message->len);
-	}
+	ps_debug("session %s: message down (%zu bytes)", session->name,
+	    message->len);
 	if (!message_queue_push(&session->queue, message)) {
 		message_unref(message);
-		session_close(session, 1011, ps_slice_str("out of memory"));
+		session_expel(session, 1011, "out of memory");
 		return;
 	}
 	deliver(session);
@@ -415,18 +489,18 @@ linger(const struct session *session)
 	const struct ps_config *config = session->bridge->config;
 
 	return session->bridge->draining ?
-	    earliest(config->receiver_grace, config->close_linger) :
+	    smaller(config->receiver_grace, config->close_linger) :
 	    config->close_linger;
 }
 
 void
 session_drain(struct session *session)
 {
-	session_close(session, 1001, ps_slice_str("server shutting down"));
+	session_expel(session, 1001, "server shutting down");
 	if (session->close == NULL || session->state == SESSION_CLOSED)
 		return;
 	session->end_at_ms =
-	    earliest(session->end_at_ms, now(session) + linger(session));
+	    smaller(session->end_at_ms, now(session) + linger(session));
 	set_timer(session);
 }
 
@@ -438,6 +512,11 @@ session_peer_closed(struct session *session, uint16_t code,
 		return;
 	session->peer_ops = NULL;
 	session->stall_at_ms = UINT64_MAX;
+	leave(session, "closed by target");
+	if (session->expel_code != 0) {
+		code = session->expel_code;
+		reason = ps_slice_str(session->cause);
+	}
 	if (reason.len > PS_CLOSE_REASON_MAX)
 		reason.len = PS_CLOSE_REASON_MAX;
 	if (!set_close_event(session, code, reason, was_clean)) {
@@ -446,6 +525,7 @@ session_peer_closed(struct session *session, uint16_t code,
 	}
 	if (session->state != SESSION_CLOSING)
 		enter_state(session, SESSION_CLOSING);
+	record(session);
 	session->end_at_ms = now(session) + linger(session);
 	set_timer(session);
 	deliver(session);
@@ -454,12 +534,9 @@ session_peer_closed(struct session *session, uint16_t code,
 void
 session_close(struct session *session, uint16_t code, struct ps_slice reason)
 {
-	if (session->state == SESSION_CONNECTING) {
-		session_open_failed(session, PS_CODE_DRAINING, 0);
-		return;
-	}
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return;
+	leave(session, "closed by client");
 	enter_state(session, SESSION_CLOSING);
 	session->stall_at_ms = UINT64_MAX;
 	/* What the target still has to say must not keep it from closing. */
@@ -469,6 +546,45 @@ session_close(struct session *session, uint16_t code, struct ps_slice reason)
 	session->peer_ops->close(session->peer, code, reason);
 }
 
+void
+session_expel(struct session *session, uint16_t code, const char *reason)
+{
+	if (session->state == SESSION_CONNECTING) {
+		leave(session, reason);
+		session_open_failed(session,
+		    session->bridge->draining ? PS_CODE_DRAINING :
+						PS_CODE_SOCKET_UNKNOWN,
+		    0);
+		return;
+	}
+	if (session->state != SESSION_OPEN)
+		return;
+	leave(session, reason);
+	session->expel_code = code;
+	record(session);
+	session_close(session, code, ps_slice_str(reason));
+}
+
+uint64_t
+session_max_message(const struct session *session, const char **limit_r)
+{
+	uint64_t node = session->bridge->config->max_message;
+	uint64_t token = session->quota->limits.value[PS_LIMIT_MESSAGE_BYTES];
+
+	if (limit_r != NULL)
+		*limit_r = token < node ?
+		    ps_token_limit_name(PS_LIMIT_MESSAGE_BYTES) :
+		    "max_message";
+	return smaller(token, node);
+}
+
+uint64_t
+session_queue_bytes(const struct session *session)
+{
+	return smaller(session->bridge->config->queue_bytes,
+	    session->quota->limits.value[PS_LIMIT_QUEUE_BYTES]);
+}
+
 /*
  * Makes the messages of one request: the first is joined to what an earlier
  * request left, the last is left over itself when `more`. Nothing in the
@@ -476,10 +592,10 @@ session_close(struct session *session, uint16_t code, struct ps_slice reason)
  */
 static int
 make_messages(const struct session *session, struct ps_ipc_send *send,
-    struct message_queue *batch)
+    struct message_queue *batch, const char **limit_r)
 {
 	const struct message *partial = session->partial;
-	size_t max = session->bridge->config->max_message;
+	uint64_t max = session_max_message(session, limit_r);
 	struct message *message;
 	enum ps_event_type type;
 	struct ps_slice data;
@@ -505,7 +621,8 @@ make_messages(const struct session *session, struct ps_ipc_send *send,
 }
 
 static int
-send_batch(struct session *session, struct message_queue *batch, bool more)
+send_batch(struct session *session, struct message_queue *batch, bool more,
+    const char **limit_r)
 {
 	uint32_t count = batch->count - (more ? 1 : 0);
 	struct message *last = message_queue_at(batch, count);
@@ -515,12 +632,13 @@ send_batch(struct session *session, struct message_queue *batch, bool more)
 	if (count > 0 &&
 	    !session->peer_ops->has_room(session->peer, count, bytes))
 		return PS_ERR_FULL;
+	if (count > 0 &&
+	    !take_quota(session, QUOTA_UP, count, bytes, limit_r))
+		return PS_ERR_QUOTA;
 	message_unref(session->partial);
 	session->partial = more ? message_ref(last) : NULL;
 	for (; count > 0; count--) {
 		message = message_ref(message_queue_at(batch, 0));
-		session->messages_up++;
-		session->bytes_up += message->len;
 		message_queue_pop(batch);
 		if (!session->peer_ops->send(session->peer, message)) {
 			message_unref(message);
@@ -531,23 +649,21 @@ send_batch(struct session *session, struct message_queue *batch, bool more)
 }
 
 int
-session_from_client(struct session *session, struct ps_ipc_send *send)
+session_from_client(struct session *session, struct ps_ipc_send *send,
+    const char **limit_r)
 {
 	struct message_queue batch = { 0 };
-	char name[SESSION_NAME_MAX];
 	int ret;
 
+	*limit_r = NULL;
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return PS_ERR_CLOSED;
-	if (ps_log_is_debug()) {
-		session_name(session, name);
-		ps_debug("session %s: %u messages up", name, send->count);
-	}
+	ps_debug("session %s: %u messages up", session->name, send->count);
 	if (send->count == 0)
 		return PS_OK;
-	ret = make_messages(session, send, &batch);
+	ret = make_messages(session, send, &batch, limit_r);
 	if (ret == PS_OK)
-		ret = send_batch(session, &batch, send->more);
+		ret = send_batch(session, &batch, send->more, limit_r);
 	message_queue_deinit(&batch);
 	return ret;
 }

@@ -21,6 +21,7 @@
 #include "message.h"
 #include "peer.h"
 #include "ps_code.h"
+#include "quota.h"
 #include "receiver.h"
 
 enum session_state {
@@ -39,7 +40,7 @@ struct close_event {
 	uint16_t code;
 	bool was_clean;
 	uint8_t reason_len;
-	char reason[PS_CLOSE_REASON_MAX];
+	char reason[PS_CLOSE_REASON_MAX + 1];
 };
 
 /* What the creator of a session hears, once; then it is forgotten. */
@@ -50,16 +51,27 @@ struct opener_ops {
 	void (*failed)(void *opener, enum ps_code code, int http_status);
 };
 
+/* "a7k2xw-15": for logs and records, and no secret. */
+#define SESSION_NAME_MAX (PS_TAG_MAX + 24)
+
 struct session {
 	struct table_node node;	 /* first: by id */
+	struct table_node name_node;
 	TAILQ_ENTRY(session) all;
 	struct garbage garbage;
 	struct bridge *bridge;
 	enum session_state state;
 	char id[PS_SESSION_ID_MAX + 1]; /* secret */
-	uint64_t number;		/* public: with the tag it is the name */
+	char name[SESSION_NAME_MAX];
 	uint64_t created_ms;
 	struct address *address;
+	struct quota *quota; /* of its token */
+	TAILQ_ENTRY(session) of_token; /* while connecting and open */
+
+	struct ps_session_row *row; /* for the database; see record.h */
+	TAILQ_ENTRY(session) changed; /* while `has_changed` */
+	uint64_t changed_ms;
+	bool has_changed;
 
 	const struct opener_ops *opener_ops;
 	void *opener;
@@ -76,6 +88,8 @@ struct session {
 	bool close_taken;
 	bool paused; /* the peer holds back because the queue is full */
 	bool deaf;   /* closing, and a message had to be dropped: so are all */
+	const char *cause;   /* why it is no longer open */
+	uint16_t expel_code; /* the bridge closed it itself; 0: it did not */
 
 	struct message *partial; /* of a send that goes on; owned */
 
@@ -84,21 +98,20 @@ struct session {
 	uint64_t stall_at_ms; /* end of patience with a full queue */
 	uint64_t end_at_ms;   /* of connecting, or of closing */
 
-	uint64_t messages_up, messages_down, bytes_up, bytes_down;
+	struct ps_traffic traffic;
 };
 
-/* "a7k2xw-15": for logs, and no secret. */
-#define SESSION_NAME_MAX (PS_TAG_MAX + 24)
-void session_name(const struct session *session, char *out);
-
 /*
- * A session that is connecting. `remote_addr` counts it for that address.
- * NULL and why: BRIDGE_FULL, CONNECTION_LIMIT, RATE_LIMIT.
+ * A session that is connecting, for a token and a remote address, which count
+ * it. NULL and why: BRIDGE_FULL, CONNECTION_LIMIT, RATE_LIMIT, DAILY_LIMIT.
  */
 struct session *session_create(struct bridge *bridge,
-    struct ps_slice remote_addr, enum ps_code *refusal_r);
+    struct ps_slice remote_addr, struct quota *quota,
+    struct refusal *refusal_r);
 /* By its secret id; NULL when there is none or it is no longer there. */
 struct session *session_find(struct bridge *bridge, struct ps_slice id);
+/* By its name. */
+struct session *session_find_name(struct bridge *bridge, struct ps_slice name);
 void session_set_opener(struct session *session, const struct opener_ops *ops,
     void *opener);
 void session_set_peer(struct session *session, const struct peer_ops *ops,
@@ -116,16 +129,30 @@ void session_peer_closed(struct session *session, uint16_t code,
 
 /*
  * From the client: all events of a request or none of them. PS_ERR_CLOSED;
- * PS_ERR_FULL when the peer has no room; PS_ERR_TOO_LARGE when a joined
- * message is; PS_ERR_MALFORMED when the parts of a message differ in type;
- * PS_ERR_NOMEM.
+ * PS_ERR_FULL when the peer has no room; PS_ERR_TOO_LARGE when a message is;
+ * PS_ERR_QUOTA when the day's limit of the token would be exceeded, which
+ * closes the session; PS_ERR_MALFORMED when the parts of a message differ in
+ * type; PS_ERR_NOMEM. `limit_r` is the name of a limit that was exceeded.
  */
 PS_MUST_CHECK int session_from_client(struct session *session,
-    struct ps_ipc_send *send);
+    struct ps_ipc_send *send, const char **limit_r);
 
-/* Closes the peer after what is queued for it. Harmless when repeated. */
+/* Largest message in either direction, and the name of the limit it is from
+ * (NULL: nobody asks); most bytes that may wait in either direction. */
+uint64_t session_max_message(const struct session *session,
+    const char **limit_r);
+uint64_t session_queue_bytes(const struct session *session);
+
+/* The client's wish: closes the peer after what is queued for it. Harmless
+ * when repeated. */
 void session_close(struct session *session, uint16_t code,
     struct ps_slice reason);
+/*
+ * The bridge's own decision: the same, but whatever the peer answers, the
+ * client hears this code and reason. The reason is borrowed for ever.
+ */
+void session_expel(struct session *session, uint16_t code,
+    const char *reason);
 /* Closes it with 1001, and waits for its client no longer than it must. */
 void session_drain(struct session *session);
 /* Ends the session at once, without a close event. */

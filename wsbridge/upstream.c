@@ -180,12 +180,13 @@ static bool
 has_room(void *peer, size_t count, size_t bytes)
 {
 	const struct upstream *upstream = peer;
-	const struct ps_config *config = upstream->bridge->config;
+	uint64_t messages = upstream->bridge->config->queue_messages;
+	uint64_t max_bytes = session_queue_bytes(upstream->session);
 
 	/* One message always fits an empty queue, however large it may be. */
 	return upstream->queue.count == 0 ||
-	    (upstream->queue.count + count <= config->queue_messages &&
-		upstream->queue.bytes + bytes <= config->queue_bytes);
+	    (upstream->queue.count + count <= messages &&
+		upstream->queue.bytes + bytes <= max_bytes);
 }
 
 static void
@@ -498,14 +499,14 @@ static int
 deliver_compressed(struct upstream *upstream, struct lws *wsi,
     struct ps_slice data)
 {
-	const struct ps_config *config = upstream->bridge->config;
+	size_t max = session_max_message(upstream->session, NULL);
 	struct deflate *codec = upstream->inflate != NULL ?
 	    upstream->inflate :
 	    &upstream->bridge->websocket->deflate;
 	struct ps_slice bytes;
 	int ret;
 
-	switch (deflate_expand(codec, data, config->max_message, &bytes)) {
+	switch (deflate_expand(codec, data, max, &bytes)) {
 	case PS_OK:
 		ret = deliver(upstream, wsi, bytes);
 		deflate_release(codec);
@@ -547,14 +548,15 @@ static int
 on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
     size_t len)
 {
-	size_t max = upstream->bridge->config->max_message;
 	struct ps_writer *rx = &upstream->rx;
+	size_t max;
 	bool last = lws_is_final_fragment(wsi) &&
 	    lws_remaining_packet_payload(wsi) == 0;
 	int ret;
 
 	if (upstream->session == NULL)
 		return 0;
+	max = session_max_message(upstream->session, NULL);
 	if (!take_reserved_bits(upstream, wsi))
 		return reject(upstream, wsi, 1002, "reserved bits");
 	if (len > max || rx->len > max - len)

@@ -18,10 +18,19 @@ static uv_loop_t loop;
 static bool has_loop;
 static uint64_t clock_ms;
 
+#define CLOCK_START_MS 1000000
+
 static uint64_t
 fixture_now(void)
 {
 	return clock_ms;
+}
+
+/* Noon of a day long ago, and as far from it as the other clock has gone. */
+static int64_t
+fixture_unix(void)
+{
+	return FIXTURE_NOON_S + (int64_t)(clock_ms - CLOCK_START_MS) / 1000;
 }
 
 void
@@ -46,11 +55,12 @@ fixture_setup(void **state)
 
 	(void)state;
 	ps_log_open("unit", PS_LOG_STDERR, PS_LOG_ERROR);
-	clock_ms = 1000000;
+	clock_ms = CLOCK_START_MS;
 	has_loop = false;
 	if (config == NULL || bridge_init(&bridge, config) != PS_OK)
 		return -1;
 	bridge.now_ms = fixture_now;
+	bridge.unix_s = fixture_unix;
 	for (i = 0; i < ROWS(assignments); i++)
 		fixture_set(assignments[i]);
 	peer = (struct fake_peer){ .room_count = SIZE_MAX,
@@ -257,12 +267,21 @@ opener_failed(void *of, enum ps_code code, int http_status)
 
 static const struct opener_ops opener_ops = { opener_opened, opener_failed };
 
+struct quota *
+fixture_quota(void)
+{
+	struct quota *quota = quotas_get(&bridge.quotas, 1);
+
+	assert_non_null(quota);
+	return quota;
+}
+
 struct session *
 fixture_connecting(void)
 {
-	enum ps_code refusal;
+	struct refusal refusal;
 	struct session *session = session_create(&bridge,
-	    ps_slice_str("192.0.2.1"), &refusal);
+	    ps_slice_str("192.0.2.1"), fixture_quota(), &refusal);
 
 	assert_non_null(session);
 	session_set_opener(session, &opener_ops, &opener);

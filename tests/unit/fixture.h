@@ -73,6 +73,11 @@ extern struct fake_peer peer;
 extern struct fake_receiver receiver, other_receiver;
 extern struct fake_opener opener;
 
+/* The time of day at the start of a test: 2020-06-01 12:00:00 UTC. */
+#define FIXTURE_NOON_S 1591012800
+
+/* The quota of the token that all sessions here have. */
+struct quota *fixture_quota(void);
 /* A session of 192.0.2.1 with `peer` and `opener`: connecting, or open. */
 struct session *fixture_connecting(void);
 struct session *fixture_open(void);

@@ -1,0 +1,133 @@
+#include "config.h"
+
+#include "enforce.h"
+
+#include "ps_log.h"
+#include "session.h"
+
+#define CLOSED_BY_TOKEN 1008
+/* Sessions closed in one wake-up. */
+#define BATCH 128
+/*
+ * A worker may know a revision before the bridge does, but no longer than this;
+ * a higher one that is older is that of a database which was replaced.
+ */
+#define AHEAD_MS 5000
+
+static void
+on_timer(struct timer *timer);
+
+/* Goes on with the rest of the sessions in the next wake-up. */
+static void
+expel(struct bridge *bridge)
+{
+	struct quota *quota;
+	size_t n = 0;
+
+	TAILQ_FOREACH(quota, &bridge->quotas.all, all) {
+		while (quota->expelled != NULL &&
+		    !TAILQ_EMPTY(&quota->sessions)) {
+			if (n++ == BATCH) {
+				bridge->enforce_timer.fire = on_timer;
+				timers_set(&bridge->timers,
+				    &bridge->enforce_timer, bridge->now_ms());
+				return;
+			}
+			session_expel(TAILQ_FIRST(&quota->sessions),
+			    CLOSED_BY_TOKEN, quota->expelled);
+		}
+	}
+}
+
+static void
+on_timer(struct timer *timer)
+{
+	expel(PS_CONTAINER(timer, struct bridge, enforce_timer));
+}
+
+static void
+set_limits(struct quota *quota, uint64_t revision,
+    const struct ps_token_limits *limits)
+{
+	quota->revision = revision;
+	quota->limits = *limits;
+}
+
+static void
+judge(struct bridge *bridge, struct quota *quota)
+{
+	const struct ps_token *token =
+	    ps_policy_find_id(bridge->policy, quota->token_id);
+	uint64_t revision = ps_policy_revision(bridge->policy);
+
+	if (revision < quota->revision &&
+	    bridge->now_ms() < quota->ahead_until_ms)
+		return;
+	quota->expelled = token == NULL ? "token deleted" :
+	    !token->enabled	       ? "token disabled" :
+	    !ps_token_is_valid(token, bridge->unix_s()) ? "token expired" :
+							  NULL;
+	if (token != NULL)
+		set_limits(quota, revision, &token->limits);
+	if (quota->expelled != NULL && !TAILQ_EMPTY(&quota->sessions))
+		ps_info("enforce: %s: %llu sessions are closed",
+		    quota->expelled, (unsigned long long)quota->n_sessions);
+}
+
+void
+enforce_policy(struct bridge *bridge, struct ps_policy *policy)
+{
+	struct quota *quota, *next;
+
+	if (policy != NULL) {
+		ps_policy_unref(bridge->policy);
+		bridge->policy = policy;
+	}
+	if (bridge->policy == NULL)
+		return;
+	for (quota = TAILQ_FIRST(&bridge->quotas.all); quota != NULL;
+	     quota = next) {
+		next = TAILQ_NEXT(quota, all);
+		judge(bridge, quota);
+		if (quota->n_users == 0 &&
+		    ps_policy_find_id(bridge->policy, quota->token_id) == NULL)
+			quotas_remove(&bridge->quotas, quota);
+	}
+	expel(bridge);
+}
+
+void
+enforce_close(struct bridge *bridge, const char *name)
+{
+	struct session *session =
+	    session_find_name(bridge, ps_slice_str(name));
+
+	if (session != NULL)
+		session_expel(session, CLOSED_BY_TOKEN,
+		    "closed by administrator");
+}
+
+struct quota *
+enforce_create(struct bridge *bridge, int64_t token_id, uint64_t revision,
+    const struct ps_token_limits *limits, struct refusal *refusal_r)
+{
+	struct quota *quota = quotas_get(&bridge->quotas, token_id);
+
+	if (quota == NULL) {
+		*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL };
+		return NULL;
+	}
+	if (bridge->policy != NULL &&
+	    revision <= ps_policy_revision(bridge->policy)) {
+		judge(bridge, quota);
+	} else if (revision >= quota->revision) {
+		quota->expelled = NULL;
+		quota->ahead_until_ms = bridge->now_ms() + AHEAD_MS;
+		set_limits(quota, revision, limits);
+	}
+	if (quota->expelled == NULL)
+		return quota;
+	*refusal_r = (struct refusal){ .code = PS_CODE_TOKEN_UNKNOWN };
+	quota_count_refused(&bridge->quotas, quota, bridge->unix_s());
+	return NULL;
+}

@@ -1,0 +1,273 @@
+#include "config.h"
+
+#include "quota.h"
+
+#include <stdlib.h>
+
+#include "session.h"
+
+#define DAY_S 86400
+
+bool
+quotas_init(struct quotas *quotas, uint64_t seed,
+    void (*write)(struct quotas *quotas, const struct ps_usage *usage))
+{
+	quotas->write = write;
+	TAILQ_INIT(&quotas->all);
+	TAILQ_INIT(&quotas->changed);
+	return table_init(&quotas->by_id, seed);
+}
+
+void
+quotas_deinit(struct quotas *quotas)
+{
+	while (!TAILQ_EMPTY(&quotas->all))
+		quotas_remove(quotas, TAILQ_FIRST(&quotas->all));
+	table_deinit(&quotas->by_id);
+}
+
+static struct ps_slice
+key_of(const int64_t *token_id)
+{
+	return ps_slice((const char *)token_id, sizeof(*token_id));
+}
+
+struct quota *
+quotas_get(struct quotas *quotas, int64_t token_id)
+{
+	struct quota *quota =
+	    (struct quota *)table_find(&quotas->by_id, key_of(&token_id));
+	size_t i;
+
+	if (quota != NULL || (quota = calloc(1, sizeof(*quota))) == NULL)
+		return quota;
+	quota->token_id = token_id;
+	for (i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		quota->limits.value[i] = PS_NO_LIMIT;
+	TAILQ_INIT(&quota->sessions);
+	quota->node.key = key_of(&quota->token_id);
+	table_add(&quotas->by_id, &quota->node);
+	TAILQ_INSERT_TAIL(&quotas->all, quota, all);
+	return quota;
+}
+
+void
+quotas_remove(struct quotas *quotas, struct quota *quota)
+{
+	table_remove(&quotas->by_id, &quota->node);
+	TAILQ_REMOVE(&quotas->all, quota, all);
+	if (quota->has_changed)
+		TAILQ_REMOVE(&quotas->changed, quota, changed);
+	free(quota);
+}
+
+static void
+forget_change(struct quotas *quotas, struct quota *quota)
+{
+	quota->has_changed = false;
+	TAILQ_REMOVE(&quotas->changed, quota, changed);
+}
+
+/* Makes the day of `now_s` the one that is counted. */
+static void
+turn_day(struct quotas *quotas, struct quota *quota, int64_t now_s)
+{
+	int64_t day = now_s / DAY_S;
+
+	if (quota->day == day)
+		return;
+	if (quota->has_changed) {
+		forget_change(quotas, quota);
+		quotas->write(quotas, &quota->unwritten);
+	}
+	quota->day = day;
+	quota->messages = quota->bytes = 0;
+}
+
+/* Forgets the seconds that have left the window. */
+static void
+turn_window(struct quota *quota, int64_t now_s)
+{
+	uint32_t *oldest;
+
+	if (now_s - quota->window_s >= QUOTA_WINDOW_S ||
+	    now_s < quota->window_s) {
+		/* Long ago, or the clock was set back. */
+		memset(quota->creates, 0, sizeof(quota->creates));
+		quota->n_creates = 0;
+		quota->window_s = now_s;
+	}
+	while (quota->window_s < now_s) {
+		quota->window_s++;
+		oldest = &quota->creates[quota->window_s % QUOTA_WINDOW_S];
+		quota->n_creates -= *oldest;
+		*oldest = 0;
+	}
+}
+
+void
+quota_restore_usage(struct quota *quota, const struct ps_usage *usage)
+{
+	quota->day = usage->day;
+	quota->messages +=
+	    usage->traffic.messages_up + usage->traffic.messages_down;
+	quota->bytes += usage->traffic.bytes_up + usage->traffic.bytes_down;
+}
+
+void
+quota_restore_creates(struct quota *quota, int64_t second_s, uint64_t count)
+{
+	turn_window(quota, second_s);
+	quota->creates[second_s % QUOTA_WINDOW_S] += (uint32_t)count;
+	quota->n_creates += (uint32_t)count;
+}
+
+/* What is to be written, of the day that is counted. */
+static struct ps_usage *
+unwritten(struct quotas *quotas, struct quota *quota)
+{
+	if (!quota->has_changed) {
+		quota->has_changed = true;
+		TAILQ_INSERT_TAIL(&quotas->changed, quota, changed);
+		quota->unwritten = (struct ps_usage){
+			.token_id = quota->token_id, .day = quota->day };
+	}
+	return &quota->unwritten;
+}
+
+void
+quota_count_refused(struct quotas *quotas, struct quota *quota, int64_t now_s)
+{
+	turn_day(quotas, quota, now_s);
+	unwritten(quotas, quota)->refused++;
+}
+
+/* Seconds until the oldest create that counts no longer does. */
+static unsigned
+window_wait(const struct quota *quota)
+{
+	unsigned wait;
+
+	for (wait = 1; wait < QUOTA_WINDOW_S; wait++) {
+		if (quota->creates[(quota->window_s + wait) %
+			QUOTA_WINDOW_S] > 0)
+			break;
+	}
+	return wait;
+}
+
+static bool
+refuse(struct refusal *refusal_r, enum ps_code code,
+    enum ps_token_limit limit, unsigned retry_after_s)
+{
+	*refusal_r = (struct refusal){ code, ps_token_limit_name(limit),
+		retry_after_s };
+	return false;
+}
+
+static bool
+may_create(struct quota *quota, int64_t now_s, struct refusal *refusal_r)
+{
+	const uint64_t *limit = quota->limits.value;
+	unsigned midnight = (unsigned)(DAY_S - now_s % DAY_S);
+
+	if (quota->n_sessions >= limit[PS_LIMIT_SOCKETS])
+		return refuse(refusal_r, PS_CODE_CONNECTION_LIMIT,
+		    PS_LIMIT_SOCKETS, 0);
+	if (quota->n_creates >= limit[PS_LIMIT_CREATES_PER_MINUTE])
+		return refuse(refusal_r, PS_CODE_RATE_LIMIT,
+		    PS_LIMIT_CREATES_PER_MINUTE, window_wait(quota));
+	if (quota->messages >= limit[PS_LIMIT_MESSAGES_PER_DAY])
+		return refuse(refusal_r, PS_CODE_DAILY_LIMIT,
+		    PS_LIMIT_MESSAGES_PER_DAY, midnight);
+	if (quota->bytes >= limit[PS_LIMIT_BYTES_PER_DAY])
+		return refuse(refusal_r, PS_CODE_DAILY_LIMIT,
+		    PS_LIMIT_BYTES_PER_DAY, midnight);
+	return true;
+}
+
+bool
+quota_may_create(struct quotas *quotas, struct quota *quota, int64_t now_s,
+    struct refusal *refusal_r)
+{
+	turn_day(quotas, quota, now_s);
+	turn_window(quota, now_s);
+	if (may_create(quota, now_s, refusal_r))
+		return true;
+	quota_count_refused(quotas, quota, now_s);
+	return false;
+}
+
+void
+quota_enter(struct quotas *quotas, struct quota *quota,
+    struct session *session, int64_t now_s)
+{
+	TAILQ_INSERT_TAIL(&quota->sessions, session, of_token);
+	quota->n_sessions++;
+	quota->n_users++;
+	turn_window(quota, now_s);
+	quota->creates[now_s % QUOTA_WINDOW_S]++;
+	quota->n_creates++;
+	turn_day(quotas, quota, now_s);
+	unwritten(quotas, quota)->creates++;
+}
+
+void
+quota_leave(struct quota *quota, struct session *session)
+{
+	TAILQ_REMOVE(&quota->sessions, session, of_token);
+	quota->n_sessions--;
+}
+
+void
+quota_release(struct quota *quota)
+{
+	quota->n_users--;
+}
+
+/* Neither sum can wrap: `used` never exceeds what a limit has let pass, or
+ * counts bytes that were really sent. */
+static bool
+exceeds(uint64_t used, uint64_t more, uint64_t limit)
+{
+	return limit != PS_NO_LIMIT && (used > limit || more > limit - used);
+}
+
+const char *
+quota_take(struct quotas *quotas, struct quota *quota,
+    enum quota_direction direction, uint64_t messages, uint64_t bytes,
+    int64_t now_s)
+{
+	const uint64_t *limit = quota->limits.value;
+	struct ps_traffic *traffic;
+
+	turn_day(quotas, quota, now_s);
+	if (exceeds(quota->messages, messages,
+		limit[PS_LIMIT_MESSAGES_PER_DAY]))
+		return ps_token_limit_name(PS_LIMIT_MESSAGES_PER_DAY);
+	if (exceeds(quota->bytes, bytes, limit[PS_LIMIT_BYTES_PER_DAY]))
+		return ps_token_limit_name(PS_LIMIT_BYTES_PER_DAY);
+	quota->messages += messages;
+	quota->bytes += bytes;
+	traffic = &unwritten(quotas, quota)->traffic;
+	if (direction == QUOTA_UP) {
+		traffic->messages_up += messages;
+		traffic->bytes_up += bytes;
+	} else {
+		traffic->messages_down += messages;
+		traffic->bytes_down += bytes;
+	}
+	return NULL;
+}
+
+bool
+quotas_take_unwritten(struct quotas *quotas, struct ps_usage *usage_r)
+{
+	struct quota *quota = TAILQ_FIRST(&quotas->changed);
+
+	if (quota == NULL)
+		return false;
+	*usage_r = quota->unwritten;
+	forget_change(quotas, quota);
+	return true;
+}

@@ -1,0 +1,109 @@
+/*
+ * What each token has in use, against the limits it has: sessions open,
+ * sessions begun within 60 seconds, messages and bytes of the day (UTC). All
+ * of it is counted here, on the one thread that makes sessions, so that no
+ * limit can be overshot; nothing here does input or output.
+ *
+ * A quota is made when its token is first used and stays until the token is
+ * deleted, since what was used of the day must not be forgotten.
+ */
+#ifndef QUOTA_H
+#define QUOTA_H
+
+#include <sys/queue.h>
+
+#include "ps_db.h"
+#include "ps_policy.h"
+#include "refusal.h"
+#include "table.h"
+
+struct session;
+
+#define QUOTA_WINDOW_S 60
+
+TAILQ_HEAD(quota_sessions, session);
+
+struct quota {
+	struct table_node node; /* first: by token_id */
+	TAILQ_ENTRY(quota) all;
+	TAILQ_ENTRY(quota) changed; /* while `has_changed` */
+	int64_t token_id;
+	struct ps_token_limits limits;
+	uint64_t revision; /* of the policy that they are from; see enforce.h */
+	uint64_t ahead_until_ms;
+	const char *expelled; /* why its sessions are closed; NULL: they are not */
+
+	struct quota_sessions sessions; /* connecting and open */
+	uint64_t n_sessions;
+	uint64_t n_users; /* sessions that refer to this, closing ones too */
+
+	/* Sessions begun in each of the last seconds, by second % WINDOW. */
+	int64_t window_s; /* the last second that is counted */
+	uint32_t creates[QUOTA_WINDOW_S];
+	uint32_t n_creates; /* of all of them */
+
+	int64_t day;
+	uint64_t messages, bytes; /* of the day, both directions */
+	struct ps_usage unwritten; /* of that day */
+	bool has_changed;
+};
+
+TAILQ_HEAD(quota_list, quota);
+
+struct quotas {
+	struct table by_id;
+	struct quota_list all;
+	struct quota_list changed; /* with something in `unwritten` */
+	/* Takes what is unwritten of a day that is over. */
+	void (*write)(struct quotas *quotas, const struct ps_usage *usage);
+};
+
+PS_MUST_CHECK bool quotas_init(struct quotas *quotas, uint64_t seed,
+    void (*write)(struct quotas *quotas, const struct ps_usage *usage));
+void quotas_deinit(struct quotas *quotas);
+
+/* The quota of a token, made where there is none yet; NULL: out of memory. */
+struct quota *quotas_get(struct quotas *quotas, int64_t token_id);
+/* Only when nothing uses it. */
+void quotas_remove(struct quotas *quotas, struct quota *quota);
+
+/*
+ * What the database remembers of this day and this minute, at the start. It is
+ * added to what is there.
+ */
+void quota_restore_usage(struct quota *quota, const struct ps_usage *usage);
+void quota_restore_creates(struct quota *quota, int64_t second_s,
+    uint64_t count);
+
+/* Whether another session may begin; counts it as refused where not. */
+bool quota_may_create(struct quotas *quotas, struct quota *quota,
+    int64_t now_s, struct refusal *refusal_r);
+/*
+ * A session begins. quota_leave() when it is neither connecting nor open any
+ * more, quota_release() when it does not refer to the quota any more.
+ */
+void quota_enter(struct quotas *quotas, struct quota *quota,
+    struct session *session, int64_t now_s);
+void quota_leave(struct quota *quota, struct session *session);
+void quota_release(struct quota *quota);
+/* A create was refused, here or by a worker. */
+void quota_count_refused(struct quotas *quotas, struct quota *quota,
+    int64_t now_s);
+
+enum quota_direction {
+	QUOTA_UP, /* from the client */
+	QUOTA_DOWN,
+};
+
+/*
+ * Counts messages, all of them or, where the day's limit would be exceeded,
+ * none: then the name of that limit is returned. NULL: they are counted.
+ */
+const char *quota_take(struct quotas *quotas, struct quota *quota,
+    enum quota_direction direction, uint64_t messages, uint64_t bytes,
+    int64_t now_s);
+
+/* Takes what is unwritten of the first quota of `changed`; false: none. */
+bool quotas_take_unwritten(struct quotas *quotas, struct ps_usage *usage_r);
+
+#endif

@@ -1,0 +1,258 @@
+#include "config.h"
+
+#include "record.h"
+
+#include <stdlib.h>
+
+#include "enforce.h"
+#include "ps_log.h"
+#include "session.h"
+#include "store.h"
+
+/* Usage is written at least every second; see STORE_PERIOD_MS. */
+#define FLUSH_MS 500
+/* The traffic of a session that lives is of less interest. */
+#define TRAFFIC_MS 2000
+/* Sessions handed over in one wake-up. */
+#define BATCH 256
+
+static void
+on_timer(struct timer *timer);
+
+static void
+write_over_day(struct quotas *quotas, const struct ps_usage *usage)
+{
+	struct bridge *bridge = PS_CONTAINER(quotas, struct bridge, quotas);
+
+	store_add_usage(bridge->store, usage);
+}
+
+bool
+records_init(struct bridge *bridge, uint64_t seed)
+{
+	TAILQ_INIT(&bridge->records.changed);
+	bridge->records.timer.fire = on_timer;
+	return quotas_init(&bridge->quotas, seed, write_over_day);
+}
+
+static void
+set_timer(struct bridge *bridge)
+{
+	struct timer *timer = &bridge->records.timer;
+
+	if (!timer_is_set(timer) && bridge->store != NULL)
+		timers_set(&bridge->timers, timer,
+		    bridge->now_ms() + FLUSH_MS);
+}
+
+void
+records_wake(struct bridge *bridge)
+{
+	if (!TAILQ_EMPTY(&bridge->quotas.changed))
+		set_timer(bridge);
+}
+
+static void
+write_usage(struct bridge *bridge)
+{
+	struct ps_usage usage;
+
+	while (quotas_take_unwritten(&bridge->quotas, &usage))
+		store_add_usage(bridge->store, &usage);
+}
+
+static void
+forget_change(struct session *session)
+{
+	if (!session->has_changed)
+		return;
+	session->has_changed = false;
+	TAILQ_REMOVE(&session->bridge->records.changed, session, changed);
+}
+
+static void
+write_row(struct session *session)
+{
+	forget_change(session);
+	if (session->row == NULL)
+		return;
+	session->row->traffic = session->traffic;
+	store_put_session(session->bridge->store, session->row);
+}
+
+/* Those that changed before `before_ms`; the longest ago are first. */
+static void
+write_traffic(struct bridge *bridge, uint64_t before_ms)
+{
+	struct session *session;
+	size_t i;
+
+	for (i = 0; i < BATCH; i++) {
+		session = TAILQ_FIRST(&bridge->records.changed);
+		if (session == NULL || session->changed_ms > before_ms)
+			return;
+		write_row(session);
+	}
+}
+
+/* While the database cannot be written, what is counted is counted here. */
+static void
+on_timer(struct timer *timer)
+{
+	struct bridge *bridge = PS_CONTAINER(timer, struct bridge,
+	    records.timer);
+
+	if (!store_status(bridge->store).failing) {
+		write_usage(bridge);
+		write_traffic(bridge, bridge->now_ms() - TRAFFIC_MS);
+	}
+	if (!TAILQ_EMPTY(&bridge->quotas.changed) ||
+	    !TAILQ_EMPTY(&bridge->records.changed))
+		set_timer(bridge);
+}
+
+static void
+mark_changed(struct session *session)
+{
+	struct bridge *bridge = session->bridge;
+
+	if (session->has_changed || session->row == NULL)
+		return;
+	session->has_changed = true;
+	session->changed_ms = bridge->now_ms();
+	TAILQ_INSERT_TAIL(&bridge->records.changed, session, changed);
+	set_timer(bridge);
+}
+
+/* Copies a text behind the row; `*end` moves on. */
+static const char *
+keep(struct ps_slice text, char **end)
+{
+	char *copy = *end;
+
+	if (text.len > 0)
+		memcpy(copy, text.data, text.len);
+	copy[text.len] = '\0';
+	*end += text.len + 1;
+	return copy;
+}
+
+void
+record_begin(struct session *session, const struct record_subject *subject)
+{
+	struct bridge *bridge = session->bridge;
+	struct ps_session_row *row;
+	char *end;
+
+	if (bridge->store == NULL)
+		return;
+	row = malloc(sizeof(*row) + subject->subject.len +
+	    subject->origin.len + subject->remote_addr.len +
+	    subject->agent.len + 4);
+	if (row == NULL)
+		return;
+	end = (char *)(row + 1);
+	*row = (struct ps_session_row){ .kind = subject->kind,
+		.token_id = session->quota->token_id,
+		.id = session->name,
+		.node = bridge->config->node,
+		.opened_at_s = bridge->unix_s() };
+	row->subject = keep(subject->subject, &end);
+	row->origin = keep(subject->origin, &end);
+	row->remote_addr = keep(subject->remote_addr, &end);
+	row->agent = keep(subject->agent, &end);
+	session->row = row;
+	write_row(session);
+	records_wake(bridge);
+}
+
+void
+record_traffic(struct session *session)
+{
+	mark_changed(session);
+	records_wake(session->bridge);
+}
+
+void
+record_end(struct session *session, uint16_t code, const char *reason)
+{
+	struct ps_session_row *row = session->row;
+
+	if (row == NULL ||
+	    (row->close_reason == reason && row->close_code == code &&
+		!session->has_changed))
+		return;
+	if (row->closed_at_s == 0)
+		row->closed_at_s = session->bridge->unix_s();
+	row->close_code = code;
+	row->close_reason = reason;
+	write_row(session);
+}
+
+/* What the store tells. */
+
+static void
+on_policy(void *owner, struct ps_policy *policy)
+{
+	enforce_policy(owner, policy);
+}
+
+static void
+on_close_request(void *owner, const char *id)
+{
+	enforce_close(owner, id);
+}
+
+/* All that lives is to be written to a database that does not know it. */
+static void
+on_replaced(void *owner)
+{
+	struct bridge *bridge = owner;
+	struct session *session;
+
+	ps_info("record: the database is another file");
+	TAILQ_FOREACH(session, &bridge->sessions, all)
+		mark_changed(session);
+}
+
+static void
+on_usage(void *owner, const struct ps_usage *usage)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota = quotas_get(&bridge->quotas, usage->token_id);
+
+	if (quota != NULL)
+		quota_restore_usage(quota, usage);
+}
+
+static void
+on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota = quotas_get(&bridge->quotas, token_id);
+
+	if (quota != NULL)
+		quota_restore_creates(quota, second_s, count);
+}
+
+bool
+records_start(struct bridge *bridge)
+{
+	static const struct store_ops ops = { on_policy, on_close_request,
+		on_replaced };
+	static const struct store_memory memory = { on_usage, on_create };
+
+	bridge->store = store_start(bridge->loop, bridge->config, &ops,
+	    &memory, bridge);
+	return bridge->store != NULL;
+}
+
+void
+records_stop(struct bridge *bridge)
+{
+	write_usage(bridge);
+	while (!TAILQ_EMPTY(&bridge->records.changed))
+		write_row(TAILQ_FIRST(&bridge->records.changed));
+	store_stop(bridge->store);
+	bridge->store = NULL;
+}

@@ -1,0 +1,44 @@
+/*
+ * What the database is told of the bridge's life: a row for each session when
+ * it begins, now and then while messages pass, and when it ends; and what was
+ * used of each token. Cheap: texts are copied, the store's thread does the
+ * rest. Without a store nothing happens.
+ */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include "ps_db.h"
+
+struct bridge;
+struct session;
+
+/* What a session is about; borrowed for the call. Texts that are too long were
+ * refused before. */
+struct record_subject {
+	enum ps_session_kind kind;
+	struct ps_slice subject, origin, remote_addr, agent;
+};
+
+PS_MUST_CHECK bool records_init(struct bridge *bridge, uint64_t seed);
+
+/*
+ * Starts the store: what the database remembers of day and minute is in the
+ * quotas, its policy in force. False having logged why not.
+ */
+PS_MUST_CHECK bool records_start(struct bridge *bridge);
+/* Writes what is not written yet and ends the store. */
+void records_stop(struct bridge *bridge);
+
+/* A session begins. Out of memory, it has no row. */
+void record_begin(struct session *session,
+    const struct record_subject *subject);
+/* Its traffic was counted: written within seconds. */
+void record_traffic(struct session *session);
+/*
+ * It has ended, so far as its client is concerned; may be repeated. The reason
+ * lives as long as the session.
+ */
+void record_end(struct session *session, uint16_t code, const char *reason);
+/* Something of a token was counted: written within a second. */
+void records_wake(struct bridge *bridge);
+#endif

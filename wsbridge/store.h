@@ -1,0 +1,73 @@
+/*
+ * The writer thread: the only one of the programs that writes to the database,
+ * in transactions of many records, so that the loop never waits for a disk or
+ * a lock. It also looks for what the administrator has changed.
+ *
+ * While the database cannot be written, records wait in memory, at most
+ * `max_unwritten` of them, then the oldest are lost; all else goes on.
+ *
+ * The functions are for the loop's thread.
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "ps_config.h"
+#include "ps_db.h"
+
+/* Between two looks, and between two transactions. */
+#define STORE_PERIOD_MS 200
+
+struct store;
+
+/* What the thread has to tell, on the loop. */
+struct store_ops {
+	/* There is another policy (the reference is handed over), or the same
+	 * one is to be looked at again since a token has expired. */
+	void (*policy)(void *owner, struct ps_policy *policy);
+	/* The administrator wants the session of this name closed. */
+	void (*close_request)(void *owner, const char *id);
+	/* The file is another one: all that lives is unknown to it. */
+	void (*replaced)(void *owner);
+};
+
+/* What the database knew at the start: read before store_start() returns. */
+struct store_memory {
+	void (*usage)(void *owner, const struct ps_usage *usage);
+	void (*create)(void *owner, int64_t token_id, int64_t second_s,
+	    uint64_t count);
+};
+
+struct store_status {
+	bool failing;	  /* what waits cannot be written */
+	uint64_t waiting; /* records that are not written yet */
+	uint64_t written, lost, failures;
+};
+
+/*
+ * Opens the database, ends the rows that a predecessor left open, tells `ops`
+ * the policy and `memory` what was used, and starts the thread. NULL having
+ * logged why not.
+ */
+struct store *store_start(uv_loop_t *loop, const struct ps_config *config,
+    const struct store_ops *ops, const struct store_memory *memory,
+    void *owner);
+/*
+ * Writes what waits, if it can be, and ends the thread; nothing is told any
+ * more. The store is freed when the loop has closed its handle. NULL is fine.
+ */
+void store_stop(struct store *store);
+
+/* Takes over the reloadable options. */
+void store_configure(struct store *store, const struct ps_config *config);
+
+/* What is to be written is copied. A NULL store forgets it. */
+void store_put_session(struct store *store, const struct ps_session_row *row);
+void store_add_usage(struct store *store, const struct ps_usage *usage);
+
+/* All zero for a NULL store. */
+struct store_status store_status(struct store *store);
+
+#endif
