@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/evp.h>
 #include <sqlite3.h>
@@ -108,12 +109,17 @@ static const char *const kinds[] = {
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_SESSION_KIND__COUNT,
     "every kind needs its name");
 
+struct file_id {
+	dev_t device;
+	ino_t inode;
+};
+
 struct ps_db {
 	sqlite3 *sqlite;
 	sqlite3_stmt *statements[STATEMENT__COUNT];
-	char *path;
-	dev_t device; /* which file it is, and not only what its name is */
-	ino_t inode;
+	char *path, *wal_path, *shm_path;
+	/* Which files they are, and not only what their names are. */
+	struct file_id file, wal;
 	int64_t data_version; /* -1: not asked yet */
 	bool busy;	      /* the last failure */
 	char error[PS_DB_ERROR_MAX];
@@ -223,17 +229,40 @@ sha3(sqlite3_context *context, int count, sqlite3_value **values)
 		    SQLITE_TRANSIENT);
 }
 
+/* All zero where there is no such file. */
+static struct file_id
+file_id(const char *path)
+{
+	struct file_id id = { 0 };
+	struct stat st;
+
+	if (stat(path, &st) == 0) {
+		id.device = st.st_dev;
+		id.inode = st.st_ino;
+	}
+	return id;
+}
+
+static bool
+is_file(struct file_id id, const char *path)
+{
+	struct file_id there = file_id(path);
+
+	return there.device == id.device && there.inode == id.inode;
+}
+
 static int
-set_up(struct ps_db *db)
+set_up(struct ps_db *db, enum ps_db_mode mode)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC |
 	    SQLITE_INNOCUOUS;
-	char pragmas[160];
+	char pragmas[192];
 
+	/* A copy of a database may have lost its journal mode. */
 	snprintf(pragmas, sizeof(pragmas),
 	    "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA secure_delete = ON; PRAGMA cache_size = -%d",
-	    CACHE_KIB);
+	    "PRAGMA secure_delete = ON; PRAGMA cache_size = -%d; %s",
+	    CACHE_KIB, mode == PS_DB_WRITE ? "PRAGMA journal_mode = WAL" : "");
 	sqlite3_busy_timeout(db->sqlite, PS_DB_BUSY_MS);
 	if (sqlite3_create_function(db->sqlite, "sha3", 1, flags, NULL, sha3,
 		NULL, NULL) != SQLITE_OK ||
@@ -264,16 +293,14 @@ prepare_statements(struct ps_db *db, enum ps_db_mode mode)
 static int
 open_file(struct ps_db *db, enum ps_db_mode mode)
 {
-	struct stat st;
 	int ret;
 
 	/* Looked at before and after: it may be replaced in between. */
-	if (stat(db->path, &st) < 0) {
+	db->file = file_id(db->path);
+	if (db->file.inode == 0) {
 		snprintf(db->error, sizeof(db->error), "is not there");
 		return PS_ERR_IO;
 	}
-	db->device = st.st_dev;
-	db->inode = st.st_ino;
 	if (sqlite3_open_v2(db->path, &db->sqlite,
 		(mode == PS_DB_WRITE ? SQLITE_OPEN_READWRITE :
 				       SQLITE_OPEN_READONLY) |
@@ -286,12 +313,13 @@ open_file(struct ps_db *db, enum ps_db_mode mode)
 	sqlite3_busy_timeout(db->sqlite, PS_DB_BUSY_MS);
 	if ((ret = check(db->sqlite, db->error)) != PS_OK)
 		return ret;
-	if (set_up(db) != PS_OK || prepare_statements(db, mode) != PS_OK) {
+	if (set_up(db, mode) != PS_OK || prepare_statements(db, mode) != PS_OK) {
 		snprintf(db->error, sizeof(db->error),
 		    "cannot be used (%s)", sqlite3_errmsg(db->sqlite));
 		return PS_ERR_MALFORMED;
 	}
-	if (ps_db_was_replaced(db)) {
+	db->wal = file_id(db->wal_path);
+	if (!is_file(db->file, db->path)) {
 		snprintf(db->error, sizeof(db->error), "is being replaced");
 		return PS_ERR_IO;
 	}
@@ -306,7 +334,9 @@ ps_db_open(struct ps_db **db_r, const char *path, enum ps_db_mode mode,
 	int ret = PS_ERR_NOMEM;
 
 	snprintf(error, PS_DB_ERROR_MAX, "cannot be opened (out of memory)");
-	if (db == NULL || (db->path = strdup(path)) == NULL)
+	if (db == NULL || (db->path = strdup(path)) == NULL ||
+	    (db->wal_path = sqlite3_mprintf("%s-wal", path)) == NULL ||
+	    (db->shm_path = sqlite3_mprintf("%s-shm", path)) == NULL)
 		goto fail;
 	db->data_version = -1;
 	if ((ret = open_file(db, mode)) != PS_OK) {
@@ -331,8 +361,25 @@ ps_db_close(struct ps_db *db)
 	for (i = 0; i < STATEMENT__COUNT; i++)
 		sqlite3_finalize(db->statements[i]);
 	sqlite3_close(db->sqlite);
+	sqlite3_free(db->wal_path);
+	sqlite3_free(db->shm_path);
 	free(db->path);
 	free(db);
+}
+
+void
+ps_db_close_replaced(struct ps_db *db)
+{
+	if (db == NULL)
+		return;
+	sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
+	    NULL, NULL);
+	if (!is_file(db->file, db->path) && db->wal.inode != 0 &&
+	    is_file(db->wal, db->wal_path)) {
+		unlink(db->wal_path);
+		unlink(db->shm_path);
+	}
+	ps_db_close(db);
 }
 
 const char *
@@ -350,10 +397,8 @@ ps_db_is_busy(const struct ps_db *db)
 bool
 ps_db_was_replaced(const struct ps_db *db)
 {
-	struct stat st;
-
-	return stat(db->path, &st) < 0 || st.st_dev != db->device ||
-	    st.st_ino != db->inode;
+	return !is_file(db->file, db->path) ||
+	    !is_file(db->wal, db->wal_path);
 }
 
 static int

@@ -52,8 +52,18 @@ void ps_db_close(struct ps_db *db); /* NULL is fine */
 const char *ps_db_error(const struct ps_db *db);
 bool ps_db_is_busy(const struct ps_db *db);
 
-/* Whether the path leads to another file by now, or to none. */
+/*
+ * Whether the paths of the database and its write-ahead log lead to other
+ * files by now, or to none.
+ */
 bool ps_db_was_replaced(const struct ps_db *db);
+/*
+ * Closes one that was replaced. What is in the write-ahead log goes to the
+ * file it belongs to, and the log itself goes away where it lies beside the
+ * new file still: SQLite would take it for that one's. For the one that
+ * writes; NULL is fine.
+ */
+void ps_db_close_replaced(struct ps_db *db);
 
 /*
  * Whether another connection has written since the last call, or it is the

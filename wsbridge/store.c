@@ -453,7 +453,7 @@ open_again(struct store *store, char *error)
 {
 	int ret;
 
-	ps_db_close(store->db);
+	ps_db_close_replaced(store->db);
 	store->db = NULL;
 	ret = ps_db_open(&store->db, store->path, PS_DB_WRITE, error);
 	store->is_fresh = ret == PS_OK;
