@@ -2,6 +2,7 @@
 
 #include "ps_clock.h"
 
+#include <stdio.h>
 #include <time.h>
 
 uint64_t
@@ -17,4 +18,18 @@ int64_t
 ps_clock_unix_s(void)
 {
 	return (int64_t)time(NULL);
+}
+
+void
+ps_clock_stamp(char *out)
+{
+	struct timespec now;
+	struct tm tm;
+	size_t len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	len = strftime(out, PS_CLOCK_STAMP_BYTES, "%FT%T", &tm);
+	snprintf(out + len, PS_CLOCK_STAMP_BYTES - len, ".%03uZ",
+	    (unsigned)(now.tv_nsec / 1000000) % 1000);
 }

@@ -9,4 +9,8 @@ uint64_t ps_clock_ms(void);
 /* The time of day, in seconds since 1970. */
 int64_t ps_clock_unix_s(void);
 
+/* The time of day in UTC, such as 2030-12-31T23:59:59.999Z, terminated. */
+#define PS_CLOCK_STAMP_BYTES 25
+void ps_clock_stamp(char *out);
+
 #endif

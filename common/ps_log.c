@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "ps_clock.h"
 
 #define LINE_MAX_BYTES 1024
 
@@ -70,20 +71,14 @@ escape(char *out, size_t size, const char *in)
 static void
 print(const char *level, const char *text)
 {
-	char line[LINE_MAX_BYTES * 2], stamp[40] = "";
-	struct timespec now;
-	struct tm tm;
+	char line[LINE_MAX_BYTES * 2], stamp[PS_CLOCK_STAMP_BYTES] = "";
 	int len;
 
-	if (logger.stamped) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &tm);
-		len = (int)strftime(stamp, sizeof(stamp), "%FT%T", &tm);
-		snprintf(stamp + len, sizeof(stamp) - (size_t)len, ".%03ldZ ",
-		    now.tv_nsec / 1000000);
-	}
-	len = snprintf(line, sizeof(line), "%s%s[%d] %s: %s\n", stamp,
-	    logger.name, (int)getpid(), level, text);
+	if (logger.stamped)
+		ps_clock_stamp(stamp);
+	len = snprintf(line, sizeof(line), "%s%s%s[%d] %s: %s\n", stamp,
+	    logger.stamped ? " " : "", logger.name, (int)getpid(), level,
+	    text);
 	/* One write a line, so that lines of several threads stay whole. */
 	if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
 		return;

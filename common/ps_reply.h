@@ -27,6 +27,7 @@ struct ps_style {
 #define PS_TYPE_JSON "application/json; charset=utf-8"
 #define PS_TYPE_JSONP "application/javascript; charset=utf-8"
 #define PS_TYPE_TEXT "text/plain; charset=utf-8"
+#define PS_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define PS_TYPE_EVENTSOURCE "text/event-stream; charset=utf-8"
 
 /* Lines that only some answers have; all zero for none. */

@@ -8,11 +8,13 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 	%D%/acceptors.c %D%/acceptors.h \
 	%D%/authorise.c %D%/authorise.h \
 	%D%/handoff.c %D%/handoff.h \
+	%D%/limit.c %D%/limit.h \
 	%D%/params.c %D%/params.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/request.c %D%/request.h \
 	%D%/rights.c %D%/rights.h \
 	%D%/routes.c %D%/routes.h \
+	%D%/service.c %D%/service.h \
 	%D%/supervisor.c %D%/supervisor.h
 
 %C%_polysocket_fcgi_SOURCES = %D%/main.c

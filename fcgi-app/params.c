@@ -223,6 +223,10 @@ int
 params_parse_json(struct params *params, const char *text, size_t len)
 {
 	params->body = parse(params, text, len);
+	if (params->body == NULL &&
+	    json_tokener_get_error(params->tokener) ==
+		json_tokener_error_depth)
+		return PS_ERR_TOO_LARGE;
 	if (!json_object_is_type(params->body, json_type_object))
 		return PS_ERR_MALFORMED;
 	return scan(text, len) == count_names(params->body) ?

@@ -48,7 +48,10 @@ void params_reset(struct params *params);
 PS_MUST_CHECK int params_decode(struct ps_slice *text, char *buffer,
     bool form);
 
-/* Take `name=value&...`, decoding in place, or the text of a JSON object. */
+/*
+ * Take `name=value&...`, decoding in place, or the text of a JSON object.
+ * PS_ERR_MALFORMED; PS_ERR_TOO_LARGE for too many parameters, too much nesting.
+ */
 PS_MUST_CHECK int params_parse_form(struct params *params, char *text,
     size_t len, bool in_body);
 PS_MUST_CHECK int params_parse_json(struct params *params, const char *text,

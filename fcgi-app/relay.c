@@ -6,6 +6,7 @@
 
 #include "authorise.h"
 #include "handoff.h"
+#include "limit.h"
 #include "ps_base64.h"
 #include "ps_json.h"
 #include "ps_limits.h"
@@ -70,10 +71,10 @@ list_has(const struct ps_writer *list, struct ps_slice name)
 }
 
 /*
- * Appends one subprotocol name to a comma list; false when it is none, or is
- * there already (RFC 6455, section 4.1).
+ * Appends one subprotocol name to a comma list. PS_ERR_MALFORMED when it is
+ * none, or is there already (RFC 6455, section 4.1); PS_ERR_TOO_LARGE.
  */
-static bool
+static int
 add_protocol(struct ps_writer *list, struct ps_slice name)
 {
 	size_t i;
@@ -82,58 +83,61 @@ add_protocol(struct ps_writer *list, struct ps_slice name)
 		name = ps_slice(name.data + 1, name.len - 1);
 	while (name.len > 0 && name.data[name.len - 1] == ' ')
 		name.len--;
-	if (name.len == 0 || list->len + 2 + name.len > PS_PROTOCOLS_MAX)
-		return false;
 	for (i = 0; i < name.len; i++) {
 		if (!is_token_char(name.data[i]))
-			return false;
+			return PS_ERR_MALFORMED;
 	}
-	if (list_has(list, name))
-		return false;
+	if (name.len == 0 || list_has(list, name))
+		return PS_ERR_MALFORMED;
+	if (list->len + 2 + name.len > PS_PROTOCOLS_MAX)
+		return PS_ERR_TOO_LARGE;
 	if (list->len > 0)
 		ps_writer_str(list, ", ");
 	ps_writer_bytes(list, name.data, name.len);
-	return true;
+	return PS_OK;
 }
 
-static bool
+static int
 add_protocol_list(struct ps_writer *list, struct ps_slice text)
 {
 	const char *end = text.data + text.len, *p = text.data, *comma;
+	int ret;
 
 	if (text.len == 0)
-		return true;
+		return PS_OK;
 	for (;; p = comma + 1) {
 		comma = memchr(p, ',', (size_t)(end - p));
 		if (comma == NULL)
 			return add_protocol(list,
 			    ps_slice(p, (size_t)(end - p)));
-		if (!add_protocol(list, ps_slice(p, (size_t)(comma - p))))
-			return false;
+		ret = add_protocol(list, ps_slice(p, (size_t)(comma - p)));
+		if (ret != PS_OK)
+			return ret;
 	}
 }
 
 /* Reads `protocols`, an array or a comma list, into `list`. */
-static bool
+static int
 take_protocols(struct request *request, struct ps_writer *list)
 {
 	json_object *array = params_array(request->params, "protocols"), *item;
 	struct ps_slice text;
+	int ret = PS_OK;
 	size_t i;
 
 	if (array == NULL) {
 		params_text(request->params, "protocols", &text);
 		return add_protocol_list(list, text);
 	}
-	for (i = 0; i < json_object_array_length(array); i++) {
+	for (i = 0; ret == PS_OK && i < json_object_array_length(array); i++) {
 		item = json_object_array_get_idx(array, i);
-		if (!json_object_is_type(item, json_type_string) ||
-		    !add_protocol(list,
-			ps_slice(json_object_get_string(item),
-			    (size_t)json_object_get_string_len(item))))
-			return false;
+		if (!json_object_is_type(item, json_type_string))
+			return PS_ERR_MALFORMED;
+		ret = add_protocol(list,
+		    ps_slice(json_object_get_string(item),
+			(size_t)json_object_get_string_len(item)));
 	}
-	return true;
+	return ret;
 }
 
 /* Where the client goes on: the configured name, or the one it came by. */
@@ -170,6 +174,20 @@ take_origin(struct request *request, struct ps_slice *origin_r)
 }
 
 static bool
+refused_protocols(struct request *request, struct ps_writer *protocols)
+{
+	int ret = take_protocols(request, protocols);
+
+	if (ret == PS_ERR_TOO_LARGE)
+		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
+		    "protocols is longer than 1024 bytes", LIMIT_PROTOCOLS);
+	else if (ret != PS_OK)
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "protocols is not a list of subprotocol names", NULL);
+	return ret != PS_OK;
+}
+
+static bool
 refused_create(struct request *request, const struct route *route,
     struct ps_ipc_create *m, struct ps_writer *protocols)
 {
@@ -180,8 +198,8 @@ refused_create(struct request *request, const struct route *route,
 		return true;
 	params_text(request->params, "from", &m->agent);
 	if (m->agent.len > PS_AGENT_MAX) {
-		request_refuse(request, PS_CODE_BAD_PARAMETER,
-		    "from is longer than 128 bytes", NULL);
+		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
+		    "from is longer than 128 bytes", LIMIT_FROM);
 		return true;
 	}
 	if (!take_origin(request, &m->origin)) {
@@ -190,11 +208,8 @@ refused_create(struct request *request, const struct route *route,
 		    NULL);
 		return true;
 	}
-	if (!take_protocols(request, protocols)) {
-		request_refuse(request, PS_CODE_BAD_PARAMETER,
-		    "protocols is not a list of subprotocol names", NULL);
+	if (refused_protocols(request, protocols))
 		return true;
-	}
 	m->protocols = ps_slice(protocols->data, protocols->len);
 	return request_refused_params(request);
 }
@@ -208,6 +223,11 @@ refused_target(struct request *request, struct ps_target *target)
 	params_text(request->params, "target", &url);
 	if (request_refused_params(request))
 		return true;
+	if (url.len >= PS_TARGET_MAX) {
+		request_refuse_limit(request, PS_CODE_TARGET_INVALID,
+		    "target is too long", LIMIT_TARGET);
+		return true;
+	}
 	if ((problem = ps_target_parse(target, url)) == NULL)
 		return false;
 	request_refuse(request, PS_CODE_TARGET_INVALID, problem, NULL);
@@ -219,14 +239,12 @@ static void
 refuse_counted(struct request *request, const struct ps_token *token,
     enum ps_code code)
 {
-	struct handoff *handoff = request->handoff;
 	const struct ps_ipc_refuse m = { request_ipc(request), token->id,
 		code };
 
 	if (request->method != METHOD_HEAD) {
-		ps_ipc_encode_refuse(&handoff->frame, &m);
-		if (!handoff->frame.failed &&
-		    handoff_send(handoff, &request->fcgx) == PS_OK)
+		ps_ipc_encode_refuse(&request->handoff->frame, &m);
+		if (request_was_taken(request))
 			return;
 	}
 	request_refuse(request, code, NULL, NULL);
@@ -341,7 +359,8 @@ add_event(struct request *request, enum ps_dialect dialect,
 	}
 	ps_ipc_event_end(frame, begin);
 	if (frame->len - begin > request->config->max_message) {
-		request_refuse(request, PS_CODE_MESSAGE_TOO_LARGE, NULL, NULL);
+		request_refuse_limit(request, PS_CODE_MESSAGE_TOO_LARGE, NULL,
+		    "max_message");
 		return false;
 	}
 	return true;
@@ -401,7 +420,8 @@ relay_send_events(struct request *request, const struct route *route)
 	}
 	count = json_object_array_length(events);
 	if (count > request->config->max_events) {
-		request_refuse(request, PS_CODE_TOO_MANY_EVENTS, NULL, NULL);
+		request_refuse_limit(request, PS_CODE_TOO_MANY_EVENTS, NULL,
+		    "max_events");
 		return;
 	}
 	ps_ipc_send_begin(&request->handoff->frame, &m);
@@ -522,8 +542,8 @@ relay_close(struct request *request, const struct route *route)
 		return;
 	}
 	if (m.reason.len > PS_CLOSE_REASON_MAX) {
-		request_refuse(request, PS_CODE_BAD_PARAMETER,
-		    "reason is longer than 123 bytes", NULL);
+		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
+		    "reason is longer than 123 bytes", LIMIT_REASON);
 		return;
 	}
 	if (request->method == METHOD_HEAD) {

@@ -3,11 +3,13 @@
 #include "request.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
 
 #include "handoff.h"
+#include "limit.h"
 #include "ps_clock.h"
 #include "ps_url.h"
 
@@ -70,12 +72,29 @@ request_refuse(struct request *request, enum ps_code code,
 }
 
 void
+request_refuse_limit(struct request *request, enum ps_code code,
+    const char *sentence, const char *limit)
+{
+	char members[64];
+
+	snprintf(members, sizeof(members), "\"limit\":\"%s\"", limit);
+	request_refuse(request, code, sentence, members);
+}
+
+void
 request_refuse_method(struct request *request, const char *allow)
 {
 	const struct ps_head_extra extra = { .allow = allow };
 
 	ps_reply_error_with(&request->out, &request->style,
 	    PS_CODE_METHOD_NOT_ALLOWED, NULL, NULL, &extra);
+	finish(request);
+}
+
+void
+request_answer_json(struct request *request, struct ps_slice json)
+{
+	ps_reply_json(&request->out, &request->style, 200, json, NULL);
 	finish(request);
 }
 
@@ -328,30 +347,47 @@ body_type(const struct request *request)
 	return BODY_UNKNOWN;
 }
 
-static const char *
+/* True for PS_OK; answers what else params_parse_*() may return. */
+static bool
+was_parsed(struct request *request, int ret, const char *malformed,
+    const char *too_large, const char *limit)
+{
+	if (ret == PS_ERR_TOO_LARGE)
+		request_refuse_limit(request, PS_CODE_BAD_REQUEST, too_large,
+		    limit);
+	else if (ret != PS_OK)
+		request_refuse(request, PS_CODE_BAD_REQUEST, malformed, NULL);
+	return ret == PS_OK;
+}
+
+static bool
 parse_body(struct request *request)
 {
 	struct ps_writer *body = &request->body;
+	struct params *params = request->params;
 
 	if (request->method != METHOD_POST || body->len == 0)
-		return NULL;
+		return true;
 	switch (body_type(request)) {
 	case BODY_FORM:
-		if (params_parse_form(request->params, body->data, body->len,
-			true) != PS_OK)
-			return "the form is malformed";
-		return NULL;
+		return was_parsed(request,
+		    params_parse_form(params, body->data, body->len, true),
+		    "the form is malformed",
+		    "the form has too many parameters", LIMIT_PARAMETERS);
 	case BODY_JSON:
-		if (params_parse_json(request->params, body->data,
-			body->len) != PS_OK)
-			return "the body is not a JSON object with unique "
-			       "names and valid UTF-8";
-		return NULL;
+		return was_parsed(request,
+		    params_parse_json(params, body->data, body->len),
+		    "the body is not a JSON object with unique names and "
+		    "valid UTF-8",
+		    "the body is nested too deeply", LIMIT_DEPTH);
 	case BODY_UNKNOWN:
 		break;
 	}
-	return "the body is neither application/json, text/plain with JSON "
-	       "nor application/x-www-form-urlencoded";
+	request_refuse(request, PS_CODE_BAD_REQUEST,
+	    "the body is neither application/json, text/plain with JSON nor "
+	    "application/x-www-form-urlencoded",
+	    NULL);
+	return false;
 }
 
 bool
@@ -359,34 +395,29 @@ request_read_query(struct request *request)
 {
 	char *query = request->query;
 
-	if (query == NULL ||
-	    params_parse_form(request->params, query, strcspn(query, "#"),
-		false) == PS_OK)
-		return true;
-	request_refuse(request, PS_CODE_BAD_REQUEST, "the query is malformed",
-	    NULL);
-	return false;
+	return query == NULL ||
+	    was_parsed(request,
+		params_parse_form(request->params, query, strcspn(query, "#"),
+		    false),
+		"the query is malformed", "the query has too many parameters",
+		LIMIT_PARAMETERS);
 }
 
 bool
 request_read_body(struct request *request)
 {
-	const char *problem;
-
 	switch (read_body(request)) {
 	case PS_OK:
-		problem = parse_body(request);
-		break;
+		return parse_body(request);
 	case PS_ERR_TOO_LARGE:
-		request_refuse(request, PS_CODE_BODY_TOO_LARGE, NULL, NULL);
+		request_refuse_limit(request, PS_CODE_BODY_TOO_LARGE, NULL,
+		    "max_body");
 		return false;
 	default:
-		problem = "the body does not have the length it announced";
+		request_refuse(request, PS_CODE_BAD_REQUEST,
+		    "the body does not have the length it announced", NULL);
+		return false;
 	}
-	if (problem == NULL)
-		return true;
-	request_refuse(request, PS_CODE_BAD_REQUEST, problem, NULL);
-	return false;
 }
 
 bool
@@ -445,13 +476,19 @@ request_ipc(const struct request *request)
 		request->style };
 }
 
-void
-request_hand_over(struct request *request)
+bool
+request_was_taken(struct request *request)
 {
 	struct handoff *handoff = request->handoff;
 
-	if (handoff->frame.failed ||
-	    handoff_send(handoff, &request->fcgx) != PS_OK)
+	return !handoff->frame.failed &&
+	    handoff_send(handoff, &request->fcgx) == PS_OK;
+}
+
+void
+request_hand_over(struct request *request)
+{
+	if (!request_was_taken(request))
 		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
 		    NULL);
 }

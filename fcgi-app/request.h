@@ -84,9 +84,14 @@ bool request_read_body(struct request *request);
 /* Answer and finish; the sentence may be NULL, members are JSON text. */
 void request_refuse(struct request *request, enum ps_code code,
     const char *sentence, const char *members);
+/* The same, naming the limit that refuses: see limit.h. */
+void request_refuse_limit(struct request *request, enum ps_code code,
+    const char *sentence, const char *limit);
 void request_refuse_method(struct request *request, const char *allow);
 /* The 204 to a preflight (Fetch standard, 3.2.2). */
 void request_answer_preflight(struct request *request, const char *methods);
+/* A 200 whose body is `json`. */
+void request_answer_json(struct request *request, struct ps_slice json);
 /* The head of a 200 without effect, for HEAD. */
 void request_answer_head(struct request *request, const char *type);
 
@@ -103,9 +108,11 @@ void request_refuse_missing(struct request *request, const char *const *names,
 /* What each message to the bridge starts with. */
 struct ps_ipc_request request_ipc(const struct request *request);
 /*
- * Hands the request over with the message in `handoff->frame`, or answers that
- * the bridge is away.
+ * Hands the request over with the message in `handoff->frame`; false when the
+ * bridge is away, and the request still to be answered.
  */
+PS_MUST_CHECK bool request_was_taken(struct request *request);
+/* The same, answering that the bridge is away. */
 void request_hand_over(struct request *request);
 
 #endif

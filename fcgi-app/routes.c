@@ -4,10 +4,13 @@
 
 #include <stdio.h>
 
+#include "limit.h"
 #include "ps_limits.h"
 #include "relay.h"
+#include "service.h"
 
 #define BOTH (METHOD_GET | METHOD_POST)
+#define ALWAYS 0 /* whatever services are on */
 #define RELAY PS_SERVICE_RELAY
 #define FIRST PS_DIALECT_POLYSOCKET
 #define SECOND PS_DIALECT_POLYSOCKETD
@@ -21,6 +24,12 @@ static const struct route routes[] = {
 	{ "/polysocket/xhr-streaming", BOTH, RELAY, ROUTE_JSONP_IGNORED, FIRST, PS_IPC_FRAMING_LINES, relay_receive },
 	{ "/polysocket/eventsource", BOTH, RELAY, ROUTE_JSONP_IGNORED, FIRST, PS_IPC_FRAMING_EVENTSOURCE, relay_receive },
 	{ "/polysocket/close", METHOD_POST, RELAY, ROUTE_JSONP_ALLOWED, FIRST, 0, relay_close },
+	{ "/polysocket/health/live", METHOD_GET, ALWAYS, ROUTE_JSONP_ALLOWED, FIRST, 0, service_live },
+	{ "/polysocket/health/ready", METHOD_GET, ALWAYS, ROUTE_JSONP_ALLOWED, FIRST, 0, service_ready },
+	{ "/polysocket/limits", METHOD_GET, ALWAYS, ROUTE_JSONP_ALLOWED, FIRST, 0, service_limits },
+	{ "/polysocket/probe", METHOD_GET, ALWAYS, ROUTE_JSONP_IGNORED, FIRST, 0, service_probe },
+	{ "/polysocket/metrics", METHOD_GET, ALWAYS, ROUTE_JSONP_IGNORED, FIRST, 0, service_metrics },
+	{ "/polysocket/stats", METHOD_GET, ALWAYS, ROUTE_JSONP_ALLOWED, FIRST, 0, service_stats },
 	{ "/create", BOTH, RELAY, ROUTE_JSONP_ALLOWED, SECOND, 0, relay_create },
 	{ "/s/*", BOTH, RELAY, ROUTE_JSONP_ALLOWED, SECOND, 0, relay_send_data },
 	{ "/j/*", BOTH, RELAY, ROUTE_JSONP_REQUIRED, SECOND, PS_IPC_FRAMING_JSONP, relay_receive },
@@ -100,7 +109,7 @@ service_is_on(const struct request *request, unsigned service)
 		services &= ps_config_parse_services(text, &here) == PS_OK ?
 		    here :
 		    0;
-	return (services & service) != 0;
+	return service == ALWAYS || (services & service) != 0;
 }
 
 static void
@@ -162,7 +171,13 @@ take_callback(struct request *request, const struct route *route)
 		return true;
 	if (!callback_is_valid(callback)) {
 		request->style.callback = ps_slice(NULL, 0);
-		request_refuse(request, PS_CODE_CALLBACK_INVALID, NULL, NULL);
+		if (callback.len > PS_CALLBACK_MAX)
+			request_refuse_limit(request, PS_CODE_CALLBACK_INVALID,
+			    "the callback is longer than 128 bytes",
+			    LIMIT_CALLBACK);
+		else
+			request_refuse(request, PS_CODE_CALLBACK_INVALID,
+			    NULL, NULL);
 		return false;
 	}
 	request->style.callback = callback;

@@ -17,7 +17,7 @@ enum route_jsonp {
 struct route {
 	const char *path; /* segments; `*` is any one that is not empty */
 	unsigned methods; /* enum method; HEAD and OPTIONS are implied */
-	unsigned service; /* enum ps_service */
+	unsigned service; /* enum ps_service; 0: there whatever is on */
 	enum route_jsonp jsonp;
 	enum ps_dialect dialect;
 	enum ps_ipc_framing framing; /* of receivers */

@@ -20,16 +20,18 @@ PRAGMA user_version = 2;            -- the version of the schema
 -- A token is a secret with rights. Limits that are NULL do not exist.
 CREATE TABLE tokens (
 	-- Never used again, so that records can name a token that is gone.
-	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	id INTEGER PRIMARY KEY AUTOINCREMENT
+		CONSTRAINT "id is positive" CHECK (id > 0),
 	-- For people. The token named anonymous stands for requests without one.
 	name TEXT NOT NULL UNIQUE
 		CONSTRAINT "a name has 1 to 64 characters, none of them a control character"
-		CHECK (length(name) BETWEEN 1 AND 64
+		CHECK (length(name) BETWEEN 1 AND 64 AND instr(name, char(0)) = 0
 			AND name NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'),
 	-- Write-only: a trigger puts its hash in the next column and NULL here.
 	secret TEXT
 		CONSTRAINT "a secret has 1 to 128 characters, all of them printable ASCII without space"
-		CHECK (length(secret) BETWEEN 1 AND 128 AND secret NOT GLOB '*[^!-~]*'),
+		CHECK (length(secret) BETWEEN 1 AND 128 AND instr(secret, char(0)) = 0
+			AND secret NOT GLOB '*[^!-~]*'),
 	-- SHA3-256 of the secret; NULL for anonymous only.
 	secret_hash BLOB UNIQUE
 		CONSTRAINT "secret_hash is a blob of 32 bytes"
@@ -47,7 +49,10 @@ CREATE TABLE tokens (
 	expires_at TEXT,
 	-- Whatever the administrator wants to remember.
 	note TEXT NOT NULL DEFAULT '',
-	created_at TEXT NOT NULL DEFAULT (datetime('now')),
+	-- When the row was made.
+	created_at TEXT NOT NULL DEFAULT (datetime('now'))
+		CONSTRAINT "created_at is a time in UTC such as 2030-12-31 23:59:59"
+		CHECK (created_at IS datetime(created_at)),
 
 	-- Sessions that are open at once.
 	max_sockets INTEGER
@@ -75,11 +80,14 @@ CREATE TABLE tokens (
 		CHECK (max_queue_bytes >= 0),
 
 	-- What callbacks are signed with: whsec_ and 24 random bytes in base64.
-	-- The database makes it with the row.
+	-- The database makes it with the row, and a new one where it is set NULL.
 	callback_key TEXT
-		CONSTRAINT "callback_key is whsec_ followed by base64"
-		CHECK (callback_key GLOB 'whsec_?*'
-			AND substr(callback_key, 7) NOT GLOB '*[^A-Za-z0-9+/=]*'),
+		CONSTRAINT "callback_key is whsec_ followed by base64 of 24 to 64 bytes"
+		CHECK (callback_key GLOB 'whsec_*' AND instr(callback_key, char(0)) = 0
+			AND length(callback_key) BETWEEN 6 + 32 AND 6 + 88
+			AND length(callback_key) % 4 = 6 % 4
+			AND rtrim(substr(callback_key, 7), '=') NOT GLOB '*[^A-Za-z0-9+/]*'
+			AND callback_key NOT GLOB '*==='),
 	-- 1: publishing needs the application id too, not only the socket id.
 	publish_auth INTEGER NOT NULL DEFAULT 0
 		CONSTRAINT "publish_auth is 0 or 1" CHECK (publish_auth IN (0, 1)),
@@ -95,28 +103,37 @@ CREATE TABLE tokens (
 -- Use from pages of these origins: https://example.com, https://*.example.com,
 -- https://example.com:*, *://example.com, null, or * for any.
 CREATE TABLE token_origins (
+	-- Whose right it is.
 	token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+	-- As above.
 	pattern TEXT NOT NULL,
 	PRIMARY KEY (token_id, pattern)
 ) STRICT, WITHOUT ROWID;
 
 -- Relaying to these WebSocket URLs: wss://chat.example.com/room*.
 CREATE TABLE token_targets (
+	-- Whose right it is.
 	token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+	-- As above.
 	pattern TEXT NOT NULL,
 	PRIMARY KEY (token_id, pattern)
 ) STRICT, WITHOUT ROWID;
 
 -- Channels of these names, or of those that begin so: news, or chat-*.
 CREATE TABLE token_channels (
+	-- Whose right it is.
 	token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+	-- As above.
 	pattern TEXT NOT NULL
 		CONSTRAINT "a channel pattern has 1 to 128 bytes, no control character, and a * at its end only"
 		CHECK (length(CAST(pattern AS BLOB)) BETWEEN 1 AND 128
 			AND pattern NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || ']*'
+			AND instr(pattern, char(0)) = 0
 			AND instr(substr(pattern, 1, length(pattern) - 1), '*') = 0),
+	-- Whether it may send to them.
 	may_emit INTEGER NOT NULL DEFAULT 0
 		CONSTRAINT "may_emit is 0 or 1" CHECK (may_emit IN (0, 1)),
+	-- Whether it may receive from them.
 	may_listen INTEGER NOT NULL DEFAULT 1
 		CONSTRAINT "may_listen is 0 or 1" CHECK (may_listen IN (0, 1)),
 	PRIMARY KEY (token_id, pattern)
@@ -125,7 +142,9 @@ CREATE TABLE token_channels (
 -- Being an application with callbacks below these URLs:
 -- https://app.example.com/callback*. Its id is the token's secret.
 CREATE TABLE token_callbacks (
+	-- Whose right it is.
 	token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+	-- As above.
 	pattern TEXT NOT NULL,
 	PRIMARY KEY (token_id, pattern)
 ) STRICT, WITHOUT ROWID;
@@ -134,14 +153,26 @@ CREATE TABLE token_callbacks (
 -- and the programs read these again when it was raised. A new database starts
 -- at its time of birth, in milliseconds, above those it may replace.
 CREATE TABLE policy (
+	-- As above.
 	revision INTEGER NOT NULL
 ) STRICT;
 INSERT INTO policy VALUES (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
+CREATE TRIGGER policy_insert BEFORE INSERT ON policy BEGIN
+	SELECT RAISE(ABORT, 'policy has one row');
+END;
+CREATE TRIGGER policy_update BEFORE UPDATE ON policy WHEN NEW.revision <= OLD.revision BEGIN
+	SELECT RAISE(ABORT, 'the revision of the policy only rises');
+END;
+CREATE TRIGGER policy_delete BEFORE DELETE ON policy BEGIN
+	SELECT RAISE(ABORT, 'policy has one row');
+END;
 
 -- ---------------------------------------------------------------------------
 -- What makes sense. Triggers rather than foreign keys, which the sqlite3
 -- program does not enforce unless it is told to.
 
+-- All checks are made before the row is written: a statement that fails within
+-- a transaction may leave in free pages of the file what it had written.
 CREATE TRIGGER tokens_before_insert BEFORE INSERT ON tokens BEGIN
 	SELECT CASE
 	WHEN NEW.name = 'anonymous' AND coalesce(NEW.secret, NEW.secret_hash) IS NOT NULL
@@ -150,10 +181,18 @@ CREATE TRIGGER tokens_before_insert BEFORE INSERT ON tokens BEGIN
 		THEN RAISE(ABORT, 'a token needs a secret; only anonymous has none')
 	WHEN EXISTS (SELECT 1 FROM tokens WHERE name = NEW.name)
 		THEN RAISE(ABORT, 'there is a token of that name')
+	WHEN EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id)
+		THEN RAISE(ABORT, 'there is a token with this id')
+	WHEN EXISTS (SELECT 1 FROM tokens WHERE secret_hash IN (NEW.secret_hash, sha3(NEW.secret, 256)))
+		THEN RAISE(ABORT, 'another token has this secret')
+	WHEN NEW.secret IS NOT NULL AND (SELECT secure_delete FROM pragma_secure_delete) = 0
+		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
+	WHEN NEW.expires_at IS NOT NULL AND coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
 
-CREATE TRIGGER tokens_before_update BEFORE UPDATE OF id, name, secret, secret_hash ON tokens BEGIN
+CREATE TRIGGER tokens_before_update BEFORE UPDATE OF id, name, secret, secret_hash, expires_at ON tokens BEGIN
 	SELECT CASE
 	WHEN NEW.id <> OLD.id
 		THEN RAISE(ABORT, 'the id of a token does not change')
@@ -163,48 +202,35 @@ CREATE TRIGGER tokens_before_update BEFORE UPDATE OF id, name, secret, secret_ha
 		THEN RAISE(ABORT, 'a token needs a secret; only anonymous has none')
 	WHEN NEW.name <> OLD.name AND EXISTS (SELECT 1 FROM tokens WHERE name = NEW.name)
 		THEN RAISE(ABORT, 'there is a token of that name')
-	END;
-END;
-
-CREATE VIEW secret_check AS SELECT NULL AS secret;
-CREATE TRIGGER secret_check_insert INSTEAD OF INSERT ON secret_check BEGIN
-	SELECT CASE
-	WHEN (SELECT secure_delete FROM pragma_secure_delete) = 0
-		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
-	WHEN EXISTS (SELECT 1 FROM tokens WHERE secret_hash = sha3(NEW.secret, 256))
+	WHEN EXISTS (SELECT 1 FROM tokens WHERE secret_hash IN (NEW.secret_hash, sha3(NEW.secret, 256)) AND id <> OLD.id)
 		THEN RAISE(ABORT, 'another token has this secret')
+	WHEN NEW.secret IS NOT NULL AND (SELECT secure_delete FROM pragma_secure_delete) = 0
+		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
+	WHEN NEW.expires_at IS NOT NULL AND coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
 
 CREATE TRIGGER tokens_hash_inserted AFTER INSERT ON tokens WHEN NEW.secret IS NOT NULL BEGIN
-	INSERT INTO secret_check VALUES (NEW.secret);
 	UPDATE tokens SET secret = NULL, secret_hash = sha3(NEW.secret, 256) WHERE id = NEW.id;
 END;
-
 CREATE TRIGGER tokens_hash_updated AFTER UPDATE OF secret ON tokens WHEN NEW.secret IS NOT NULL BEGIN
-	INSERT INTO secret_check VALUES (NEW.secret);
 	UPDATE tokens SET secret = NULL, secret_hash = sha3(NEW.secret, 256) WHERE id = NEW.id;
 END;
 
 -- Any time that SQLite understands is kept in the one form.
-CREATE VIEW time_check AS SELECT NULL AS time;
-CREATE TRIGGER time_check_insert INSTEAD OF INSERT ON time_check
-WHEN coalesce(datetime(NEW.time) < '2000-01-02', 1) BEGIN
-	SELECT RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59');
-END;
-
 CREATE TRIGGER tokens_expiry_inserted AFTER INSERT ON tokens WHEN NEW.expires_at IS NOT datetime(NEW.expires_at) BEGIN
-	INSERT INTO time_check VALUES (NEW.expires_at);
 	UPDATE tokens SET expires_at = datetime(NEW.expires_at) WHERE id = NEW.id;
 END;
-
 CREATE TRIGGER tokens_expiry_updated AFTER UPDATE OF expires_at ON tokens WHEN NEW.expires_at IS NOT datetime(NEW.expires_at) BEGIN
-	INSERT INTO time_check VALUES (NEW.expires_at);
 	UPDATE tokens SET expires_at = datetime(NEW.expires_at) WHERE id = NEW.id;
 END;
 
 -- 32 characters of base64, each drawn by itself, are 24 random bytes.
-CREATE TRIGGER tokens_callback_key AFTER INSERT ON tokens WHEN NEW.callback_key IS NULL BEGIN
+CREATE TRIGGER tokens_callback_key_inserted AFTER INSERT ON tokens WHEN NEW.callback_key IS NULL BEGIN
+	UPDATE tokens SET callback_key = NULL WHERE id = NEW.id;
+END;
+CREATE TRIGGER tokens_callback_key_updated AFTER UPDATE OF callback_key ON tokens WHEN NEW.callback_key IS NULL BEGIN
 	UPDATE tokens SET callback_key = 'whsec_' || (
 		SELECT group_concat(substr('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', 1 + (random() & 63), 1), '')
 		FROM (VALUES (1), (2), (3), (4)), (VALUES (1), (2), (3), (4)), (VALUES (1), (2)))
@@ -221,7 +247,7 @@ WHEN NOT (NEW.kind = 'origin' AND NEW.pattern IN ('*', 'null')
 		THEN RAISE(ABORT, 'there is no token with this token_id')
 	WHEN length(NEW.pattern) > 1024
 		THEN RAISE(ABORT, 'a pattern has at most 1024 characters')
-	WHEN NEW.pattern GLOB '*[' || char(1) || '- ' || char(127) || ']*'
+	WHEN NEW.pattern GLOB '*[' || char(1) || '- ' || char(127) || ']*' OR instr(NEW.pattern, char(0)) > 0
 		THEN RAISE(ABORT, 'a pattern has no spaces and no control characters')
 	WHEN NEW.kind = 'target' AND scheme NOT IN ('ws', 'wss', '*')
 		THEN RAISE(ABORT, 'the pattern of a target begins with ws://, wss:// or *://')
@@ -235,10 +261,12 @@ WHEN NOT (NEW.kind = 'origin' AND NEW.pattern IN ('*', 'null')
 		THEN RAISE(ABORT, 'a pattern has no fragment')
 	WHEN host IN ('', '[]')
 		THEN RAISE(ABORT, 'a pattern needs a host')
-	WHEN host GLOB '*[]?%\"<>^`{|}[]*' AND host NOT GLOB '[[]*:*]'
+	WHEN host GLOB '*[]?%\"<>^`{|}[]*' AND (host NOT GLOB '[[]*:*]' OR trim(host, '[]') GLOB '*[^0-9A-Fa-f:.]*')
 		THEN RAISE(ABORT, 'the host of a pattern is a name, an address, an IPv6 address in brackets, *.name or *')
 	WHEN instr(substr(host, 2), '*') > 0 OR host = '*.' OR (host GLOB '[*]?*' AND host NOT GLOB '[*].*')
 		THEN RAISE(ABORT, 'a * in the host stands alone or for the first labels, as in *.example.com')
+	WHEN host GLOB '.*' OR host GLOB '*..*'
+		THEN RAISE(ABORT, 'the host of a pattern has an empty label')
 	WHEN port NOT IN ('', ':*') AND (port GLOB ':*[^0-9]*' OR port NOT GLOB ':?*'
 			OR CAST(substr(port, 2) AS INTEGER) NOT BETWEEN 1 AND 65535)
 		THEN RAISE(ABORT, 'the port of a pattern is 1 to 65535 or *')
@@ -312,16 +340,21 @@ CREATE TRIGGER token_callbacks_deleted AFTER DELETE ON token_callbacks BEGIN UPD
 
 -- What a token was used for on a day; written at least every second.
 CREATE TABLE token_usage (
+	-- Whose use it is.
 	token_id INTEGER NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
 	-- In UTC, such as 2030-12-31.
 	day TEXT NOT NULL,
-	-- Sessions begun, and those refused: origin, target or a limit.
+	-- Sessions begun.
 	creates INTEGER NOT NULL DEFAULT 0,
+	-- Those refused for their origin, their target or a limit.
 	refused INTEGER NOT NULL DEFAULT 0,
-	-- Messages and their bytes: up is from the client, down is to it.
+	-- Messages from clients.
 	messages_up INTEGER NOT NULL DEFAULT 0,
+	-- Messages to clients.
 	messages_down INTEGER NOT NULL DEFAULT 0,
+	-- Bytes of the messages from clients.
 	bytes_up INTEGER NOT NULL DEFAULT 0,
+	-- Bytes of the messages to clients.
 	bytes_down INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (token_id, day)
 ) STRICT, WITHOUT ROWID;
@@ -331,6 +364,7 @@ CREATE TABLE token_usage (
 CREATE TABLE sessions (
 	-- The name that logs show; not the secret socket id, which is nowhere.
 	id TEXT NOT NULL PRIMARY KEY,
+	-- Which service it belongs to.
 	kind TEXT NOT NULL
 		CONSTRAINT "kind is relay, application or channel"
 		CHECK (kind IN ('relay', 'application', 'channel')),
@@ -346,17 +380,22 @@ CREATE TABLE sessions (
 	remote_addr TEXT NOT NULL,
 	-- What the client says it is.
 	agent TEXT NOT NULL,
+	-- When its creation had passed the checks.
 	opened_at TEXT NOT NULL,
 	-- NULL while it lives.
 	closed_at TEXT,
 	-- As in a WebSocket's close frame (RFC 6455, 7.4); 0: it never opened.
 	close_code INTEGER,
+	-- Why, in words; of one that never opened the code of the answer.
 	close_reason TEXT,
-	-- Messages and their bytes: up is from the client, down is to it. Those
-	-- of a session that lives are some seconds old.
+	-- Messages from the client. This and the next three are some seconds old
+	-- while the session lives.
 	messages_up INTEGER NOT NULL DEFAULT 0,
+	-- Messages to the client.
 	messages_down INTEGER NOT NULL DEFAULT 0,
+	-- Bytes of the messages from the client.
 	bytes_up INTEGER NOT NULL DEFAULT 0,
+	-- Bytes of the messages to the client.
 	bytes_down INTEGER NOT NULL DEFAULT 0,
 	-- 1 asks wsbridge to close it.
 	close_requested INTEGER NOT NULL DEFAULT 0

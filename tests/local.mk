@@ -14,6 +14,7 @@ unit_tests = \
 	%D%/unit/test_message \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
+	%D%/unit/test_probe \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_code \

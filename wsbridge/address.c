@@ -9,6 +9,7 @@
 bool
 addresses_init(struct addresses *addresses, uint64_t seed)
 {
+	TAILQ_INIT(&addresses->busy);
 	TAILQ_INIT(&addresses->idle);
 	return table_init(&addresses->by_text, seed);
 }
@@ -16,7 +17,7 @@ addresses_init(struct addresses *addresses, uint64_t seed)
 static void
 forget(struct addresses *addresses, struct address *address)
 {
-	TAILQ_REMOVE(&addresses->idle, address, idle);
+	TAILQ_REMOVE(&addresses->idle, address, list);
 	table_remove(&addresses->by_text, &address->node);
 	free(address);
 }
@@ -54,7 +55,7 @@ find_or_add(struct addresses *addresses, struct ps_slice text)
 		memcpy(address->text, text.data, text.len);
 	address->node.key = ps_slice(address->text, text.len);
 	table_add(&addresses->by_text, &address->node);
-	TAILQ_INSERT_TAIL(&addresses->idle, address, idle);
+	TAILQ_INSERT_TAIL(&addresses->idle, address, list);
 	return address;
 }
 
@@ -86,14 +87,29 @@ addresses_acquire(struct addresses *addresses, const struct ps_config *config,
 		return NULL;
 	}
 	address->n_creates++;
-	if (address->n_sessions++ == 0)
-		TAILQ_REMOVE(&addresses->idle, address, idle);
+	if (address->n_sessions++ == 0) {
+		TAILQ_REMOVE(&addresses->idle, address, list);
+		TAILQ_INSERT_TAIL(&addresses->busy, address, list);
+	}
 	return address;
 }
 
 void
 addresses_release(struct addresses *addresses, struct address *address)
 {
-	if (--address->n_sessions == 0)
-		TAILQ_INSERT_TAIL(&addresses->idle, address, idle);
+	if (--address->n_sessions > 0)
+		return;
+	TAILQ_REMOVE(&addresses->busy, address, list);
+	TAILQ_INSERT_TAIL(&addresses->idle, address, list);
+}
+
+size_t
+addresses_count_busy(const struct addresses *addresses)
+{
+	const struct address *address;
+	size_t count = 0;
+
+	TAILQ_FOREACH(address, &addresses->busy, list)
+		count++;
+	return count;
 }

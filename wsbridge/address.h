@@ -14,7 +14,7 @@
 
 struct address {
 	struct table_node node;
-	TAILQ_ENTRY(address) idle; /* while it has no session */
+	TAILQ_ENTRY(address) list; /* busy or idle */
 	size_t n_sessions;
 	uint64_t second_ms;  /* start of the second that is counted */
 	uint64_t n_creates;  /* in it */
@@ -25,7 +25,8 @@ TAILQ_HEAD(address_list, address);
 
 struct addresses {
 	struct table by_text;
-	struct address_list idle; /* longest idle first */
+	struct address_list busy; /* those that have sessions */
+	struct address_list idle; /* the others, longest idle first */
 };
 
 PS_MUST_CHECK bool addresses_init(struct addresses *addresses, uint64_t seed);
@@ -40,5 +41,7 @@ struct address *addresses_acquire(struct addresses *addresses,
     const struct ps_config *config, struct ps_slice text, uint64_t now_ms,
     struct refusal *refusal_r);
 void addresses_release(struct addresses *addresses, struct address *address);
+/* How many addresses have sessions; walks them. */
+size_t addresses_count_busy(const struct addresses *addresses);
 
 #endif

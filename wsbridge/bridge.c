@@ -52,7 +52,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	size_t i;
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms,
-		.unix_s = ps_clock_unix_s };
+		.unix_s = ps_clock_unix_s,
+		.started_unix_s = ps_clock_unix_s() };
 	TAILQ_INIT(&bridge->sessions);
 	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;

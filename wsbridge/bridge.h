@@ -54,6 +54,7 @@ struct bridge {
 	/* Time; `now_ms` is ps_clock_ms() but in tests. */
 	uint64_t (*now_ms)(void);
 	int64_t (*unix_s)(void); /* of day and expiry */
+	int64_t started_unix_s;
 	struct timers timers;
 	uv_timer_t timer; /* fires for the first of `timers` */
 	uint64_t timer_at_ms;

@@ -406,6 +406,16 @@ exchange_reply_refusal(struct exchange *exchange,
 }
 
 void
+exchange_reply_limit(struct exchange *exchange, enum ps_code code,
+    const char *limit)
+{
+	char members[64];
+
+	snprintf(members, sizeof(members), "\"limit\":\"%s\"", limit);
+	exchange_reply_error(exchange, code, members);
+}
+
+void
 exchange_reply_json(struct exchange *exchange, int status,
     struct ps_slice json)
 {

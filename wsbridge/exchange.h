@@ -75,6 +75,9 @@ exchange_is_writing(const struct exchange *exchange)
 /* Whole answers, for requests nobody waits for. They finish the exchange. */
 void exchange_reply_error(struct exchange *exchange, enum ps_code code,
     const char *members);
+/* The same, naming the limit that refused; see doc/http-api.md, limits. */
+void exchange_reply_limit(struct exchange *exchange, enum ps_code code,
+    const char *limit);
 void exchange_reply_refusal(struct exchange *exchange,
     const struct refusal *refusal);
 void exchange_reply_json(struct exchange *exchange, int status,

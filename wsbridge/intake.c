@@ -12,6 +12,7 @@
 #include "ps_log.h"
 #include "ps_socket.h"
 #include "relay.h"
+#include "service.h"
 
 /* Least room for a read; most frames are far smaller. */
 #define READ_BYTES (16 * 1024)
@@ -54,6 +55,10 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_RECEIVE] = relay_on_receive,
 	[PS_IPC_CLOSE] = relay_on_close,
 	[PS_IPC_CHECK] = relay_on_check,
+	[PS_IPC_REFUSE] = service_on_refuse,
+	[PS_IPC_READY] = service_on_ready,
+	[PS_IPC_PROBE] = service_on_probe,
+	[PS_IPC_STATS] = service_on_stats,
 };
 
 /* The last handle to close after intake_stop() takes the rest along. */
@@ -397,6 +402,19 @@ intake_stop_listening(struct bridge *bridge)
 	unlink(bridge->config->bridge_socket);
 	timers_cancel(&bridge->timers, &intake->retry);
 	uv_close((uv_handle_t *)&intake->poll, on_listener_closed);
+}
+
+size_t
+intake_count_workers(const struct bridge *bridge)
+{
+	const struct worker *worker;
+	size_t count = 0;
+
+	if (bridge->intake == NULL)
+		return 0;
+	LIST_FOREACH(worker, &bridge->intake->workers, all)
+		count++;
+	return count;
 }
 
 void

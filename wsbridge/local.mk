@@ -15,14 +15,17 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/framing/relay.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/message.c %D%/message.h \
+	%D%/metrics.c %D%/metrics.h \
 	%D%/parked.c %D%/parked.h \
 	%D%/peer.h \
+	%D%/probe.c %D%/probe.h \
 	%D%/quota.c %D%/quota.h \
 	%D%/receiver.h \
 	%D%/record.c %D%/record.h \
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/resolver.c %D%/resolver.h \
+	%D%/service.c %D%/service.h \
 	%D%/session.c %D%/session.h \
 	%D%/socket_info.c %D%/socket_info.h \
 	%D%/store.c %D%/store.h \

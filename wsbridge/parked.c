@@ -220,7 +220,8 @@ refuse_held(struct bridge *bridge, struct exchange *exchange,
 	struct ps_writer *out = &bridge->scratch;
 
 	if (framing->is_stream) {
-		exchange_reply_error(exchange, PS_CODE_TOO_MANY_HELD, NULL);
+		exchange_reply_limit(exchange, PS_CODE_TOO_MANY_HELD,
+		    "max_held");
 		return;
 	}
 	ps_writer_reset(out);

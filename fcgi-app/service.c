@@ -1,0 +1,128 @@
+#include "config.h"
+
+#include "service.h"
+
+#include "authorise.h"
+#include "handoff.h"
+#include "limit.h"
+#include "rights.h"
+
+void
+service_live(struct request *request, const struct route *route)
+{
+	(void)route;
+	request_answer_json(request, ps_slice_str("{\"ok\":true}"));
+}
+
+/* The bridge answers for itself and for its database. */
+void
+service_ready(struct request *request, const struct route *route)
+{
+	const struct ps_ipc_ready m = { request_ipc(request) };
+	struct ps_policy *policy = rights_take(request->rights);
+
+	(void)route;
+	if (policy == NULL) {
+		request_refuse(request, PS_CODE_DATABASE_UNAVAILABLE, NULL,
+		    "\"part\":\"database\"");
+		return;
+	}
+	ps_policy_unref(policy);
+	ps_ipc_encode_ready(&request->handoff->frame, &m);
+	if (!request_was_taken(request))
+		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
+		    "\"part\":\"bridge\"");
+}
+
+/* The token of a request that is none of a create; false: answered. */
+static bool
+authorise(struct request *request, struct authority *authority_r)
+{
+	if (!authorise_token(request, authority_r))
+		return false;
+	if (authorise_origin(request, authority_r->token, ps_slice(NULL, 0)))
+		return true;
+	authority_release(authority_r);
+	request_refuse(request, PS_CODE_ORIGIN_REFUSED, NULL, NULL);
+	return false;
+}
+
+void
+service_limits(struct request *request, const struct route *route)
+{
+	struct ps_writer json = { 0 };
+	struct authority authority;
+
+	(void)route;
+	if (!authorise(request, &authority))
+		return;
+	ps_writer_str(&json, "{\"ok\":true,\"limits\":");
+	limit_put_all(&json, request->config, &authority.token->limits);
+	ps_writer_str(&json, "}");
+	authority_release(&authority);
+	if (json.failed)
+		request_refuse(request, PS_CODE_BRIDGE_FULL, NULL, NULL);
+	else
+		request_answer_json(request, ps_slice(json.data, json.len));
+	ps_writer_deinit(&json);
+}
+
+void
+service_probe(struct request *request, const struct route *route)
+{
+	const struct ps_ipc_probe m = { request_ipc(request) };
+	struct ps_slice mode;
+
+	(void)route;
+	if (params_text(request->params, "mode", &mode) &&
+	    !ps_slice_is(mode, "stream")) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "mode is not stream", NULL);
+		return;
+	}
+	if (request_refused_params(request))
+		return;
+	ps_ipc_encode_probe(&request->handoff->frame, &m);
+	request_hand_over(request);
+}
+
+/* True, having answered, when the figures are none of the client's business. */
+static bool
+refused_figures(struct request *request)
+{
+	struct authority authority;
+	bool is_admin;
+
+	if (!authorise(request, &authority))
+		return true;
+	is_admin = authority.token->admin;
+	authority_release(&authority);
+	if (!is_admin)
+		request_refuse(request, PS_CODE_ADMIN_REQUIRED, NULL, NULL);
+	return !is_admin;
+}
+
+static void
+answer_figures(struct request *request, enum ps_ipc_stats_format format)
+{
+	const struct ps_ipc_stats m = { request_ipc(request), format };
+
+	if (refused_figures(request))
+		return;
+	ps_ipc_encode_stats(&request->handoff->frame, &m);
+	request_hand_over(request);
+}
+
+void
+service_metrics(struct request *request, const struct route *route)
+{
+	(void)route;
+	answer_figures(request, PS_IPC_STATS_PROMETHEUS);
+}
+
+void
+service_stats(struct request *request, const struct route *route)
+{
+	(void)route;
+	answer_figures(request, PS_IPC_STATS_JSON);
+}

@@ -1,0 +1,420 @@
+#include "config.h"
+
+#include "metrics.h"
+
+#include <inttypes.h>
+
+#include "exchange.h"
+#include "intake.h"
+#include "ps_json.h"
+#include "resolver.h"
+#include "session.h"
+
+#define PREFIX "polysocket_"
+#define LABELS_MAX 3
+
+enum direction { UP, DOWN, DIRECTION__COUNT };
+
+static const char *const directions[] = { [UP] = "up", [DOWN] = "down" };
+
+/* What is alive, from one walk through it. */
+struct figures {
+	const struct bridge *bridge;
+	uint64_t sessions[SESSION__COUNT][2]; /* without, with a receiver */
+	uint64_t queued_messages[DIRECTION__COUNT];
+	uint64_t queued_bytes[DIRECTION__COUNT];
+	struct ps_traffic traffic; /* of live sessions and of ended ones */
+	uint64_t n_exchanges, n_held, unsent_bytes;
+};
+
+static void
+add_session(struct figures *figures, const struct session *session)
+{
+	struct ps_traffic *traffic = &figures->traffic;
+	size_t count = 0, bytes = 0;
+
+	figures->sessions[session->state][session->receiver != NULL]++;
+	figures->queued_messages[DOWN] += session->queue.count;
+	figures->queued_bytes[DOWN] += session->queue.bytes;
+	if (session->peer_ops != NULL)
+		session->peer_ops->count_queued(session->peer, &count, &bytes);
+	figures->queued_messages[UP] += count;
+	figures->queued_bytes[UP] += bytes;
+	traffic->messages_up += session->traffic.messages_up;
+	traffic->messages_down += session->traffic.messages_down;
+	traffic->bytes_up += session->traffic.bytes_up;
+	traffic->bytes_down += session->traffic.bytes_down;
+}
+
+static void
+count_figures(struct figures *figures, const struct bridge *bridge)
+{
+	const struct exchange *exchange;
+	const struct session *session;
+
+	*figures = (struct figures){ .bridge = bridge,
+		.traffic = bridge->totals.ended };
+	TAILQ_FOREACH(session, &bridge->sessions, all)
+		add_session(figures, session);
+	LIST_FOREACH(exchange, &bridge->exchanges, all) {
+		figures->n_exchanges++;
+		figures->n_held +=
+		    exchange->ops != NULL && exchange->ops->is_held;
+		figures->unsent_bytes += exchange->pending_len;
+	}
+}
+
+struct output;
+
+enum metric_type { GAUGE, COUNTER };
+
+struct metric {
+	const char *name;
+	enum metric_type type;
+	const char *labels[LABELS_MAX]; /* names, in the order of values */
+	void (*put)(struct output *out); /* every value, with put_value() */
+	const char *help;
+};
+
+struct format {
+	void (*begin)(struct output *out, const struct metric *metric);
+	void (*value)(struct output *out, const char *const *labels,
+	    uint64_t value);
+	void (*end)(struct output *out);
+};
+
+struct output {
+	struct ps_writer *w;
+	const struct format *format;
+	const struct figures *figures;
+	const struct metric *metric;
+	bool is_first; /* nothing of the metric was put yet */
+};
+
+/* `labels` has a value for each of the metric's labels. */
+static void
+put_value(struct output *out, const char *const *labels, uint64_t value)
+{
+	out->format->value(out, labels, value);
+	out->is_first = false;
+}
+
+#define LABELS(...) ((const char *const[]){ __VA_ARGS__ })
+
+static void
+put_info(struct output *out)
+{
+	const struct bridge *bridge = out->figures->bridge;
+
+	put_value(out,
+	    LABELS(PACKAGE_VERSION, bridge->config->node, bridge->tag), 1);
+}
+
+static void
+put_start_time(struct output *out)
+{
+	put_value(out, NULL, (uint64_t)out->figures->bridge->started_unix_s);
+}
+
+static void
+put_draining(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->draining);
+}
+
+static void
+put_sessions(struct output *out)
+{
+	const struct figures *figures = out->figures;
+	enum session_state state;
+
+	for (state = 0; state < SESSION_CLOSED; state++) {
+		put_value(out, LABELS(session_state_name(state), "no"),
+		    figures->sessions[state][0]);
+		put_value(out, LABELS(session_state_name(state), "yes"),
+		    figures->sessions[state][1]);
+	}
+}
+
+static void
+put_directions(struct output *out, uint64_t up, uint64_t down)
+{
+	put_value(out, LABELS(directions[UP]), up);
+	put_value(out, LABELS(directions[DOWN]), down);
+}
+
+static void
+put_queued_messages(struct output *out)
+{
+	const uint64_t *queued = out->figures->queued_messages;
+
+	put_directions(out, queued[UP], queued[DOWN]);
+}
+
+static void
+put_queued_bytes(struct output *out)
+{
+	const uint64_t *queued = out->figures->queued_bytes;
+
+	put_directions(out, queued[UP], queued[DOWN]);
+}
+
+static void
+put_addresses(struct output *out)
+{
+	put_value(out, NULL,
+	    addresses_count_busy(&out->figures->bridge->addresses));
+}
+
+static void
+put_exchanges(struct output *out)
+{
+	put_value(out, NULL, out->figures->n_exchanges);
+}
+
+static void
+put_held(struct output *out)
+{
+	put_value(out, NULL, out->figures->n_held);
+}
+
+static void
+put_unsent(struct output *out)
+{
+	put_value(out, NULL, out->figures->unsent_bytes);
+}
+
+static void
+put_workers(struct output *out)
+{
+	put_value(out, NULL, intake_count_workers(out->figures->bridge));
+}
+
+static void
+put_resolving(struct output *out)
+{
+	put_value(out, NULL, resolver_count());
+}
+
+static void
+put_sessions_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->n_sessions_ever);
+}
+
+static void
+put_requests_total(struct output *out)
+{
+	static const char *const types[] = {
+		[PS_IPC_HELLO] = NULL, /* none that a client makes */
+		[PS_IPC_CREATE] = "create",
+		[PS_IPC_SEND] = "send",
+		[PS_IPC_RECEIVE] = "receive",
+		[PS_IPC_CLOSE] = "close",
+		[PS_IPC_CHECK] = "check",
+		[PS_IPC_REFUSE] = "refuse",
+		[PS_IPC_READY] = "ready",
+		[PS_IPC_PROBE] = "probe",
+		[PS_IPC_STATS] = "stats",
+	};
+	const uint64_t *requests = out->figures->bridge->totals.requests;
+	size_t i;
+
+	_Static_assert(sizeof(types) / sizeof(types[0]) == PS_IPC__COUNT,
+	    "every type of message needs a name");
+	for (i = 0; i < PS_IPC__COUNT; i++) {
+		if (types[i] != NULL)
+			put_value(out, LABELS(types[i]), requests[i]);
+	}
+}
+
+static void
+put_refusals_total(struct output *out)
+{
+	const uint64_t *refusals = out->figures->bridge->totals.refusals;
+	enum ps_code code;
+
+	for (code = 0; code < PS_CODE__COUNT; code++)
+		put_value(out, LABELS(ps_code_info(code)->word),
+		    refusals[code]);
+}
+
+static void
+put_messages_total(struct output *out)
+{
+	const struct ps_traffic *traffic = &out->figures->traffic;
+
+	put_directions(out, traffic->messages_up, traffic->messages_down);
+}
+
+static void
+put_bytes_total(struct output *out)
+{
+	const struct ps_traffic *traffic = &out->figures->traffic;
+
+	put_directions(out, traffic->bytes_up, traffic->bytes_down);
+}
+
+// clang-format off
+static const struct metric metrics[] = {
+	{ "info", GAUGE, { "version", "node", "tag" }, put_info,
+	  "Always 1; tells the version, the option node, and the tag that names of sessions start with." },
+	{ "start_time_seconds", GAUGE, { NULL }, put_start_time,
+	  "Unix time at which wsbridge started." },
+	{ "draining", GAUGE, { NULL }, put_draining,
+	  "1 while wsbridge shuts down." },
+	{ "sessions", GAUGE, { "state", "receiver" }, put_sessions,
+	  "Sessions, by state and by whether their client receives at the moment." },
+	{ "queued_messages", GAUGE, { "direction" }, put_queued_messages,
+	  "Messages that wait in sessions, up to the target or down to the client." },
+	{ "queued_bytes", GAUGE, { "direction" }, put_queued_bytes,
+	  "Bytes of the messages that wait in sessions." },
+	{ "remote_addresses", GAUGE, { NULL }, put_addresses,
+	  "Addresses of clients that have sessions." },
+	{ "open_requests", GAUGE, { NULL }, put_exchanges,
+	  "Requests that are not answered to their end, this one included." },
+	{ "held_requests", GAUGE, { NULL }, put_held,
+	  "Polls, streams and probes among them, which max_held bounds." },
+	{ "unsent_bytes", GAUGE, { NULL }, put_unsent,
+	  "Bytes of answers that the web server has not taken yet." },
+	{ "worker_connections", GAUGE, { NULL }, put_workers,
+	  "Threads of polysocket.fcgi that are connected." },
+	{ "names_resolving", GAUGE, { NULL }, put_resolving,
+	  "Names of targets that are being resolved." },
+	{ "sessions_total", COUNTER, { NULL }, put_sessions_total,
+	  "Sessions that were begun." },
+	{ "requests_total", COUNTER, { "type" }, put_requests_total,
+	  "Requests that polysocket.fcgi handed over." },
+	{ "refusals_total", COUNTER, { "code" }, put_refusals_total,
+	  "Refusals, by their code; without what polysocket.fcgi refuses alone." },
+	{ "messages_total", COUNTER, { "direction" }, put_messages_total,
+	  "Messages, up from clients and down from targets." },
+	{ "message_bytes_total", COUNTER, { "direction" }, put_bytes_total,
+	  "Bytes of these messages." },
+};
+// clang-format on
+
+static void
+put_metrics(const struct format *format, struct ps_writer *w,
+    const struct bridge *bridge)
+{
+	struct figures figures;
+	struct output out = { .w = w, .format = format, .figures = &figures };
+	size_t i;
+
+	count_figures(&figures, bridge);
+	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+		out.metric = &metrics[i];
+		out.is_first = true;
+		format->begin(&out, &metrics[i]);
+		metrics[i].put(&out);
+		format->end(&out);
+	}
+}
+
+static size_t
+count_labels(const struct metric *metric)
+{
+	size_t n = 0;
+
+	while (n < LABELS_MAX && metric->labels[n] != NULL)
+		n++;
+	return n;
+}
+
+static void
+prometheus_begin(struct output *out, const struct metric *metric)
+{
+	/* A help text of ours has nothing to be escaped. */
+	ps_writer_printf(out->w,
+	    "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", metric->name,
+	    metric->help, metric->name,
+	    metric->type == COUNTER ? "counter" : "gauge");
+}
+
+static void
+put_label(struct ps_writer *w, const char *name, const char *value)
+{
+	ps_writer_printf(w, "%s=\"", name);
+	for (; *value != '\0'; value++) {
+		if (*value == '\n')
+			ps_writer_str(w, "\\n");
+		else if (*value == '\\' || *value == '"')
+			ps_writer_printf(w, "\\%c", *value);
+		else
+			ps_writer_u8(w, (uint8_t)*value);
+	}
+	ps_writer_str(w, "\"");
+}
+
+static void
+prometheus_value(struct output *out, const char *const *labels, uint64_t value)
+{
+	const struct metric *metric = out->metric;
+	size_t i, n = count_labels(metric);
+
+	ps_writer_printf(out->w, PREFIX "%s", metric->name);
+	for (i = 0; i < n; i++) {
+		ps_writer_str(out->w, i == 0 ? "{" : ",");
+		put_label(out->w, metric->labels[i], labels[i]);
+	}
+	ps_writer_printf(out->w, "%s %" PRIu64 "\n", n > 0 ? "}" : "", value);
+}
+
+static void
+prometheus_end(struct output *out)
+{
+	(void)out;
+}
+
+void
+metrics_put_prometheus(struct ps_writer *w, const struct bridge *bridge)
+{
+	static const struct format format = { prometheus_begin,
+		prometheus_value, prometheus_end };
+
+	put_metrics(&format, w, bridge);
+}
+
+static void
+json_begin(struct output *out, const struct metric *metric)
+{
+	ps_writer_printf(out->w, "%s\"%s\":%s",
+	    metric == &metrics[0] ? "" : ",", metric->name,
+	    metric->labels[0] == NULL ? "" : "[");
+}
+
+static void
+json_value(struct output *out, const char *const *labels, uint64_t value)
+{
+	const struct metric *metric = out->metric;
+	size_t i, n = count_labels(metric);
+
+	if (!out->is_first)
+		ps_writer_str(out->w, ",");
+	for (i = 0; i < n; i++) {
+		ps_writer_printf(out->w, "%s\"%s\":", i == 0 ? "{" : ",",
+		    metric->labels[i]);
+		ps_json_string(out->w, ps_slice_str(labels[i]));
+	}
+	ps_writer_printf(out->w, n > 0 ? ",\"value\":%" PRIu64 "}" : "%" PRIu64,
+	    value);
+}
+
+static void
+json_end(struct output *out)
+{
+	if (out->metric->labels[0] != NULL)
+		ps_writer_str(out->w, "]");
+}
+
+void
+metrics_put_json(struct ps_writer *w, const struct bridge *bridge)
+{
+	static const struct format format = { json_begin, json_value,
+		json_end };
+
+	ps_writer_str(w, "{");
+	put_metrics(&format, w, bridge);
+	ps_writer_str(w, "}");
+}
