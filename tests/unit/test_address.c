@@ -25,9 +25,9 @@ teardown(void **state)
 }
 
 static struct address *
-acquire(const char *text, uint64_t now_ms, enum ps_code *refusal_r)
+acquire(const char *text, uint64_t now_ms, struct refusal *refusal_r)
 {
-	*refusal_r = PS_CODE__COUNT;
+	*refusal_r = (struct refusal){ .code = PS_CODE__COUNT };
 	return addresses_acquire(&addresses, &config, ps_slice_str(text),
 	    now_ms, refusal_r);
 }
@@ -36,7 +36,7 @@ static void
 an_address_has_so_many_sessions_and_no_more(void **state)
 {
 	struct address *list[3], *other;
-	enum ps_code refusal;
+	struct refusal refusal;
 	size_t i;
 
 	(void)state;
@@ -45,7 +45,8 @@ an_address_has_so_many_sessions_and_no_more(void **state)
 		assert_row(i, list[i] != NULL && list[i] == list[0]);
 	}
 	assert_null(acquire("192.0.2.1", 5000, &refusal));
-	assert_int_equal(refusal, PS_CODE_CONNECTION_LIMIT);
+	assert_int_equal(refusal.code, PS_CODE_CONNECTION_LIMIT);
+	assert_string_equal(refusal.limit, "max_sessions_per_address");
 	other = acquire("192.0.2.2", 5000, &refusal);
 	assert_non_null(other);
 	addresses_release(&addresses, list[0]);
@@ -60,7 +61,7 @@ static void
 an_address_makes_so_many_sessions_a_second(void **state)
 {
 	struct address *address = NULL;
-	enum ps_code refusal;
+	struct refusal refusal;
 	size_t i;
 
 	(void)state;
@@ -69,7 +70,8 @@ an_address_makes_so_many_sessions_a_second(void **state)
 	for (i = 0; i < 2; i++)
 		assert_non_null(address = acquire("a", 5000, &refusal));
 	assert_null(acquire("a", 5000, &refusal));
-	assert_int_equal(refusal, PS_CODE_RATE_LIMIT);
+	assert_int_equal(refusal.code, PS_CODE_RATE_LIMIT);
+	assert_string_equal(refusal.limit, "max_creates_per_second");
 	assert_null(acquire("a", 5999, &refusal));
 	assert_non_null(acquire("a", 6000, &refusal));
 	assert_non_null(acquire("a", 6999, &refusal));
@@ -83,7 +85,7 @@ static void
 zero_is_no_limit(void **state)
 {
 	struct address *address = NULL;
-	enum ps_code refusal;
+	struct refusal refusal;
 	size_t i;
 
 	(void)state;
@@ -99,7 +101,7 @@ zero_is_no_limit(void **state)
 static void
 an_idle_address_is_remembered_for_a_second(void **state)
 {
-	enum ps_code refusal;
+	struct refusal refusal;
 	struct address *address;
 
 	(void)state;
@@ -107,7 +109,7 @@ an_idle_address_is_remembered_for_a_second(void **state)
 	address = acquire("a", 5000, &refusal);
 	addresses_release(&addresses, address);
 	assert_null(acquire("a", 5999, &refusal));
-	assert_int_equal(refusal, PS_CODE_RATE_LIMIT);
+	assert_int_equal(refusal.code, PS_CODE_RATE_LIMIT);
 	assert_int_equal(addresses.by_text.count, 1);
 	address = acquire("b", 6000, &refusal);
 	assert_non_null(address);
@@ -118,7 +120,7 @@ an_idle_address_is_remembered_for_a_second(void **state)
 static void
 an_address_with_sessions_is_not_forgotten(void **state)
 {
-	enum ps_code refusal;
+	struct refusal refusal;
 	struct address *a = acquire("a", 5000, &refusal), *b;
 
 	(void)state;
@@ -134,7 +136,7 @@ an_address_with_sessions_is_not_forgotten(void **state)
 static void
 many_addresses_come_and_go(void **state)
 {
-	enum ps_code refusal;
+	struct refusal refusal;
 	char text[32];
 	unsigned i;
 
@@ -154,7 +156,7 @@ static void
 an_address_has_a_largest_length(void **state)
 {
 	char text[PS_ADDRESS_MAX + 1];
-	enum ps_code refusal;
+	struct refusal refusal;
 	struct address *address;
 
 	(void)state;
@@ -167,7 +169,7 @@ an_address_has_a_largest_length(void **state)
 	text[PS_ADDRESS_MAX - 1] = '1';
 	text[PS_ADDRESS_MAX] = '\0';
 	assert_null(acquire(text, 5000, &refusal));
-	assert_int_equal(refusal, PS_CODE_BRIDGE_FULL);
+	assert_int_equal(refusal.code, PS_CODE_BRIDGE_FULL);
 	address = acquire("", 5000, &refusal); /* not known: counted as one */
 	assert_non_null(address);
 	addresses_release(&addresses, address);

@@ -111,9 +111,9 @@ configure(void)
 	config = ps_config_create();
 	if (!succeeded(config != NULL))
 		return;
-	if (succeeded(ps_config_set(config, "allow_targets=ws://a,ws://b",
+	if (succeeded(ps_config_set(config, "worker_users=a,b",
 			  error) == PS_OK))
-		assert_int_equal(config->allow_targets.count, 2);
+		assert_int_equal(config->worker_users.count, 2);
 	if (succeeded(ps_config_set(config, "public_host=h", error) == PS_OK))
 		assert_string_equal(config->public_host, "h");
 	ps_config_destroy(config);
@@ -172,6 +172,7 @@ send_two(struct session *session)
 {
 	struct ps_writer frame = { 0 };
 	struct ps_ipc_send m = { .more = true };
+	const char *limit;
 	struct ps_reader r;
 	int i;
 
@@ -185,24 +186,27 @@ send_two(struct session *session)
 	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
 	if (!has_failed)
 		arm();
-	succeeded(session_from_client(session, &m) == PS_OK);
+	succeeded(session_from_client(session, &m, &limit) == PS_OK);
 	ps_writer_deinit(&frame);
 }
 
 static void
 live(void)
 {
-	enum ps_code refusal = PS_CODE__COUNT;
+	struct refusal refusal = { .code = PS_CODE__COUNT };
+	struct quota *quota;
 	struct session *session;
 	unsigned i;
 
 	assert_int_equal(fixture_setup(NULL), 0);
 	session_end(fixture_open(), "makes room for timers");
+	quota = fixture_quota();
 	arm();
-	session = session_create(&bridge, ps_slice_str("192.0.2.9"), &refusal);
+	session = session_create(&bridge, ps_slice_str("192.0.2.9"), quota,
+	    &refusal);
 	disarm();
 	if (!succeeded(session != NULL))
-		assert_int_equal(refusal, PS_CODE_BRIDGE_FULL);
+		assert_int_equal(refusal.code, PS_CODE_BRIDGE_FULL);
 	if (session == NULL)
 		goto out;
 	session_opened(session, ps_slice(NULL, 0));

@@ -241,6 +241,10 @@ static const struct {
 	{ "hold_max=1h", 3600 * 1000 },
 	{ "stall_timeout=1d", 24 * 3600 * 1000 },
 	{ "max_sessions=0007", 7 },
+	{ "keep_sessions=1s", 1000 },
+	{ "keep_sessions=36500d", (uint64_t)36500 * 24 * 3600 * 1000 },
+	{ "max_unwritten=1", 1 },
+	{ "max_unwritten=10000000", 10000000 },
 	{ "socket_mode=777", 0777 },
 	{ "socket_mode=0600", 0600 },
 	{ "socket_mode=0", 0 },
@@ -263,8 +267,8 @@ static const char *const bad_assignments[] = {
 	"services=relay,chat", "services=relay channels",
 	"node=", "node=abcdefghi", "node=A", "node=a-b", "node=a.b",
 	"mount_prefix=live", "mount_prefix=/", "mount_prefix=/live/",
-	"allow_targets=example.com", "allow_targets=ws://a, http://b",
-	"allow_targets=ws://a*b",
+	"keep_sessions=999ms", "keep_sessions=36501d", "keep_sessions=0",
+	"max_unwritten=0", "max_unwritten=10000001",
 	"no equals sign", "=1", "unknown=1", "max_Sessions=1", "",
 };
 
@@ -301,24 +305,23 @@ static void
 lists_are_split_at_commas(void **state)
 {
 	struct ps_config *config = *state;
+	const struct ps_list *users = &config->worker_users;
 
 	assert_int_equal(ps_config_set(config,
-			     "allow_targets= ws://a , ,wss://b:*/c*,", error),
+			     "worker_users= www-data , ,lighttpd,", error),
 	    PS_OK);
-	assert_int_equal(config->allow_targets.count, 2);
-	assert_string_equal(config->allow_targets.items[0], "ws://a");
-	assert_string_equal(config->allow_targets.items[1], "wss://b:*/c*");
-	assert_int_equal(ps_config_set(config, "allow_targets=oops", error),
-	    PS_ERR_MALFORMED);
-	assert_int_equal(config->allow_targets.count, 2);
-	assert_int_equal(ps_config_set(config, "allow_targets=", error),
+	assert_int_equal(users->count, 2);
+	assert_string_equal(users->items[0], "www-data");
+	assert_string_equal(users->items[1], "lighttpd");
+	assert_int_equal(ps_config_set(config, "worker_users=", error),
 	    PS_OK);
-	assert_int_equal(config->allow_targets.count, 0);
+	assert_int_equal(users->count, 0);
 	assert_int_equal(set_letters(config, option("worker_users"), 4095),
 	    PS_OK);
-	assert_int_equal(config->worker_users.count, 1);
+	assert_int_equal(users->count, 1);
 	assert_int_equal(set_letters(config, option("worker_users"), 4096),
 	    PS_ERR_MALFORMED);
+	assert_int_equal(users->count, 1);
 }
 
 static void

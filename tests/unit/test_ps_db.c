@@ -80,15 +80,16 @@ static const struct {
 	int ret;
 	const char *word;
 } rows[] = {
-	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=1", PS_OK,
+	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=2", PS_OK,
 	    NULL },
-	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=0",
-	    PS_ERR_VERSION, "version 0" },
-	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=2",
-	    PS_ERR_VERSION, "version 2" },
-	{ "PRAGMA application_id=1; PRAGMA user_version=1", PS_ERR_MALFORMED,
-	    "schema.sql" },
-	{ "CREATE TABLE t (a)", PS_ERR_MALFORMED, "schema.sql" },
+	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=1",
+	    PS_ERR_VERSION, "has version 1" },
+	{ "PRAGMA application_id=0x506f6c79; PRAGMA user_version=3",
+	    PS_ERR_VERSION, "has version 3" },
+	{ "PRAGMA application_id=1; PRAGMA user_version=2", PS_ERR_MALFORMED,
+	    "is no polysocket database" },
+	{ "CREATE TABLE t (a)", PS_ERR_MALFORMED,
+	    "is no polysocket database" },
 };
 
 static void

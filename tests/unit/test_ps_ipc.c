@@ -53,7 +53,11 @@ encode_create(struct ps_writer *w)
 		.protocols = ps_slice_str("one,two"),
 		.agent = ps_slice_str("agent-1"),
 		.remote_addr = ps_slice_str("192.0.2.1"),
-		.public_host = ps_slice_str("relay:81") });
+		.public_host = ps_slice_str("relay:81"),
+		.token_id = INT64_MIN + 1,
+		.revision = 0x0102030405060708,
+		.limits = { { 0, 1, 0xfffefdfcfbfaf9f8, 3, 4,
+		    PS_NO_LIMIT } } });
 }
 
 static int
@@ -74,6 +78,16 @@ decode_create(struct ps_reader *r)
 	assert_slice(m.agent, "agent-1");
 	assert_slice(m.remote_addr, "192.0.2.1");
 	assert_slice(m.public_host, "relay:81");
+	assert_true(m.token_id == INT64_MIN + 1);
+	assert_true(m.revision == 0x0102030405060708);
+	assert_int_equal(PS_TOKEN_LIMIT__COUNT, 6);
+	assert_true(m.limits.value[PS_LIMIT_SOCKETS] == 0);
+	assert_true(m.limits.value[PS_LIMIT_CREATES_PER_MINUTE] == 1);
+	assert_true(m.limits.value[PS_LIMIT_MESSAGES_PER_DAY] ==
+	    0xfffefdfcfbfaf9f8);
+	assert_true(m.limits.value[PS_LIMIT_BYTES_PER_DAY] == 3);
+	assert_true(m.limits.value[PS_LIMIT_MESSAGE_BYTES] == 4);
+	assert_true(m.limits.value[PS_LIMIT_QUEUE_BYTES] == PS_NO_LIMIT);
 	return PS_OK;
 }
 
@@ -198,6 +212,82 @@ decode_check(struct ps_reader *r)
 	return PS_OK;
 }
 
+static void
+encode_refuse(struct ps_writer *w)
+{
+	ps_ipc_encode_refuse(w,
+	    &(struct ps_ipc_refuse){ request, -0x0102030405060708,
+		PS_CODE_TARGET_REFUSED });
+}
+
+static int
+decode_refuse(struct ps_reader *r)
+{
+	struct ps_ipc_refuse m;
+	int ret = ps_ipc_decode_refuse(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_true(m.token_id == -0x0102030405060708);
+	assert_int_equal(m.code, PS_CODE_TARGET_REFUSED);
+	return PS_OK;
+}
+
+static void
+encode_ready(struct ps_writer *w)
+{
+	ps_ipc_encode_ready(w, &(struct ps_ipc_ready){ request });
+}
+
+static int
+decode_ready(struct ps_reader *r)
+{
+	struct ps_ipc_ready m;
+	int ret = ps_ipc_decode_ready(r, &m);
+
+	if (ret == PS_OK)
+		assert_request(&m.request);
+	return ret;
+}
+
+static void
+encode_probe(struct ps_writer *w)
+{
+	ps_ipc_encode_probe(w, &(struct ps_ipc_probe){ request });
+}
+
+static int
+decode_probe(struct ps_reader *r)
+{
+	struct ps_ipc_probe m;
+	int ret = ps_ipc_decode_probe(r, &m);
+
+	if (ret == PS_OK)
+		assert_request(&m.request);
+	return ret;
+}
+
+static void
+encode_stats(struct ps_writer *w)
+{
+	ps_ipc_encode_stats(w,
+	    &(struct ps_ipc_stats){ request, PS_IPC_STATS_PROMETHEUS });
+}
+
+static int
+decode_stats(struct ps_reader *r)
+{
+	struct ps_ipc_stats m;
+	int ret = ps_ipc_decode_stats(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_int_equal(m.format, PS_IPC_STATS_PROMETHEUS);
+	return PS_OK;
+}
+
 static const struct {
 	enum ps_ipc_type type;
 	void (*encode)(struct ps_writer *w);
@@ -209,6 +299,10 @@ static const struct {
 	{ PS_IPC_RECEIVE, encode_receive, decode_receive },
 	{ PS_IPC_CLOSE, encode_close, decode_close },
 	{ PS_IPC_CHECK, encode_check, decode_check },
+	{ PS_IPC_REFUSE, encode_refuse, decode_refuse },
+	{ PS_IPC_READY, encode_ready, decode_ready },
+	{ PS_IPC_PROBE, encode_probe, decode_probe },
+	{ PS_IPC_STATS, encode_stats, decode_stats },
 };
 _Static_assert(ROWS(messages) == PS_IPC__COUNT - 1,
     "every message needs a row");
@@ -298,11 +392,17 @@ static const struct {
 	{ 3, 2, PS_STYLE__ALL },
 	{ 4, 2, PS_STYLE__ALL },
 	{ 5, 2, PS_STYLE__ALL },
+	{ 6, 2, PS_STYLE__ALL },
+	{ 7, 2, PS_STYLE__ALL },
+	{ 8, 2, PS_STYLE__ALL },
+	{ 9, 2, PS_STYLE__ALL },
 	{ 1, 2 + 1 + 6 + 12, 1 },		/* tls */
 	{ 2, 2 + 1 + 6 + 12 + 10, 1 },		/* more */
 	{ 2, -7, PS_EVENT__COUNT - 1 },		/* type of the last event */
 	{ 3, -6, PS_DIALECT__COUNT - 1 },
 	{ 3, -5, PS_IPC_FRAMING__COUNT - 1 },
+	{ 6, -1, PS_CODE__COUNT - 1 },
+	{ 9, -1, PS_IPC_STATS__COUNT - 1 },
 };
 
 static void
