@@ -48,7 +48,6 @@ struct ps_code_info {
 	int status;
 	unsigned retry_after_s; /* 0: no Retry-After */
 	const char *sentence;	/* used where no better one is known */
-	const char *limit;	/* the option that is exceeded; NULL: none */
 };
 
 const struct ps_code_info *ps_code_info(enum ps_code code);

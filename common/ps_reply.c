@@ -123,8 +123,6 @@ ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
 	ps_writer_printf(&json, ",\"code\":\"%s\"", info->word);
 	if (members != NULL)
 		ps_writer_printf(&json, ",%s", members);
-	else if (info->limit != NULL)
-		ps_writer_printf(&json, ",\"limit\":\"%s\"", info->limit);
 	if (style->flags & PS_STYLE_SOFT && status != 200)
 		ps_writer_printf(&json, ",\"status\":%d", status);
 	if (style->flags & (PS_STYLE_SOFT | PS_STYLE_REFUSAL))

@@ -4,7 +4,8 @@
 
 bytes() {
 	echo "static const char $1[] = {"
-	od -An -v -tx1 "$2" | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1, /g'
+	# A line that begins with a dot is for the sqlite3 program.
+	sed '/^\./d' "$2" | od -An -v -tx1 | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1, /g'
 	echo "0x00 };"
 }
 

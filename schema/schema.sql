@@ -9,6 +9,7 @@
 -- but for sessions.close_requested.
 --
 -- All times are text in UTC, such as 2030-12-31 23:59:59.
+.bail on
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
 PRAGMA application_id = 0x506f6c79; -- "Poly": whose file this is

@@ -409,10 +409,8 @@ void
 exchange_reply_limit(struct exchange *exchange, enum ps_code code,
     const char *limit)
 {
-	char members[64];
-
-	snprintf(members, sizeof(members), "\"limit\":\"%s\"", limit);
-	exchange_reply_error(exchange, code, members);
+	exchange_reply_refusal(exchange,
+	    &(struct refusal){ .code = code, .limit = limit });
 }
 
 void

@@ -232,12 +232,11 @@ reply_send(struct exchange *exchange, int ret, const char *limit)
 		exchange_reply_error(exchange, PS_CODE_SLOW_TARGET, NULL);
 		return;
 	case PS_ERR_TOO_LARGE:
-		exchange_reply_refusal(exchange,
-		    &(struct refusal){ PS_CODE_MESSAGE_TOO_LARGE, limit, 0 });
+		exchange_reply_limit(exchange, PS_CODE_MESSAGE_TOO_LARGE,
+		    limit);
 		return;
 	case PS_ERR_QUOTA:
-		exchange_reply_refusal(exchange,
-		    &(struct refusal){ PS_CODE_DAILY_LIMIT, limit, 0 });
+		exchange_reply_limit(exchange, PS_CODE_DAILY_LIMIT, limit);
 		return;
 	case PS_ERR_MALFORMED:
 		exchange_reply_error(exchange, PS_CODE_UNKNOWN_TYPE, NULL);

@@ -5,16 +5,22 @@
 #include "exchange.h"
 #include "metrics.h"
 #include "probe.h"
+#include "record.h"
 
 int
 service_on_refuse(struct bridge *bridge, struct ps_reader *r, int fd)
 {
 	struct ps_ipc_refuse m;
 	struct exchange *exchange;
+	struct quota *quota;
 
 	if (ps_ipc_decode_refuse(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
 	exchange = exchange_create(bridge, fd, &m.request);
+	quota = quotas_get(&bridge->quotas, m.token_id);
+	if (quota != NULL)
+		quota_count_refused(&bridge->quotas, quota, bridge->unix_s());
+	records_wake(bridge);
 	if (exchange != NULL)
 		exchange_reply_error(exchange, m.code, NULL);
 	return PS_OK;
