@@ -23,6 +23,9 @@
 /* Most web servers and proxies take no longer request lines. */
 #define PS_TARGET_MAX 8192
 
+/* Of a pattern that grants a right, in bytes; the schema has the same. */
+#define PS_PATTERN_MAX 1024
+
 /* Subprotocol names in all, as one comma list. */
 #define PS_PROTOCOLS_MAX 1024
 

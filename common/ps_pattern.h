@@ -2,15 +2,19 @@
  * Patterns that grant a right: `scheme://host[:port][path]`.
  *
  * scheme: exact, or * for any that the kind has. host: exact, *.example.com
- * (any depth, not the bare domain), or *; IPv6 addresses in brackets. port:
- * exact, :* for any, absent for the default of the scheme. path: exact, or a
- * prefix ending in *; absent for any. Hosts compare without regard to case and
- * to a final dot.
+ * (any depth, not the bare domain), or *; IPv6 addresses in brackets. Hosts
+ * compare in the form that ps_host_parse() gives them and without a final dot.
+ * port: exact, :* for any, absent for the default of the scheme. path, with its
+ * query: exact, or a prefix ending in *, which covers no path that climbs out
+ * of it by "..", however that is escaped; absent for any.
  *
  * A pattern of origins names any scheme and no path, or is "*" for all or
  * "null" (RFC 6454, section 6.1).
  *
- * Ownership: a pattern owns what it needs of its text, until ps_pattern_deinit().
+ * The trigger on pattern_check in schema/schema.sql takes the same patterns,
+ * but for international names, of which it takes all.
+ *
+ * Ownership: a pattern owns all that it needs, until ps_pattern_deinit().
  */
 #ifndef PS_PATTERN_H
 #define PS_PATTERN_H
@@ -30,10 +34,12 @@ enum ps_pattern_kind {
 
 struct ps_pattern {
 	char *text; /* what the slices borrow from */
+	char *host; /* NULL: any */
+	bool subdomains; /* of host, and not host itself */
 	bool any_origin, null_origin;
 	bool any_scheme, any_port, any_path;
 	uint16_t port; /* 0: the default of the scheme */
-	struct ps_slice scheme, host, path;
+	struct ps_slice scheme, path;
 };
 
 /* PS_ERR_MALFORMED when `text` is no pattern of the kind; PS_ERR_NOMEM. */

@@ -2,13 +2,18 @@
 
 #include "ps_url.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <locale.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
-#define PARSE_FLAGS (CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_URLENCODE)
+#define PARSE_FLAGS \
+	(CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_URLENCODE)
 
 #ifdef CURLU_PUNYCODE
 #define HOST_FLAGS CURLU_PUNYCODE
@@ -16,7 +21,124 @@
 #define HOST_FLAGS 0
 #endif
 
+static int
+parse_ipv6(char *host, struct ps_slice text)
+{
+	char copy[INET6_ADDRSTRLEN] = "";
+	struct in6_addr address;
+	size_t len = text.len < 2 ? 0 : text.len - 2;
+
+	if (len >= sizeof(copy) || text.data[text.len - 1] != ']')
+		return PS_ERR_MALFORMED;
+	memcpy(copy, text.data + 1, len);
+	if (strlen(copy) != len || inet_pton(AF_INET6, copy, &address) != 1)
+		return PS_ERR_MALFORMED;
+	inet_ntop(AF_INET6, &address, host, PS_HOST_MAX + 1);
+	return PS_OK;
+}
+
+/*
+ * A name that the system's resolver would read as an address is that address:
+ * 127.1, 0177.0.0.1, 0x7f000001, 2130706433, and with a final dot.
+ */
+static void
+fold_ipv4(char *host)
+{
+	char *end = host + strlen(host) - 1;
+	bool has_dot = *end == '.';
+	struct in_addr address;
+
+	if (has_dot)
+		*end = '\0';
+	if (inet_aton(host, &address) != 0)
+		inet_ntop(AF_INET, &address, host, PS_HOST_MAX + 1);
+	else if (has_dot)
+		*end = '.';
+}
+
+static int
+parse_name(char *host, struct ps_slice text)
+{
+	static const char others[] = "-._";
+	size_t i;
+	int c;
+
+	if (text.len == 0)
+		return PS_ERR_MALFORMED;
+	if (text.len > PS_HOST_MAX)
+		return PS_ERR_TOO_LARGE;
+	for (i = 0; i < text.len; i++) {
+		c = tolower((unsigned char)text.data[i]);
+		if (!isalnum(c) && (c == '\0' || strchr(others, c) == NULL))
+			return PS_ERR_MALFORMED;
+		if (c == '.' && (i == 0 || host[i - 1] == '.'))
+			return PS_ERR_MALFORMED;
+		host[i] = (char)c;
+	}
+	host[i] = '\0';
+	fold_ipv4(host);
+	return PS_OK;
+}
+
+static int
+parse_ascii(char *host, struct ps_slice text)
+{
+	return text.len > 0 && text.data[0] == '[' ? parse_ipv6(host, text) :
+						     parse_name(host, text);
+}
+
+/* libcurl takes a name to be in the charset of the thread's locale. */
+static CURLUcode
+get_punycode(CURLU *handle, char **ascii_r)
+{
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	locale_t before = uselocale(utf8);
+	CURLUcode code =
+	    curl_url_get(handle, CURLUPART_HOST, ascii_r, HOST_FLAGS);
+
+	uselocale(before);
+	if (utf8 != (locale_t)0)
+		freelocale(utf8);
+	return code;
+}
+
+/*
+ * What comes out may be anything, such as an address of full-width digits. A
+ * name that has no punycode is no other error to libcurl than lack of memory.
+ */
+static int
+parse_international(char *host, struct ps_slice text)
+{
+	char *copy = strndup(text.data, text.len), *ascii = NULL;
+	CURLU *handle = curl_url();
+	int ret = PS_ERR_MALFORMED;
+
+	if (copy == NULL || handle == NULL)
+		ret = PS_ERR_NOMEM;
+	else if (strlen(copy) == text.len &&
+	    curl_url_set(handle, CURLUPART_HOST, copy, 0) == CURLUE_OK &&
+	    get_punycode(handle, &ascii) == CURLUE_OK)
+		ret = parse_ascii(host, ps_slice_str(ascii));
+	curl_free(ascii);
+	curl_url_cleanup(handle);
+	free(copy);
+	return ret;
+}
+
+int
+ps_host_parse(char *host, struct ps_slice text)
+{
+	size_t i;
+
+	for (i = 0; i < text.len; i++) {
+		if ((unsigned char)text.data[i] >= 0x80)
+			return parse_international(host, text);
+	}
+	return parse_ascii(host, text);
+}
+
 static const char not_a_url[] = "target is not an absolute WebSocket URL";
+static const char out_of_memory[] = "out of memory";
 
 /* What libcurl would accept and a WebSocket URL may not have. */
 static const char *
@@ -66,41 +188,33 @@ take_scheme(struct ps_target *target, CURLU *handle)
 static const char *
 take_host(struct ps_target *target, CURLU *handle)
 {
-	char *host = NULL, *zone = NULL, *port = NULL;
-	const char *error = NULL;
-	size_t len, i;
-	long number;
+	char *host = NULL;
+	int ret = PS_ERR_MALFORMED;
 
-	if (curl_url_get(handle, CURLUPART_HOST, &host, HOST_FLAGS) !=
-		CURLUE_OK ||
-	    *host == '\0') {
-		curl_free(host);
-		return "expected a host component";
-	}
-	len = strlen(host);
-	if (curl_url_get(handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK) {
-		error = "expected no zone in the host component";
-	} else if (host[0] == '[') {
-		if (len - 2 < sizeof(target->host))
-			memcpy(target->host, host + 1, len - 2);
-	} else if (len < sizeof(target->host)) {
-		memcpy(target->host, host, len);
-	} else {
-		error = "host component is too long";
-	}
-	for (i = 0; target->host[i] != '\0'; i++)
-		target->host[i] = (char)tolower((unsigned char)target->host[i]);
-	target->port = target->tls ? 443 : 80;
-	if (curl_url_get(handle, CURLUPART_PORT, &port, 0) == CURLUE_OK) {
-		number = strtol(port, NULL, 10);
-		if (number < 1 || number > 65535)
-			error = "port component is out of range";
-		target->port = (uint16_t)number;
-	}
+	if (curl_url_get(handle, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+		ret = ps_host_parse(target->host, ps_slice_str(host));
 	curl_free(host);
-	curl_free(zone);
+	if (ret == PS_ERR_NOMEM)
+		return out_of_memory;
+	if (ret == PS_ERR_TOO_LARGE)
+		return "host component is too long";
+	return ret == PS_OK ? NULL :
+			      "host component is neither a name nor an address";
+}
+
+static const char *
+take_port(struct ps_target *target, CURLU *handle)
+{
+	char *port = NULL;
+	long number = target->tls ? 443 : 80;
+
+	if (curl_url_get(handle, CURLUPART_PORT, &port, 0) == CURLUE_OK)
+		number = strtol(port, NULL, 10);
 	curl_free(port);
-	return error;
+	if (number < 1 || number > 65535)
+		return "port component is out of range";
+	target->port = (uint16_t)number;
+	return NULL;
 }
 
 static const char *
@@ -139,7 +253,7 @@ ps_target_parse(struct ps_target *target, struct ps_slice url)
 	if ((error = reject_early(copy)) != NULL)
 		return error;
 	if ((handle = curl_url()) == NULL)
-		return "out of memory";
+		return out_of_memory;
 	if (curl_url_set(handle, CURLUPART_URL, copy, PARSE_FLAGS) !=
 	    CURLUE_OK)
 		error = not_a_url;
@@ -147,6 +261,8 @@ ps_target_parse(struct ps_target *target, struct ps_slice url)
 		error = take_scheme(target, handle);
 	if (error == NULL)
 		error = take_host(target, handle);
+	if (error == NULL)
+		error = take_port(target, handle);
 	if (error == NULL)
 		error = take_path(target, handle);
 	curl_url_cleanup(handle);

@@ -238,6 +238,29 @@ CREATE TRIGGER tokens_callback_key_updated AFTER UPDATE OF callback_key ON token
 	WHERE id = NEW.id;
 END;
 
+-- Refuses what is no IPv6 address. Its parts are told apart as JSON.
+CREATE VIEW address_check AS SELECT NULL AS address;
+CREATE TRIGGER address_check_insert INSTEAD OF INSERT ON address_check BEGIN
+	SELECT CASE WHEN
+		NEW.address GLOB '*[^0-9A-Fa-f:.]*' OR NEW.address GLOB '*.*:*'
+		-- Colons stand between groups, a double one stands once.
+		OR NEW.address NOT GLOB '*:*' OR NEW.address GLOB '*:::*' OR NEW.address GLOB '*::*::*'
+		OR NEW.address GLOB ':[^:]*' OR NEW.address GLOB '*[^:]:'
+		-- Groups have four digits; an IPv4 address at the end stands for two of eight.
+		OR groups + 2 * (quad <> '') NOT BETWEEN (CASE WHEN NEW.address GLOB '*::*' THEN 0 ELSE 8 END)
+			AND (CASE WHEN NEW.address GLOB '*::*' THEN 7 ELSE 8 END)
+		OR longest > 4
+		OR (quad <> '' AND (SELECT count(*) <> 4 OR max(value <> CAST(CAST(value AS INTEGER) AS TEXT) OR CAST(value AS INTEGER) > 255)
+			FROM json_each('["' || replace(quad, '.', '","') || '"]')))
+		THEN RAISE(ABORT, 'what is in brackets is no IPv6 address')
+	END
+	FROM (SELECT *, (SELECT count(*) FROM json_each(parts) WHERE value <> '' AND value NOT GLOB '*.*') AS groups,
+		(SELECT max(length(value)) FROM json_each(parts) WHERE value NOT GLOB '*.*') AS longest,
+		coalesce((SELECT max(value) FROM json_each(parts) WHERE value GLOB '*.*'), '') AS quad
+	FROM (SELECT CASE WHEN NEW.address NOT GLOB '*[^0-9A-Fa-f:.]*'
+		THEN '["' || replace(NEW.address, ':', '","') || '"]' ELSE '[""]' END AS parts));
+END;
+
 -- Refuses what is no pattern: scheme://host[:port][path] of the given kind.
 CREATE VIEW pattern_check AS SELECT NULL AS kind, NULL AS token_id, NULL AS pattern;
 CREATE TRIGGER pattern_check_insert INSTEAD OF INSERT ON pattern_check
@@ -246,15 +269,15 @@ WHEN NOT (NEW.kind = 'origin' AND NEW.pattern IN ('*', 'null')
 	SELECT CASE
 	WHEN NOT EXISTS (SELECT 1 FROM tokens WHERE id = NEW.token_id)
 		THEN RAISE(ABORT, 'there is no token with this token_id')
-	WHEN length(NEW.pattern) > 1024
-		THEN RAISE(ABORT, 'a pattern has at most 1024 characters')
+	WHEN length(CAST(NEW.pattern AS BLOB)) > 1024
+		THEN RAISE(ABORT, 'a pattern has at most 1024 bytes')
 	WHEN NEW.pattern GLOB '*[' || char(1) || '- ' || char(127) || ']*' OR instr(NEW.pattern, char(0)) > 0
 		THEN RAISE(ABORT, 'a pattern has no spaces and no control characters')
 	WHEN NEW.kind = 'target' AND scheme NOT IN ('ws', 'wss', '*')
 		THEN RAISE(ABORT, 'the pattern of a target begins with ws://, wss:// or *://')
 	WHEN NEW.kind = 'callback' AND scheme NOT IN ('http', 'https', '*')
 		THEN RAISE(ABORT, 'the pattern of a callback begins with http://, https:// or *://')
-	WHEN NEW.kind = 'origin' AND (scheme = '' OR (scheme <> '*' AND scheme GLOB '*[^a-z0-9+.-]*'))
+	WHEN NEW.kind = 'origin' AND scheme <> '*' AND (scheme NOT GLOB '[a-z]*' OR scheme GLOB '*[^a-z0-9+.-]*')
 		THEN RAISE(ABORT, 'the pattern of an origin is *, null, or begins with a scheme such as https:// or with *://')
 	WHEN instr(authority, '@') > 0
 		THEN RAISE(ABORT, 'a pattern has no user information')
@@ -262,12 +285,16 @@ WHEN NOT (NEW.kind = 'origin' AND NEW.pattern IN ('*', 'null')
 		THEN RAISE(ABORT, 'a pattern has no fragment')
 	WHEN host IN ('', '[]')
 		THEN RAISE(ABORT, 'a pattern needs a host')
-	WHEN host GLOB '*[]?%\"<>^`{|}[]*' AND (host NOT GLOB '[[]*:*]' OR trim(host, '[]') GLOB '*[^0-9A-Fa-f:.]*')
-		THEN RAISE(ABORT, 'the host of a pattern is a name, an address, an IPv6 address in brackets, *.name or *')
-	WHEN instr(substr(host, 2), '*') > 0 OR host = '*.' OR (host GLOB '[*]?*' AND host NOT GLOB '[*].*')
+	WHEN name GLOB '*[*]*'
 		THEN RAISE(ABORT, 'a * in the host stands alone or for the first labels, as in *.example.com')
-	WHEN host GLOB '.*' OR host GLOB '*..*'
+	WHEN name <> host AND (name GLOB '[[]*' OR name NOT GLOB '*[^0-9.]*')
+		THEN RAISE(ABORT, 'a * in the host stands for labels of a name, not for parts of an address')
+	WHEN name GLOB '.*' OR name GLOB '*..*'
 		THEN RAISE(ABORT, 'the host of a pattern has an empty label')
+	WHEN name NOT GLOB '[[]*]' AND name GLOB '*[^-A-Za-z0-9._' || char(128) || '-' || char(1114111) || ']*'
+		THEN RAISE(ABORT, 'the host of a pattern is a name, an address, an IPv6 address in brackets, *.name or *')
+	WHEN length(name) > 253
+		THEN RAISE(ABORT, 'the host of a pattern has at most 253 characters')
 	WHEN port NOT IN ('', ':*') AND (port GLOB ':*[^0-9]*' OR port NOT GLOB ':?*'
 			OR CAST(substr(port, 2) AS INTEGER) NOT BETWEEN 1 AND 65535)
 		THEN RAISE(ABORT, 'the port of a pattern is 1 to 65535 or *')
@@ -276,13 +303,19 @@ WHEN NOT (NEW.kind = 'origin' AND NEW.pattern IN ('*', 'null')
 	WHEN instr(substr(path, 1, length(path) - 1), '*') > 0
 		THEN RAISE(ABORT, 'a * in the path stands at its end')
 	END
-	FROM (SELECT *, substr(authority, length(host) + 1) AS port
+	FROM (SELECT *, substr(authority, length(host) + 1) AS port,
+		-- What a * in front leaves of the host.
+		CASE WHEN host = '*' THEN '-' WHEN host GLOB '[*].?*' THEN substr(host, 3) ELSE host END AS name
 	FROM (SELECT *, substr(rest, length(authority) + 1) AS path,
 		CASE WHEN authority GLOB '[[]*]*' THEN substr(authority, 1, instr(authority, ']'))
 		ELSE substr(authority, 1, instr(authority || ':', ':') - 1) END AS host
 	FROM (SELECT *, substr(rest, 1, instr(rest || '/', '/') - 1) AS authority
 	FROM (SELECT substr(NEW.pattern, 1, max(instr(NEW.pattern, '://') - 1, 0)) AS scheme,
 		CASE WHEN instr(NEW.pattern, '://') > 0 THEN substr(NEW.pattern, instr(NEW.pattern, '://') + 3) ELSE '' END AS rest))));
+	INSERT INTO address_check
+		SELECT substr(rest, 2, instr(rest, ']') - 2)
+		FROM (SELECT substr(NEW.pattern, instr(NEW.pattern, '://') + 3) AS rest)
+		WHERE rest GLOB '[[]*';
 END;
 
 CREATE TRIGGER token_origins_insert BEFORE INSERT ON token_origins BEGIN

@@ -44,37 +44,101 @@ check_again(const struct ps_target *target)
 	require(strcmp(again.path, target->path) == 0);
 }
 
+/* A target is covered by the pattern that names it, and by that of all. */
+static void
+check_own_pattern(const struct ps_target *target)
+{
+	bool v6 = strchr(target->host, ':') != NULL;
+	struct ps_pattern pattern;
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s://%s%s%s:%u",
+	    target->tls ? "wss" : "ws", v6 ? "[" : "", target->host,
+	    v6 ? "]" : "", target->port);
+	require(ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) == PS_OK);
+	require(ps_pattern_matches_target(&pattern, target));
+	ps_pattern_deinit(&pattern);
+	require(ps_pattern_init(&pattern, PS_PATTERN_TARGET, "*://*:*") ==
+	    PS_OK);
+	require(ps_pattern_matches_target(&pattern, target));
+	ps_pattern_deinit(&pattern);
+}
+
+static void
+check_origin(struct ps_slice origin)
+{
+	struct ps_pattern pattern;
+	char text[PS_ORIGIN_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < origin.len; i++)
+		require((unsigned char)origin.data[i] > 0x20 &&
+		    origin.data[i] != '"');
+	memcpy(text, origin.data, origin.len);
+	text[origin.len] = '\0';
+	if (strchr(text, '*') != NULL ||
+	    ps_pattern_init(&pattern, PS_PATTERN_ORIGIN, text) != PS_OK)
+		return;
+	require(ps_pattern_matches_origin(&pattern, origin));
+	ps_pattern_deinit(&pattern);
+}
+
+static bool
+is_of_host(const struct ps_pattern *pattern, const char *host)
+{
+	size_t len = strlen(host), own = strlen(pattern->host);
+
+	len -= host[len - 1] == '.';
+	return len >= own && (pattern->subdomains ? len > own : len == own) &&
+	    memcmp(host + len - own, pattern->host, own) == 0;
+}
+
+/* `target` is NULL, and `origin` empty, where the first line is none. */
+static void
+check_pattern(const char *text, const struct ps_target *target,
+    struct ps_slice origin)
+{
+	struct ps_pattern pattern;
+	int kind;
+
+	for (kind = 0; kind < PS_PATTERN__COUNT; kind++) {
+		if (ps_pattern_init(&pattern, (enum ps_pattern_kind)kind,
+			text) != PS_OK)
+			continue;
+		if (kind == PS_PATTERN_TARGET && target != NULL &&
+		    ps_pattern_matches_target(&pattern, target) &&
+		    pattern.host != NULL)
+			require(is_of_host(&pattern, target->host));
+		if (kind == PS_PATTERN_ORIGIN && origin.len > 0)
+			(void)ps_pattern_matches_origin(&pattern, origin);
+		ps_pattern_deinit(&pattern);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct ps_target target;
-	static char text[1024];
+	static char text[PS_PATTERN_MAX + 2];
 	const uint8_t *line_end = len == 0 ? NULL : memchr(data, '\n', len);
 	size_t line = line_end == NULL ? len : (size_t)(line_end - data);
-	size_t rest = line_end == NULL ? 0 : len - line - 1, i;
+	size_t rest = line_end == NULL ? 0 : len - line - 1;
 	struct ps_slice url = ps_slice((const char *)data, line), origin;
 	bool good = ps_target_parse(&target, url) == NULL;
-	struct ps_pattern pattern;
 
 	if (good) {
 		check_target(&target);
 		check_again(&target);
+		check_own_pattern(&target);
 	}
 	origin = ps_origin_from_header(url);
 	require(origin.len <= url.len && origin.len <= PS_ORIGIN_MAX);
-	for (i = 0; i < origin.len; i++)
-		require((unsigned char)origin.data[i] > 0x20 &&
-		    origin.data[i] != '"');
+	if (origin.len > 0)
+		check_origin(origin);
 	if (rest > 0 && rest < sizeof(text)) {
 		memcpy(text, line_end + 1, rest);
 		text[rest] = '\0';
-		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) ==
-		    PS_OK) {
-			if (good)
-				(void)ps_pattern_matches_target(&pattern,
-				    &target);
-			ps_pattern_deinit(&pattern);
-		}
+		check_pattern(text, good ? &target : NULL, origin);
 	}
 	return 0;
 }

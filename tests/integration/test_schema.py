@@ -219,6 +219,9 @@ HOST = ("the host of a pattern is a name, an address, an IPv6 address in"
         " brackets, *.name or *")
 STAR = "a * in the host stands alone or for the first labels, as in" \
        " *.example.com"
+LABELS = ("a * in the host stands for labels of a name, not for parts of an"
+          " address")
+V6 = "what is in brackets is no IPv6 address"
 PORT = "the port of a pattern is 1 to 65535 or *"
 CHANNEL = ("a channel pattern has 1 to 128 bytes, no control character, and"
            " a * at its end only")
@@ -368,10 +371,16 @@ NONSENSE = [
           ("://x#", "a pattern has no fragment"),
           ("://x/#y", "a pattern has no fragment"),
           ("://a b", SPACES), ("://a\t", SPACES), ("://a\x7f", SPACES),
-          ("://" + "x" * 1024, "a pattern has at most 1024 characters"),
+          ("://" + "x" * 1024, "a pattern has at most 1024 bytes"),
           ("://a?b", HOST), ("://a%41", HOST), ("://a\\b", HOST),
           ("://a{b}", HOST), ("://a[b]", HOST), ("://[::1", HOST),
-          ("://[a.b]", HOST), ("://[x:y]", HOST), ("://1]", HOST),
+          ("://1]", HOST), ("://a~b", HOST),
+          ("://[a.b]", V6), ("://[x:y]", V6), ("://[::1::]", V6),
+          ("://[1:2:3]", V6), ("://[::12345]", V6), ("://[::1.2.3]", V6),
+          ("://[::1.2.3.256]", V6), ("://[fe80::1%eth0]", V6),
+          ("://*.0.0.1", LABELS), ("://*.[::1]", LABELS),
+          ("://" + "x" * 254, "the host of a pattern has at most 253"
+           " characters"),
           ("://a*", STAR), ("://*a", STAR), ("://**", STAR), ("://*.*", STAR),
           ("://a.*.b", STAR), ("://*.", STAR), ("://*.a*", STAR),
           ("://.", "the host of a pattern has an empty label"),
@@ -471,7 +480,8 @@ SENSE = [
           "x", "X.Example", "x.", "127.0.0.1", "[::1]", "[::ffff:1.2.3.4]:*",
           "*", "*.example.com", "x:1", "x:65535", "x:*", "x/", "x/*",
           "x/a?b*", "*:*/a/b*", "m\N{LATIN SMALL LETTER U WITH DIAERESIS}x")),
-    target("ws://" + "x" * (1024 - 5)),
+    target("ws://" + "x" * 253), target("ws://*." + "x" * 253),
+    target("ws://x/" + "x" * (1024 - 7)),
     *map(origin, ("*", "null", "https://x", "https://*.x:*", "*://x:8080",
                   "moz-extension://0a1b", "*://*:*", "http://[::1]:80")),
     *map(callback, ("https://x/y*", "http://x:*", "*://*.x/", "*://*:*/*")),

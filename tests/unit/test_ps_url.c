@@ -31,6 +31,20 @@ static const struct {
 	{ "ws://[::1]/", false, 80, "::1", "/" },
 	{ "wss://[2001:DB8::1]:8443/x", true, 8443, "2001:db8::1", "/x" },
 	{ "ws://example.com./", false, 80, "example.com.", "/" },
+	{ "ws://a_b-c.example/", false, 80, "a_b-c.example", "/" },
+	{ "ws://127.0.0.1./", false, 80, "127.0.0.1", "/" },
+	{ "ws://2130706433./", false, 80, "127.0.0.1", "/" },
+	{ "ws://0x7f.1./", false, 80, "127.0.0.1", "/" },
+	{ "ws://4294967295/", false, 80, "255.255.255.255", "/" },
+	{ "ws://0/", false, 80, "0.0.0.0", "/" },
+	{ "ws://127.0.0.256/", false, 80, "127.0.0.256", "/" },
+	{ "ws://4294967296/", false, 80, "4294967296", "/" },
+	{ "ws://[0:0:0::1]/", false, 80, "::1", "/" },
+	{ "ws://[::ffff:7f00:1]/", false, 80, "::ffff:127.0.0.1", "/" },
+	{ "ws://B\u00dcCHER.example/\u00e4", false, 80, "xn--bcher-kva.example",
+	    "/%c3%a4" },
+	{ "ws://\uff11\uff12\uff17.1/", false, 80, "127.0.0.1", "/" },
+	{ "ws://a\u3002b\uff0e/", false, 80, "a.b.", "/" },
 };
 
 static const struct {
@@ -89,6 +103,16 @@ static const struct {
 	{ "ws://h%0d%0a/", "expected no escapes in the host component" },
 	{ "ws://h:%38/", "expected no escapes in the host component" },
 	{ "ws://a\\b/", NULL },
+	{ "ws://a|b/", "host component is neither a name nor an address" },
+	{ "ws://a~b/", "host component is neither a name nor an address" },
+	{ "ws://./", "host component is neither a name nor an address" },
+	{ "ws://.a/", "host component is neither a name nor an address" },
+	{ "ws://a..b/", "host component is neither a name nor an address" },
+	{ "ws://a../", "host component is neither a name nor an address" },
+	{ "ws://a\uff0fb/", "host component is neither a name nor an address" },
+	{ "ws://a\uff20b/", "host component is neither a name nor an address" },
+	{ "ws://xn--\u00fc/", "host component is neither a name nor an address" },
+	{ "ws://\xff\xfe/", "host component is neither a name nor an address" },
 	{ "ws://a<b/", NULL },
 	{ "ws://a\"b/", NULL },
 };
@@ -179,6 +203,47 @@ anything_else_is_refused_with_a_sentence(void **state)
 	assert_string_equal(ps_target_parse(&target,
 				ps_slice("ws://h/\0x", 9)),
 	    "target has a control character");
+}
+
+static void
+a_host_has_one_form(void **state)
+{
+	static const struct {
+		const char *text, *host;
+		int ret;
+	} hosts[] = {
+		{ "Example.COM.", "example.com.", PS_OK },
+		{ "[2001:DB8::0:1]", "2001:db8::1", PS_OK },
+		{ "017700000001", "127.0.0.1", PS_OK },
+		{ "", NULL, PS_ERR_MALFORMED },
+		{ "[", NULL, PS_ERR_MALFORMED },
+		{ "[]", NULL, PS_ERR_MALFORMED },
+		{ "[::1", NULL, PS_ERR_MALFORMED },
+		{ "::1", NULL, PS_ERR_MALFORMED },
+		{ "[::1]x", NULL, PS_ERR_MALFORMED },
+		{ "[0000:0000:0000:0000:0000:0000:000000000.0.0.1]", NULL,
+		    PS_ERR_MALFORMED },
+		{ "h/", NULL, PS_ERR_MALFORMED },
+		{ "h:80", NULL, PS_ERR_MALFORMED },
+		{ "*", NULL, PS_ERR_MALFORMED },
+	};
+	char host[PS_HOST_MAX + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(hosts); i++) {
+		assert_row(i, ps_host_parse(host,
+				  ps_slice_str(hosts[i].text)) ==
+			hosts[i].ret);
+		if (hosts[i].host != NULL)
+			assert_string_equal(host, hosts[i].host);
+	}
+	assert_int_equal(ps_host_parse(host, ps_slice("a\0b", 3)),
+	    PS_ERR_MALFORMED);
+	assert_int_equal(ps_host_parse(host, ps_slice("[::1\0]", 6)),
+	    PS_ERR_MALFORMED);
+	assert_int_equal(ps_host_parse(host, ps_slice("\xc3\xbc\0b", 4)),
+	    PS_ERR_MALFORMED);
 }
 
 static void
@@ -289,6 +354,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(absolute_websocket_urls_are_taken_apart),
 		cmocka_unit_test(anything_else_is_refused_with_a_sentence),
+		cmocka_unit_test(a_host_has_one_form),
 		cmocka_unit_test(nothing_of_an_earlier_target_stays),
 		cmocka_unit_test(a_target_has_a_largest_length),
 		cmocka_unit_test(a_path_that_grows_is_not_cut),
