@@ -7,6 +7,7 @@ stacks of their own with `new_stack`.
 """
 
 import pathlib
+import secrets
 import sys
 
 import pytest
@@ -15,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from certificates import Authority          # noqa: E402
 from client import DIALECTS, Http           # noqa: E402
-from stack import SERVERS, Stack            # noqa: E402
+from stack import LOOPBACK, SERVERS, Stack  # noqa: E402
 from target import Target                   # noqa: E402
 
 
@@ -120,6 +121,26 @@ def new_stack(server):
         complaints += stack.complaints()
         stack.stop()
     assert not complaints, complaints
+
+
+@pytest.fixture
+def new_token(request):
+    """Makes a token in the test's stack, or another, and returns its secret
+    once every worker knows it; it goes when the test ends."""
+    made = []
+
+    def make(stack=None, origins=("*",), targets=LOOPBACK, **columns):
+        stack = stack or request.getfixturevalue("stack")
+        secret = columns.pop("secret", None) or secrets.token_hex(16)
+        made.append((stack, stack.add_token(secret, origins, targets,
+                                            **columns)))
+        stack.wait_policy()
+        return secret
+
+    yield make
+    for stack, number in made:
+        if stack.db_path.exists():
+            stack.sql(f"DELETE FROM tokens WHERE id = {number}")
 
 
 @pytest.fixture

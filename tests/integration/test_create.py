@@ -98,58 +98,67 @@ def test_target_without_a_path_is_asked_for_the_root(relay, target):
     assert target.connection().request_line == "GET / HTTP/1.1"
 
 
-@pytest.mark.options(allow_targets="ws://127.0.0.1:*/open*, "
-                                   "ws://localhost:*/exact, ws://*.test:81")
+PATTERNS = ("ws://127.0.0.1:*/open*", "ws://localhost:*/exact",
+            "ws://*.test:81")
+
+
 @pytest.mark.parametrize("path", [
     "127.0.0.1:{}/closed", "localhost:{}/exact/not", "localhost:{}/Exact",
     "localhost:{}/open", "test:81/", "a.test:82/", "a.test/"])
-def test_target_that_is_not_allowed_is_refused(relay, target, path):
-    response = relay.try_create("ws://" + path.format(target.port))
+def test_target_that_is_not_allowed_is_refused(relay, target, path,
+                                               new_token):
+    response = relay.try_create("ws://" + path.format(target.port),
+                                token=new_token(targets=PATTERNS))
     assert refusal(relay, response) == expect(relay, 403, "target_refused")
     assert target.accepted == 0
 
 
-@pytest.mark.options(allow_targets="ws://127.0.0.1:*/open*, "
-                                   "ws://localhost:*/exact, ws://*.test:81")
-def test_target_that_is_allowed_by_a_pattern_is_reached(relay, target):
+def test_target_that_is_allowed_by_a_pattern_is_reached(relay, target,
+                                                        new_token):
+    token = new_token(targets=PATTERNS)
     for path in ("127.0.0.1:{}/open", "127.0.0.1:{}/open-echo/more",
                  "localhost:{}/exact"):
-        relay.create("ws://" + path.format(target.port))
+        relay.create("ws://" + path.format(target.port), token=token)
 
 
-@pytest.mark.options(allow_targets="wss://127.0.0.1:*")
-def test_scheme_of_the_pattern_counts(relay, target):
-    response = relay.try_create(target.url("echo"))
+def test_scheme_of_the_pattern_counts(relay, target, new_token):
+    response = relay.try_create(target.url("echo"), token=new_token(
+        targets=["wss://127.0.0.1:*"]))
     assert refusal(relay, response) == expect(relay, 403, "target_refused")
 
 
-@pytest.mark.options(allow_targets=None)
-def test_nothing_may_be_relayed_to_unless_it_is_listed(relay, target):
-    response = relay.try_create(target.url("echo"))
+def test_nothing_may_be_relayed_to_unless_it_is_listed(relay, target,
+                                                       new_token):
+    response = relay.try_create(target.url("echo"),
+                                token=new_token(targets=[]))
     assert refusal(relay, response) == expect(relay, 403, "target_refused")
     assert target.accepted == 0
 
 
-@pytest.mark.options(allow_targets="ws://127.0.0.1:*",
-                     max_creates_per_second="1")
-def test_checks_are_made_in_their_order(relay, target):
+@pytest.mark.options(max_creates_per_second="1")
+def test_checks_are_made_in_their_order(relay):
     # Each request would also fail every later check.
     if isinstance(relay, Polysocketd):
         response = relay.http.get("/create", target="http://#")
         assert response.code == "missing_parameter"
-    response = relay.try_create("http://elsewhere.invalid/")
+    response = relay.try_create("http://elsewhere.invalid/", token="nobody's")
     assert refusal(relay, response) == expect(relay, 400, "target_invalid")
+    response = relay.try_create("ws://elsewhere.invalid/", token="nobody's")
+    assert refusal(relay, response) == expect(relay, 403, "token_unknown")
     for _ in range(20):     # uses no creation up: it is refused before
         response = relay.try_create("ws://elsewhere.invalid/")
         assert refusal(relay, response) == expect(
             relay, 403, "target_refused")
 
 
-@pytest.mark.options(max_sessions_per_address="1",
-                     allow_targets="*://127.0.0.1:*, *://*.invalid:*")
-def test_limits_come_before_the_name_is_resolved(stack, relay, target):
-    session = relay.create(target.url("quiet"))
-    response = relay.try_create("ws://nowhere.invalid/")
+ANY_INVALID = ("*://127.0.0.1:*", "*://*.invalid:*")
+
+
+@pytest.mark.options(max_sessions_per_address="1")
+def test_limits_come_before_the_name_is_resolved(relay, target, new_token):
+    token = new_token(targets=ANY_INVALID)
+    session = relay.create(target.url("quiet"), token=token)
+    response = relay.try_create("ws://nowhere.invalid/", token=token)
     assert refusal(relay, response) == expect(relay, 429, "connection_limit")
     session.finish()
 
@@ -245,9 +254,9 @@ def test_closed_port_is_connect_refused(relay):
     assert response.json["ok"] is False and response.json["error"]
 
 
-@pytest.mark.options(allow_targets="*://*.invalid:*")
-def test_unknown_name_is_dns_failure(relay):
-    response = relay.try_create("ws://nowhere.invalid/")
+def test_unknown_name_is_dns_failure(relay, new_token):
+    response = relay.try_create("ws://nowhere.invalid/",
+                                token=new_token(targets=ANY_INVALID))
     assert (response.status, response.code) == (200, "dns_failure")
 
 
@@ -415,10 +424,6 @@ def test_compression_can_be_switched_off(relay, target):
 
 
 # The token, until there are any.
-
-def test_token_is_a_parameter_like_any_unknown_one(relay, target):
-    assert relay.create(target.url("echo"), token="anything").id
-
 
 def test_polysocket_dialect_does_not_need_from(http, target):
     response = http.post("/polysocket/create", {"target": target.url()})

@@ -35,9 +35,9 @@ def resolver(tmp_path):
 
 @pytest.fixture
 def relay(new_stack, resolver, authority):
-    stack = new_stack(start=False, options={
-        "allow_targets": "*://*.example.test:*, ws://127.0.0.1:*",
-        "connect_timeout": "3s", "ca_file": authority.path})
+    stack = new_stack(
+        start=False, targets=["*://*.example.test:*", "ws://127.0.0.1:*"],
+        options={"connect_timeout": "3s", "ca_file": authority.path})
     stack.bridge_wrapper = resolver.wrapper
     stack.start()
     return Polysocket(Http(stack.port))

@@ -80,7 +80,6 @@ def test_check_reads_everything_and_exits(files):
     ("max_sessions = 99999999999999999999", "max_sessions"),
     ("upstream_deflate = perhaps", "upstream_deflate"),
     ("log_level = loud", "log_level"),
-    ("allow_targets = http://x", "allow_targets"),
     ("services = tea", "services"),
     ("socket_mode = 0999", "socket_mode"),
     ("mount_prefix = no-slash", "mount_prefix"),
@@ -135,7 +134,7 @@ def test_print_config_is_a_sample_that_can_be_read_back(files):
     assert done.returncode == 0
     keys = re.findall(r"^#?\s?([a-z_]+) =", done.stdout, re.MULTILINE)
     assert len(keys) == len(set(keys)) > 30
-    for key in ("allow_targets", "hold_default", "stream_bytes", "user"):
+    for key in ("processes", "hold_default", "stream_bytes", "user"):
         assert key in keys
     # With every default spelled out it is a configuration like any other.
     sample = re.sub(r"^#([a-z_]+ =)", r"\1", done.stdout, flags=re.MULTILINE)
@@ -325,7 +324,7 @@ def test_sighup_with_a_bad_configuration_changes_nothing(new_stack, target):
     stack = new_stack()
     relay = Polysocket(Http(stack.port))
     session = relay.create(target.url("echo"))
-    stack.write_config(nonsense="1", allow_targets=None)
+    stack.write_config(nonsense="1", max_body="1")
     stack.bridge.send_signal(signal.SIGHUP)
     stack.workers.send_signal(signal.SIGHUP)
     for name in ("wsbridge", "workers"):

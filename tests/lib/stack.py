@@ -15,6 +15,7 @@ import ctypes
 import http.client
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -22,11 +23,14 @@ import subprocess
 import tempfile
 import time
 
+from database import Database, insert
+
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 READY_S = 15
 STOP_S = 15
 WEB_STOP_S = 1      # Apache waits 10 s for what it holds; nobody needs that
 SERVERS = ("lighttpd", "apache")
+LOOPBACK = ("*://127.0.0.1:*", "*://localhost:*", "*://[::1]:*")
 START_MODES = ("listen", "bin-path", "spawn-fcgi", "systemd")
 
 APACHE_MODULES = "/usr/lib/apache2/modules"
@@ -42,17 +46,19 @@ class StackError(Exception):
 class Stack:
     """See the module. `build` holds the built programs (POLYSOCKET_BUILD, or
     the top of the source tree); `environment` goes to the workers as FastCGI
-    parameters set by the web server."""
+    parameters set by the web server; `targets` are what requests without a
+    token may relay to, None for a database without the token anonymous."""
 
     def __init__(self, server="lighttpd", prefix="", options=None, port=None,
                  start_mode="listen", build=None, directory=None, http2=True,
-                 environment=None):
+                 environment=None, targets=LOOPBACK):
         assert server in SERVERS and start_mode in START_MODES
         self.server = server
         self.prefix = prefix
         self.start_mode = start_mode
         self.http2 = http2
         self.environment = environment or {}
+        self.targets = targets
         self.wanted_port = port
         self.port = port
         build = pathlib.Path(build or os.environ.get("POLYSOCKET_BUILD")
@@ -67,6 +73,7 @@ class Stack:
         self.owns_directory = directory is None
         self.conf_path = self.directory / "polysocket.conf"
         self.db_path = self.directory / "polysocket.db"
+        self.database = Database(self.db_path)
         self.bridge_socket = self.directory / "bridge.sock"
         self.ws_socket = self.directory / "ws.sock"
         self.fcgi_socket = self.directory / "fcgi.sock"
@@ -76,7 +83,6 @@ class Stack:
             "database": self.db_path,
             "log_level": "debug",
             "mount_prefix": prefix,
-            "allow_targets": "*://127.0.0.1:*, *://localhost:*, *://[::1]:*",
             **({"socket_mode": "0666"} if os.geteuid() == 0 else {}),
             **(options or {}),
         }
@@ -93,7 +99,8 @@ class Stack:
 
     def start(self):
         try:
-            self.make_database()
+            if not self.db_path.exists():
+                self.make_database()
             self.write_config()
             self.start_bridge()
             if self.start_mode != "bin-path":
@@ -153,10 +160,40 @@ class Stack:
         self.conf_path.chmod(0o644)
 
     def make_database(self):
-        schema = SOURCE / "schema" / "schema.sql"
-        with schema.open(encoding="utf-8") as sql:
-            subprocess.run(["sqlite3", "-bail", str(self.db_path)], stdin=sql,
-                           stdout=subprocess.DEVNULL, check=True)
+        """A new one in the place of any that is there."""
+        for path in self.directory.glob(self.db_path.name + "*"):
+            path.unlink()
+        Database.create(self.db_path)
+        if self.targets is not None:
+            self.sql(*token_rows(1, {"name": "anonymous"}, ["*"],
+                                 self.targets))
+        owner = self.directory.stat()
+        os.chown(self.db_path, owner.st_uid, owner.st_gid)
+
+    def sql(self, *statements):
+        """What an administrator would say to sqlite3; returns the rows."""
+        return self.database.sql(*statements)
+
+    def add_token(self, secret, origins=("*",), targets=LOOPBACK, **columns):
+        """A token of that secret and its rights; returns its id."""
+        columns = {"name": secret[:64], "secret": secret, **columns}
+        number = self.database.value(insert("tokens", columns)
+                                     + " RETURNING id")
+        self.sql(*token_rows(number, None, origins, targets))
+        return number
+
+    def wait_policy(self):
+        """Waits until all workers know the rights that are in the database."""
+        wanted = self.database.value("SELECT revision FROM policy")
+
+        def known():
+            seen = {int(pid): int(revision) for pid, revision in re.findall(
+                r"\[(\d+)\] debug: rights: revision (\d+)",
+                self.log("workers"))}
+            return all(seen.get(pid, 0) >= wanted for pid in self.worker_pids)
+
+        self.wait_until(known, f"revision {wanted} of the rights",
+                        self.workers)
 
     # The bridge.
 
@@ -394,6 +431,16 @@ class Stack:
         return found + [f"{name} ended with {status}"
                         for name, status in self.exits
                         if status in crashes or isinstance(status, str)]
+
+
+def token_rows(number, columns, origins, targets):
+    """The statements that make a token, where it has columns, and rights."""
+    made = [insert("tokens", {"id": number, **columns})] if columns else []
+    return made + [
+        insert(table, {"token_id": number, "pattern": pattern})
+        for table, patterns in (("token_origins", origins),
+                                ("token_targets", targets))
+        for pattern in patterns]
 
 
 def program(name):
