@@ -109,17 +109,11 @@ static const char *const kinds[] = {
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_SESSION_KIND__COUNT,
     "every kind needs its name");
 
-struct file_id {
-	dev_t device;
-	ino_t inode;
-};
-
 struct ps_db {
 	sqlite3 *sqlite;
 	sqlite3_stmt *statements[STATEMENT__COUNT];
 	char *path, *wal_path, *shm_path;
-	/* Which files they are, and not only what their names are. */
-	struct file_id file, wal;
+	struct ps_file_id file, wal;
 	int64_t data_version; /* -1: not asked yet */
 	bool busy;	      /* the last failure */
 	char error[PS_DB_ERROR_MAX];
@@ -230,10 +224,10 @@ sha3(sqlite3_context *context, int count, sqlite3_value **values)
 }
 
 /* All zero where there is no such file. */
-static struct file_id
+static struct ps_file_id
 file_id(const char *path)
 {
-	struct file_id id = { 0 };
+	struct ps_file_id id = { 0 };
 	struct stat st;
 
 	if (stat(path, &st) == 0) {
@@ -244,9 +238,9 @@ file_id(const char *path)
 }
 
 static bool
-is_file(struct file_id id, const char *path)
+is_file(struct ps_file_id id, const char *path)
 {
-	struct file_id there = file_id(path);
+	struct ps_file_id there = file_id(path);
 
 	return there.device == id.device && there.inode == id.inode;
 }
@@ -392,6 +386,12 @@ bool
 ps_db_is_busy(const struct ps_db *db)
 {
 	return db->busy;
+}
+
+struct ps_file_id
+ps_db_file(const struct ps_db *db)
+{
+	return db->file;
 }
 
 bool

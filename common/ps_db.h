@@ -52,6 +52,12 @@ void ps_db_close(struct ps_db *db); /* NULL is fine */
 const char *ps_db_error(const struct ps_db *db);
 bool ps_db_is_busy(const struct ps_db *db);
 
+/* Which file it is, whatever its name; equal for the same file. */
+struct ps_file_id {
+	uint64_t device, inode; /* 0: none */
+};
+struct ps_file_id ps_db_file(const struct ps_db *db);
+
 /*
  * Whether the paths of the database and its write-ahead log lead to other
  * files by now, or to none.

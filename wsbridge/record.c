@@ -212,7 +212,7 @@ on_replaced(void *owner)
 
 	ps_info("record: the database is another file");
 	TAILQ_FOREACH(session, &bridge->sessions, all)
-		mark_changed(session);
+		write_row(session);
 }
 
 static void

@@ -64,7 +64,7 @@ struct store {
 	struct ps_db *db; /* NULL: not open */
 	struct record_list pending; /* taken from the inbox, oldest first */
 	uint64_t n_pending;
-	bool is_fresh; /* just opened: nothing of it was looked at */
+	struct ps_file_id file; /* that knows what lives */
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
@@ -309,8 +309,7 @@ look_at_policy(struct store *store)
 
 	if ((ret = ps_db_revision(store->db, &revision)) != PS_OK)
 		return ret;
-	if (store->policy != NULL &&
-	    revision == ps_policy_revision(store->policy))
+	if (revision == ps_policy_revision(store->policy))
 		return PS_OK;
 	if ((ret = load_policy(store, &policy)) == PS_OK)
 		post_policy(store, policy);
@@ -451,28 +450,26 @@ prune(struct store *store)
 static int
 open_again(struct store *store, char *error)
 {
-	int ret;
-
 	ps_db_close_replaced(store->db);
 	store->db = NULL;
-	ret = ps_db_open(&store->db, store->path, PS_DB_WRITE, error);
-	store->is_fresh = ret == PS_OK;
-	return ret;
+	store->is_unseen = true;
+	return ps_db_open(&store->db, store->path, PS_DB_WRITE, error);
 }
 
 /* Nothing that lives is known to a file that was put in place of another. */
 static int
 greet(struct store *store)
 {
-	int ret = ps_db_close_left_open(store->db, store->node, time(NULL));
+	struct ps_file_id file = ps_db_file(store->db);
+	int ret;
 
+	if (file.device == store->file.device &&
+	    file.inode == store->file.inode)
+		return PS_OK;
+	ret = ps_db_close_left_open(store->db, store->node, time(NULL));
 	if (ret != PS_OK)
 		return ret;
-	ps_policy_unref(store->policy);
-	store->policy = NULL;
-	store->next_expiry_s = INT64_MAX;
-	store->is_unseen = true;
-	store->is_fresh = false;
+	store->file = file;
 	post_replaced(store);
 	return PS_OK;
 }
@@ -480,14 +477,12 @@ greet(struct store *store)
 static int
 work(struct store *store, char *error)
 {
-	int ret = PS_OK;
+	int ret;
 
 	if ((store->db == NULL || ps_db_was_replaced(store->db)) &&
 	    (ret = open_again(store, error)) != PS_OK)
 		return ret;
-	if (store->is_fresh)
-		ret = greet(store);
-	if (ret == PS_OK)
+	if ((ret = greet(store)) == PS_OK)
 		ret = look_for_changes(store);
 	if (ret == PS_OK)
 		ret = write_pending(store);
@@ -609,6 +604,7 @@ remember(struct store *store, const struct store_memory *memory)
 		 memory->create, store->owner)) != PS_OK ||
 	    (ret = load_policy(store, &policy)) != PS_OK)
 		return ret;
+	store->file = ps_db_file(store->db);
 	store->ops->policy(store->owner, policy);
 	return PS_OK;
 }
