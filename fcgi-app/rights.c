@@ -28,9 +28,11 @@ static void
 report(struct rights *rights, const char *error)
 {
 	if (!rights->failing)
-		ps_error("rights: database %s: %s; what was read before "
-			 "stays in force",
-		    rights->config->database, error);
+		ps_error("rights: database %s: %s; %s",
+		    rights->config->database, error,
+		    rights->policy == NULL ?
+			"nothing is allowed until it can be read" :
+			"what was read before stays in force");
 	rights->failing = true;
 	ps_db_close(rights->db);
 	rights->db = NULL;
