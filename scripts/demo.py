@@ -2,7 +2,7 @@
 """The demo's second half: started by scripts/demo, which has built all.
 
 Starts a WebSocket echo server, the bridge, the workers and a web server on
-loopback, relays a conversation and prints it, then serves.
+loopback, makes a token, relays a conversation and prints it, then serves.
 """
 
 import argparse
@@ -28,6 +28,7 @@ TEXT = "hello, is this thing on?"
 BINARY = bytes(range(8))
 STREAMED = "this one comes by a stream"
 TIMEOUT_S = 20
+OPTIONS = {"log_level": "info"}
 
 
 def parse_arguments():
@@ -63,15 +64,66 @@ def key_and_value(text):
     return key.strip(), value.strip()
 
 
-def start_echo(stack):
-    """Starts the echo server beside the stack; returns it and its URL."""
-    echo = stack.run("ws-echo", [stack.build / "tests/tools/ws-echo"])
+class DemoStack(Stack):
+    """Its database has one token, which may reach the echo server. It is made
+    as an administrator makes one: by statements for sqlite3, each printed."""
 
-    def port():
-        return re.search(r"\d+", stack.log("ws-echo"))
+    def __init__(self, server, port, options, say):
+        super().__init__(server, port=port, options={**OPTIONS, **options})
+        self.say = say
+        self.echo = self.target = self.token = None
 
-    stack.wait_until(port, "the echo server", echo)
-    return echo, f"ws://127.0.0.1:{port().group()}/"
+    def start_echo(self):
+        self.echo = self.run("ws-echo", [self.build / "tests/tools/ws-echo"])
+
+        def port():
+            return re.search(r"\d+", self.log("ws-echo"))
+
+        self.wait_until(port, "the echo server", self.echo)
+        self.target = f"ws://127.0.0.1:{port().group()}/"
+
+    def stop(self, keep=False):
+        self.end("ws-echo", self.echo, signal.SIGTERM)
+        self.echo = None
+        super().stop(keep)
+
+    def make_database(self):
+        """Before the workers start, so that they know the token at once and
+        not within a second."""
+        self.start_echo()
+        self.say("# A database, and a token with the one right it needs")
+        self.say(f"\n$ sqlite3 {self.db_path} <schema/schema.sql")
+        self.sqlite3((TOP / "schema/schema.sql").read_text("utf-8"))
+        self.token = self.print_sql(f"""
+BEGIN;
+INSERT INTO tokens (name, secret)
+    VALUES ('demo', lower(hex(randomblob(16)))) RETURNING secret;
+INSERT INTO token_targets (token_id, pattern)
+    SELECT id, '{self.target}*' FROM tokens WHERE name = 'demo';
+COMMIT""")
+
+    def show_sessions(self):
+        """Once the bridge has written the row, which it does at leisure."""
+        self.wait_until(lambda: self.target in self.sqlite3(
+            "SELECT subject FROM live_sessions"), "a row of the session")
+        self.say("\n# Meanwhile: who is connected")
+        self.print_sql("SELECT id, token, subject, remote_addr, agent "
+                       "FROM live_sessions", "-box")
+
+    def print_sql(self, sql, *options):
+        said = self.sqlite3(sql, *options)
+        words = " ".join(["sqlite3", *options, str(self.db_path)])
+        self.say(f'\n$ {words} "{sql}"\n{said}')
+        return said
+
+    def sqlite3(self, sql, *options):
+        # The bridge writes as well; people have this in ~/.sqliterc.
+        patience = ["-cmd", f".timeout {TIMEOUT_S * 1000}"]
+        done = subprocess.run(
+            ["sqlite3", "-bail", *patience, *options, self.db_path],
+            input=sql, text=True, capture_output=True, check=False)
+        check(done.returncode == 0, f"sqlite3: {done.stderr}")
+        return done.stdout.strip()
 
 
 class Conversation:
@@ -109,11 +161,12 @@ class Conversation:
         self.say(line)
         return json.loads(line)["events"]
 
-    def hold(self, target):
+    def hold(self):
         """The whole conversation; raises StackError where it goes wrong."""
-        self.say("# A session with the echo server")
+        self.say("\n# A session with the echo server")
         answer = json.loads(self.ask("/polysocket/create", {
-            "target": target, "from": "demo"}))
+            "token": self.stack.token, "target": self.stack.target,
+            "from": "demo"}))
         check(answer["ok"], "the session was refused")
         socket = answer["socket"]
 
@@ -146,6 +199,8 @@ class Conversation:
         check(self.stream_line(stream) == [
             {"type": "string", "data": STREAMED}], "not what was sent")
 
+        self.stack.show_sessions()
+
         self.say("\n# Close; the stream says so and ends")
         self.ask("/polysocket/close", {
             "socket": socket, "code": 1000, "reason": "thanks"})
@@ -160,13 +215,13 @@ def check(condition, otherwise):
         raise StackError(otherwise)
 
 
-def run_command(stack, target, words):
+def run_command(stack, words):
     """Runs the user's command; returns its exit status."""
     env = {
         **os.environ,
         "POLYSOCKET_URL": stack.url,
-        "POLYSOCKET_ECHO_WS": target,
-        "POLYSOCKET_TOKEN": "demo",
+        "POLYSOCKET_ECHO_WS": stack.target,
+        "POLYSOCKET_TOKEN": stack.token,
         "POLYSOCKET_DB": str(stack.db_path),
         "POLYSOCKET_CONF": str(stack.conf_path),
         "POLYSOCKET_BRIDGE_PID": str(stack.bridge_pid),
@@ -185,16 +240,20 @@ def run_command(stack, target, words):
     return status if status >= 0 else 128 - status
 
 
-def serve(stack, target, say):
-    create = json.dumps({"target": target, "from": "curl"})
+def serve(stack, say):
+    create = json.dumps({"token": stack.token, "target": stack.target,
+                         "from": "curl"})
     say(f"""
-# Serving at {stack.url}; the echo server is {target}
+# Serving at {stack.url}; the echo server is {stack.target}
 # A session of your own (SOCKET stands for the socket it answers):
 curl -s --json {shlex.quote(create)} {stack.url}/polysocket/create
 curl -s -d d=hello -d t=t {stack.url}/s/SOCKET
 curl -s '{stack.url}/j/SOCKET?cb=show&ttl=5000'
 curl -s -N {stack.url}/x/SOCKET
 curl -s -d code=1000 {stack.url}/c/SOCKET
+# The database: who is connected, and the end of it for all.
+sqlite3 -box {stack.db_path} "SELECT * FROM live_sessions"
+sqlite3 {stack.db_path} "UPDATE sessions SET close_requested = 1"
 # Interrupt (Ctrl-C) to stop.""")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
@@ -217,17 +276,16 @@ def main():
         if not arguments.quiet:
             print(text, flush=True)
 
-    stack = Stack(arguments.server, port=arguments.port,
-                  options={"log_level": "info", **dict(arguments.options)})
-    echo = None
+    stack = DemoStack(arguments.server, arguments.port,
+                      dict(arguments.options),
+                      (lambda text: None) if arguments.run else say)
     try:
-        echo, target = start_echo(stack)
         stack.start()
         if arguments.run:
-            return run_command(stack, target, arguments.run)
-        Conversation(stack, say).hold(target)
+            return run_command(stack, arguments.run)
+        Conversation(stack, say).hold()
         if not arguments.once:
-            serve(stack, target, say)
+            serve(stack, say)
         return 0
     except KeyboardInterrupt:
         return 130
@@ -235,8 +293,6 @@ def main():
         print(f"demo: {error}", file=sys.stderr)
         return 1
     finally:
-        if echo:
-            stack.end("ws-echo", echo, signal.SIGTERM)
         stack.stop()
 
 

@@ -41,6 +41,12 @@ def test_once_prints_the_conversation_and_exits(demo, server):
                  "/polysocket/close"):
         assert re.search(rf"^\$ curl .*{part}", done.stdout, re.MULTILINE)
     assert "201" in done.stdout and '"type":"close"' in done.stdout
+    made, = re.findall(r'^\$ sqlite3 \S+ "\nBEGIN;\nINSERT INTO tokens[^"]*"\n'
+                       r"([0-9a-f]{32})$", done.stdout, re.MULTILINE)
+    assert f'"token":"{made}"' in done.stdout, "it uses the token it has made"
+    assert re.search(r'^\$ sqlite3 .*live_sessions"\n[^$]*'
+                     r"│ demo +│ ws://127.0.0.1:\d+/ +│", done.stdout,
+                     re.MULTILINE)
 
 
 def test_quiet_prints_nothing(demo):
@@ -57,7 +63,7 @@ def test_run_gives_the_command_what_it_needs(demo, server):
                if line.startswith("POLYSOCKET_"))
     assert env["POLYSOCKET_URL"] == f"http://127.0.0.1:{port}"
     assert env["POLYSOCKET_ECHO_WS"].startswith("ws://127.0.0.1:")
-    assert env["POLYSOCKET_TOKEN"]
+    assert re.fullmatch("[0-9a-f]{32}", env["POLYSOCKET_TOKEN"])
     pids = [int(pid) for name in ("BRIDGE_PID", "WORKER_PIDS", "SERVER_PID")
             for pid in env["POLYSOCKET_" + name].split()]
     assert len(pids) == 4
@@ -70,6 +76,14 @@ def test_run_exits_with_the_status_of_the_command(demo):
     assert demo("--run", "sh", "-c", "exit 7").returncode == 7
     assert demo("--run", "grep -q hold_min=2s $POLYSOCKET_CONF; exit 9"
                 ).returncode == 9
+
+
+def test_run_has_a_token_that_reaches_the_echo_server_only(demo):
+    create = ("curl -s --json '{\"token\":\"'$POLYSOCKET_TOKEN'\",\"target\":\"'"
+              "%s'\"}' $POLYSOCKET_URL/polysocket/create")
+    assert '"ok":true' in demo("--run", create % "$POLYSOCKET_ECHO_WS").stdout
+    assert '"target_refused"' in demo(
+        "--run", create % "ws://127.0.0.1:1/").stdout
 
 
 def test_set_reaches_the_configuration(demo):
