@@ -372,10 +372,10 @@ deliver(struct session *session)
 static bool
 queue_is_full(const struct session *session)
 {
-	const struct ps_config *config = session->bridge->config;
+	const struct message_queue *queue = &session->queue;
 
-	return session->queue.count >= config->queue_messages ||
-	    session->queue.bytes >= session_queue_bytes(session);
+	return queue->count >= session->bridge->config->queue_messages ||
+	    (queue->count > 0 && queue->bytes >= session_queue_bytes(session));
 }
 
 /* Half empty, so that pausing and resuming do not alternate. */
@@ -441,7 +441,6 @@ take_quota(struct session *session, enum quota_direction direction,
 void
 session_from_peer(struct session *session, struct message *message)
 {
-
 	/* The peer is not held back any more, so the queue has to bound it;
 	 * and what its client gets must have an end, but no hole. */
 	session->deaf = session->deaf ||
