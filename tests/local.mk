@@ -10,8 +10,10 @@ unit_tests = \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
 	%D%/unit/test_intake \
+	%D%/unit/test_limit \
 	%D%/unit/test_memory \
 	%D%/unit/test_message \
+	%D%/unit/test_metrics \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
 	%D%/unit/test_probe \
@@ -28,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
+	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
