@@ -109,6 +109,12 @@ static const char *const kinds[] = {
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_SESSION_KIND__COUNT,
     "every kind needs its name");
 
+const char *
+ps_session_kind_name(enum ps_session_kind kind)
+{
+	return kinds[kind];
+}
+
 struct ps_db {
 	sqlite3 *sqlite;
 	sqlite3_stmt *statements[STATEMENT__COUNT];
@@ -612,7 +618,7 @@ ps_db_put_session(struct ps_db *db, const struct ps_session_row *row)
 	sqlite3_stmt *stmt = db->statements[STATEMENT_PUT_SESSION];
 
 	bind_text(stmt, 1, row->id);
-	bind_text(stmt, 2, kinds[row->kind]);
+	bind_text(stmt, 2, ps_session_kind_name(row->kind));
 	sqlite3_bind_int64(stmt, 3, row->token_id);
 	bind_text(stmt, 4, row->node);
 	bind_text(stmt, 5, row->subject);

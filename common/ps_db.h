@@ -89,6 +89,9 @@ enum ps_session_kind {
 	PS_SESSION_KIND__COUNT,
 };
 
+/* As in the database. */
+const char *ps_session_kind_name(enum ps_session_kind kind);
+
 /* Messages and their bytes: up is from the client, down is to it. */
 struct ps_traffic {
 	uint64_t messages_up, messages_down, bytes_up, bytes_down;

@@ -3,15 +3,18 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "exchange.h"
 #include "intake.h"
 #include "ps_json.h"
 #include "resolver.h"
 #include "session.h"
+#include "store.h"
 
 #define PREFIX "polysocket_"
 #define LABELS_MAX 3
+#define DAY_S 86400
 
 enum direction { UP, DOWN, DIRECTION__COUNT };
 
@@ -20,12 +23,21 @@ static const char *const directions[] = { [UP] = "up", [DOWN] = "down" };
 /* What is alive, from one walk through it. */
 struct figures {
 	const struct bridge *bridge;
-	uint64_t sessions[SESSION__COUNT][2]; /* without, with a receiver */
+	struct store_status store;
+	/* The last index: without a receiver, with one. */
+	uint64_t sessions[PS_SESSION_KIND__COUNT][SESSION__COUNT][2];
 	uint64_t queued_messages[DIRECTION__COUNT];
 	uint64_t queued_bytes[DIRECTION__COUNT];
 	struct ps_traffic traffic; /* of live sessions and of ended ones */
 	uint64_t n_exchanges, n_held, unsent_bytes;
 };
+
+/* A session has no row when memory was short. */
+static enum ps_session_kind
+kind_of(const struct session *session)
+{
+	return session->row == NULL ? PS_SESSION_RELAY : session->row->kind;
+}
 
 static void
 add_session(struct figures *figures, const struct session *session)
@@ -33,7 +45,8 @@ add_session(struct figures *figures, const struct session *session)
 	struct ps_traffic *traffic = &figures->traffic;
 	size_t count = 0, bytes = 0;
 
-	figures->sessions[session->state][session->receiver != NULL]++;
+	figures->sessions[kind_of(session)][session->state]
+			 [session->receiver != NULL]++;
 	figures->queued_messages[DOWN] += session->queue.count;
 	figures->queued_bytes[DOWN] += session->queue.bytes;
 	if (session->peer_ops != NULL)
@@ -53,6 +66,7 @@ count_figures(struct figures *figures, const struct bridge *bridge)
 	const struct session *session;
 
 	*figures = (struct figures){ .bridge = bridge,
+		.store = store_status(bridge->store),
 		.traffic = bridge->totals.ended };
 	TAILQ_FOREACH(session, &bridge->sessions, all)
 		add_session(figures, session);
@@ -123,17 +137,28 @@ put_draining(struct output *out)
 }
 
 static void
-put_sessions(struct output *out)
+put_sessions_of(struct output *out, enum ps_session_kind kind)
 {
-	const struct figures *figures = out->figures;
+	const char *name = ps_session_kind_name(kind);
 	enum session_state state;
 
 	for (state = 0; state < SESSION_CLOSED; state++) {
-		put_value(out, LABELS(session_state_name(state), "no"),
-		    figures->sessions[state][0]);
-		put_value(out, LABELS(session_state_name(state), "yes"),
-		    figures->sessions[state][1]);
+		const uint64_t *n = out->figures->sessions[kind][state];
+
+		put_value(out, LABELS(name, session_state_name(state), "no"),
+		    n[0]);
+		put_value(out, LABELS(name, session_state_name(state), "yes"),
+		    n[1]);
 	}
+}
+
+static void
+put_sessions(struct output *out)
+{
+	enum ps_session_kind kind;
+
+	for (kind = 0; kind < PS_SESSION_KIND__COUNT; kind++)
+		put_sessions_of(out, kind);
 }
 
 static void
@@ -196,6 +221,82 @@ put_resolving(struct output *out)
 	put_value(out, NULL, resolver_count());
 }
 
+/* A token is in use since it was first used, until it is deleted. */
+static void
+put_tokens(struct output *out,
+    uint64_t (*count)(const struct quota *quota, int64_t today))
+{
+	const struct bridge *bridge = out->figures->bridge;
+	const struct ps_token *token;
+	const struct quota *quota;
+	int64_t today = bridge->unix_s() / DAY_S;
+	char id[24];
+
+	TAILQ_FOREACH(quota, &bridge->quotas.all, all) {
+		token = bridge->policy == NULL ?
+		    NULL :
+		    ps_policy_find_id(bridge->policy, quota->token_id);
+		snprintf(id, sizeof(id), "%" PRId64, quota->token_id);
+		put_value(out, LABELS(id, token == NULL ? "" : token->name),
+		    count(quota, today));
+	}
+}
+
+static uint64_t
+count_sockets(const struct quota *quota, int64_t today)
+{
+	const struct session *session;
+	uint64_t count = 0;
+
+	(void)today;
+	TAILQ_FOREACH(session, &quota->sessions, of_token)
+		count++;
+	return count;
+}
+
+static void
+put_token_sockets(struct output *out)
+{
+	put_tokens(out, count_sockets);
+}
+
+/* A token that is not used today still has what was used of its last day. */
+static uint64_t
+count_messages(const struct quota *quota, int64_t today)
+{
+	return quota->day == today ? quota->messages : 0;
+}
+
+static uint64_t
+count_bytes(const struct quota *quota, int64_t today)
+{
+	return quota->day == today ? quota->bytes : 0;
+}
+
+static void
+put_token_messages(struct output *out)
+{
+	put_tokens(out, count_messages);
+}
+
+static void
+put_token_bytes(struct output *out)
+{
+	put_tokens(out, count_bytes);
+}
+
+static void
+put_database_up(struct output *out)
+{
+	put_value(out, NULL, !out->figures->store.failing);
+}
+
+static void
+put_records_waiting(struct output *out)
+{
+	put_value(out, NULL, out->figures->store.waiting);
+}
+
 static void
 put_sessions_total(struct output *out)
 {
@@ -255,6 +356,24 @@ put_bytes_total(struct output *out)
 	put_directions(out, traffic->bytes_up, traffic->bytes_down);
 }
 
+static void
+put_written_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->store.written);
+}
+
+static void
+put_lost_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->store.lost);
+}
+
+static void
+put_failures_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->store.failures);
+}
+
 // clang-format off
 static const struct metric metrics[] = {
 	{ "info", GAUGE, { "version", "node", "tag" }, put_info,
@@ -263,8 +382,8 @@ static const struct metric metrics[] = {
 	  "Unix time at which wsbridge started." },
 	{ "draining", GAUGE, { NULL }, put_draining,
 	  "1 while wsbridge shuts down." },
-	{ "sessions", GAUGE, { "state", "receiver" }, put_sessions,
-	  "Sessions, by state and by whether their client receives at the moment." },
+	{ "sessions", GAUGE, { "kind", "state", "receiver" }, put_sessions,
+	  "Sessions, by kind, by state, and by whether their client receives at the moment." },
 	{ "queued_messages", GAUGE, { "direction" }, put_queued_messages,
 	  "Messages that wait in sessions, up to the target or down to the client." },
 	{ "queued_bytes", GAUGE, { "direction" }, put_queued_bytes,
@@ -281,6 +400,16 @@ static const struct metric metrics[] = {
 	  "Threads of polysocket.fcgi that are connected." },
 	{ "names_resolving", GAUGE, { NULL }, put_resolving,
 	  "Names of targets that are being resolved." },
+	{ "token_sockets", GAUGE, { "id", "token" }, put_token_sockets,
+	  "Sessions of a token that are connecting or open; max_sockets bounds them." },
+	{ "token_messages_today", GAUGE, { "id", "token" }, put_token_messages,
+	  "Messages of a token since midnight (UTC), in both directions." },
+	{ "token_bytes_today", GAUGE, { "id", "token" }, put_token_bytes,
+	  "Bytes of these messages." },
+	{ "database_up", GAUGE, { NULL }, put_database_up,
+	  "0 while the database cannot be written or what waits for it is not written yet." },
+	{ "records_waiting", GAUGE, { NULL }, put_records_waiting,
+	  "Records that are not written yet, at most max_unwritten." },
 	{ "sessions_total", COUNTER, { NULL }, put_sessions_total,
 	  "Sessions that were begun." },
 	{ "requests_total", COUNTER, { "type" }, put_requests_total,
@@ -291,6 +420,12 @@ static const struct metric metrics[] = {
 	  "Messages, up from clients and down from targets." },
 	{ "message_bytes_total", COUNTER, { "direction" }, put_bytes_total,
 	  "Bytes of these messages." },
+	{ "records_written_total", COUNTER, { NULL }, put_written_total,
+	  "Records of sessions and of use that were written." },
+	{ "records_lost_total", COUNTER, { NULL }, put_lost_total,
+	  "Records that were lost since too many waited." },
+	{ "database_failures_total", COUNTER, { NULL }, put_failures_total,
+	  "Attempts to write that failed; an administrator's lock of some seconds is none." },
 };
 // clang-format on
 

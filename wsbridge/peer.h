@@ -14,8 +14,9 @@
 #include "message.h"
 
 struct peer_ops {
-	/* Whether `count` more messages of `bytes` in all can be queued. */
-	bool (*has_room)(void *peer, size_t count, size_t bytes);
+	/* NULL, or the name of the limit that `count` more messages of `bytes`
+	 * in all would exceed. */
+	const char *(*find_excess)(void *peer, size_t count, size_t bytes);
 	/* Queues a message that there is room for; takes over a reference.
 	 * False, taking none, when memory is out. */
 	bool (*send)(void *peer, struct message *message);

@@ -229,7 +229,7 @@ reply_send(struct exchange *exchange, int ret, const char *limit)
 			ps_slice(NULL, 0));
 		return;
 	case PS_ERR_FULL:
-		exchange_reply_error(exchange, PS_CODE_SLOW_TARGET, NULL);
+		exchange_reply_limit(exchange, PS_CODE_SLOW_TARGET, limit);
 		return;
 	case PS_ERR_TOO_LARGE:
 		exchange_reply_limit(exchange, PS_CODE_MESSAGE_TOO_LARGE,

@@ -2,10 +2,14 @@
 
 #include "service.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "exchange.h"
 #include "metrics.h"
 #include "probe.h"
 #include "record.h"
+#include "store.h"
 
 int
 service_on_refuse(struct bridge *bridge, struct ps_reader *r, int fd)
@@ -31,17 +35,24 @@ service_on_ready(struct bridge *bridge, struct ps_reader *r, int fd)
 {
 	static const char json[] =
 	    "{\"ok\":true,\"bridge\":\"ok\",\"database\":\"ok\"}";
+	struct store_status store = store_status(bridge->store);
 	struct ps_ipc_ready m;
 	struct exchange *exchange;
+	char members[64];
 
 	if (ps_ipc_decode_ready(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
 	exchange = exchange_create(bridge, fd, &m.request);
 	if (exchange == NULL)
 		return PS_OK;
+	snprintf(members, sizeof(members),
+	    "\"part\":\"database\",\"waiting\":%" PRIu64, store.waiting);
 	if (bridge->draining)
 		exchange_reply_error(exchange, PS_CODE_DRAINING,
 		    "\"part\":\"bridge\"");
+	else if (store.failing)
+		exchange_reply_error(exchange, PS_CODE_DATABASE_UNAVAILABLE,
+		    members);
 	else
 		exchange_reply_json(exchange, 200,
 		    ps_slice(json, sizeof(json) - 1));

@@ -375,7 +375,8 @@ queue_is_full(const struct session *session)
 	const struct message_queue *queue = &session->queue;
 
 	return queue->count >= session->bridge->config->queue_messages ||
-	    (queue->count > 0 && queue->bytes >= session_queue_bytes(session));
+	    (queue->count > 0 &&
+		queue->bytes >= session_queue_bytes(session, NULL));
 }
 
 /* Half empty, so that pausing and resuming do not alternate. */
@@ -385,7 +386,7 @@ queue_is_roomy(const struct session *session)
 	const struct ps_config *config = session->bridge->config;
 
 	return session->queue.count <= config->queue_messages / 2 &&
-	    session->queue.bytes <= session_queue_bytes(session) / 2;
+	    session->queue.bytes <= session_queue_bytes(session, NULL) / 2;
 }
 
 /* The peer holds back: nothing is dropped, and patience ends some day. */
@@ -578,10 +579,16 @@ session_max_message(const struct session *session, const char **limit_r)
 }
 
 uint64_t
-session_queue_bytes(const struct session *session)
+session_queue_bytes(const struct session *session, const char **limit_r)
 {
-	return smaller(session->bridge->config->queue_bytes,
-	    session->quota->limits.value[PS_LIMIT_QUEUE_BYTES]);
+	uint64_t node = session->bridge->config->queue_bytes;
+	uint64_t token = session->quota->limits.value[PS_LIMIT_QUEUE_BYTES];
+
+	if (limit_r != NULL)
+		*limit_r = token < node ?
+		    ps_token_limit_name(PS_LIMIT_QUEUE_BYTES) :
+		    "queue_bytes";
+	return smaller(token, node);
 }
 
 /*
@@ -629,7 +636,8 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 	struct message *message;
 
 	if (count > 0 &&
-	    !session->peer_ops->has_room(session->peer, count, bytes))
+	    (*limit_r = session->peer_ops->find_excess(session->peer, count,
+		 bytes)) != NULL)
 		return PS_ERR_FULL;
 	if (count > 0 &&
 	    !take_quota(session, QUOTA_UP, count, bytes, limit_r))

@@ -141,7 +141,8 @@ PS_MUST_CHECK int session_from_client(struct session *session,
  * (NULL: nobody asks); most bytes that may wait in either direction. */
 uint64_t session_max_message(const struct session *session,
     const char **limit_r);
-uint64_t session_queue_bytes(const struct session *session);
+uint64_t session_queue_bytes(const struct session *session,
+    const char **limit_r);
 
 /* The client's wish: closes the peer after what is queued for it. Harmless
  * when repeated. */

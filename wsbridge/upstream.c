@@ -176,17 +176,22 @@ on_resolved(void *owner, const struct resolver_result *result)
 		connect_next(upstream);
 }
 
-static bool
-has_room(void *peer, size_t count, size_t bytes)
+static const char *
+find_excess(void *peer, size_t count, size_t bytes)
 {
 	const struct upstream *upstream = peer;
 	uint64_t messages = upstream->bridge->config->queue_messages;
-	uint64_t max_bytes = session_queue_bytes(upstream->session);
+	const char *limit;
 
 	/* One message always fits an empty queue, however large it may be. */
-	return upstream->queue.count == 0 ||
-	    (upstream->queue.count + count <= messages &&
-		upstream->queue.bytes + bytes <= max_bytes);
+	if (upstream->queue.count == 0)
+		return NULL;
+	if (upstream->queue.count + count > messages)
+		return "queue_messages";
+	return upstream->queue.bytes + bytes >
+		session_queue_bytes(upstream->session, &limit) ?
+	    limit :
+	    NULL;
 }
 
 static void
@@ -324,7 +329,7 @@ abandon(void *peer, uint16_t code)
 	free_when_alone(upstream);
 }
 
-static const struct peer_ops peer_ops = { has_room, send_message,
+static const struct peer_ops peer_ops = { find_excess, send_message,
 	count_queued, pause_reading, resume_reading, close_upstream, abandon };
 
 /* Everything is written: the close frame is next. */

@@ -149,12 +149,14 @@ put_message(struct ps_writer *w, const struct message *message)
 	ps_writer_str(w, ";");
 }
 
-static bool
-peer_has_room(void *of, size_t count, size_t bytes)
+static const char *
+peer_find_excess(void *of, size_t count, size_t bytes)
 {
 	struct fake_peer *p = of;
 
-	return count <= p->room_count && bytes <= p->room_bytes;
+	if (count > p->room_count)
+		return "queue_messages";
+	return bytes > p->room_bytes ? "queue_bytes" : NULL;
 }
 
 static bool
@@ -211,7 +213,7 @@ peer_abandon(void *of, uint16_t code)
 	p->abandon_code = code;
 }
 
-static const struct peer_ops peer_ops = { peer_has_room, peer_send,
+static const struct peer_ops peer_ops = { peer_find_excess, peer_send,
 	peer_count_queued, peer_pause, peer_resume, peer_close, peer_abandon };
 
 static void

@@ -42,7 +42,7 @@ void fixture_advance(uint64_t ms);
 void fixture_turn(void);
 
 struct fake_peer {
-	size_t room_count, room_bytes; /* for has_room(); at first plenty */
+	size_t room_count, room_bytes; /* at first plenty */
 	size_t queued_count, queued_bytes; /* for count_queued() */
 	bool fail_send;
 	struct ps_writer sent; /* "t:text;" or "b:bytes;" for each message */

@@ -58,16 +58,20 @@ sessions_are_counted_by_state_and_receiver(void **state)
 	assert_true(fixture_attach(session, &receiver, 1000));
 	session_close(fixture_open(), 1000, ps_slice(NULL, 0));
 	assert_int_equal(
-	    figure("sessions{state=\"connecting\",receiver=\"no\"}"), 1);
-	assert_int_equal(figure("sessions{state=\"open\",receiver=\"no\"}"), 1);
-	assert_int_equal(figure("sessions{state=\"open\",receiver=\"yes\"}"),
+	    figure("sessions{kind=\"relay\",state=\"connecting\",receiver=\"no\"}"), 1);
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"no\"}"), 1);
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"yes\"}"),
 	    1);
-	assert_int_equal(figure("sessions{state=\"closing\",receiver=\"no\"}"),
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"closing\",receiver=\"no\"}"),
 	    1);
 	assert_int_equal(figure("sessions_total"), 4);
 	assert_int_equal(figure("remote_addresses"), 1);
 	session_end(session, "test");
-	assert_int_equal(figure("sessions{state=\"open\",receiver=\"yes\"}"),
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"yes\"}"),
 	    0);
 	assert_int_equal(figure("sessions_total"), 4);
 }
@@ -75,13 +79,17 @@ sessions_are_counted_by_state_and_receiver(void **state)
 static void
 addresses_are_those_with_sessions(void **state)
 {
-	enum ps_code refusal;
+	struct quota *quota = fixture_quota();
+	struct refusal refusal;
 	struct session *first, *second;
 
 	(void)state;
-	first = session_create(&bridge, ps_slice_str("192.0.2.1"), &refusal);
-	second = session_create(&bridge, ps_slice_str("192.0.2.2"), &refusal);
-	session_create(&bridge, ps_slice_str("192.0.2.2"), &refusal);
+	first = session_create(&bridge, ps_slice_str("192.0.2.1"), quota,
+	    &refusal);
+	second = session_create(&bridge, ps_slice_str("192.0.2.2"), quota,
+	    &refusal);
+	session_create(&bridge, ps_slice_str("192.0.2.2"), quota,
+	    &refusal);
 	assert_int_equal(figure("remote_addresses"), 2);
 	session_end(second, "test");
 	assert_int_equal(figure("remote_addresses"), 2);
@@ -163,6 +171,7 @@ traffic_outlives_its_session(void **state)
 	struct ps_writer frame = { 0 };
 	struct ps_ipc_send send = { 0 };
 	struct ps_reader body;
+	const char *limit;
 	size_t begin;
 	uint8_t type;
 
@@ -174,7 +183,7 @@ traffic_outlives_its_session(void **state)
 	ps_ipc_send_end(&frame, 1);
 	assert_true(ps_ipc_split(frame.data, frame.len, &type, &body) > 0);
 	assert_int_equal(ps_ipc_decode_send(&body, &send), PS_OK);
-	assert_int_equal(session_from_client(session, &send), PS_OK);
+	assert_int_equal(session_from_client(session, &send, &limit), PS_OK);
 	ps_writer_deinit(&frame);
 	fixture_from_peer(session, "one");
 	fixture_from_peer(session, "two");
@@ -232,7 +241,8 @@ figures_do_not_drift(void **state)
 		n_ended++;
 		fixture_advance(1); /* soon enough for none to expire */
 	}
-	assert_int_equal(figure("sessions{state=\"open\",receiver=\"no\"}"),
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"no\"}"),
 	    n_open);
 	assert_int_equal(figure("sessions_total"), n_open + n_ended);
 	assert_int_equal(figure("remote_addresses"), n_open > 0);
@@ -240,7 +250,8 @@ figures_do_not_drift(void **state)
 		if (open[i] != NULL)
 			session_end(open[i], "test");
 	}
-	assert_int_equal(figure("sessions{state=\"open\",receiver=\"no\"}"), 0);
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"no\"}"), 0);
 	assert_int_equal(figure("queued_messages{direction=\"down\"}"), 0);
 	assert_int_equal(figure("remote_addresses"), 0);
 }
