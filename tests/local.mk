@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
+	%D%/unit/test_quota \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_table \

@@ -84,15 +84,17 @@ turn_day(struct quotas *quotas, struct quota *quota, int64_t now_s)
 	quota->messages = quota->bytes = 0;
 }
 
-/* Forgets the seconds that have left the window. */
+/*
+ * Forgets the seconds that have left the window. A clock that was set back a
+ * little stands still in the meantime, so that nothing is forgotten for it.
+ */
 static void
 turn_window(struct quota *quota, int64_t now_s)
 {
 	uint32_t *oldest;
 
 	if (now_s - quota->window_s >= QUOTA_WINDOW_S ||
-	    now_s < quota->window_s) {
-		/* Long ago, or the clock was set back. */
+	    quota->window_s - now_s >= QUOTA_WINDOW_S) {
 		memset(quota->creates, 0, sizeof(quota->creates));
 		quota->n_creates = 0;
 		quota->window_s = now_s;
@@ -142,15 +144,18 @@ quota_count_refused(struct quotas *quotas, struct quota *quota, int64_t now_s)
 	unwritten(quotas, quota)->refused++;
 }
 
-/* Seconds until the oldest create that counts no longer does. */
+/* Seconds until so many creates count no longer that there is room for one. */
 static unsigned
 window_wait(const struct quota *quota)
 {
+	uint64_t limit = quota->limits.value[PS_LIMIT_CREATES_PER_MINUTE];
+	uint64_t left = quota->n_creates;
 	unsigned wait;
 
 	for (wait = 1; wait < QUOTA_WINDOW_S; wait++) {
-		if (quota->creates[(quota->window_s + wait) %
-			QUOTA_WINDOW_S] > 0)
+		left -= quota->creates[(quota->window_s + wait) %
+		    QUOTA_WINDOW_S];
+		if (left < limit)
 			break;
 	}
 	return wait;
@@ -206,7 +211,7 @@ quota_enter(struct quotas *quotas, struct quota *quota,
 	quota->n_sessions++;
 	quota->n_users++;
 	turn_window(quota, now_s);
-	quota->creates[now_s % QUOTA_WINDOW_S]++;
+	quota->creates[quota->window_s % QUOTA_WINDOW_S]++;
 	quota->n_creates++;
 	turn_day(quotas, quota, now_s);
 	unwritten(quotas, quota)->creates++;
