@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_json.c %D%/ps_json.h \
 	%D%/ps_limits.h \
 	%D%/ps_log.c %D%/ps_log.h \
+	%D%/ps_network.c %D%/ps_network.h \
 	%D%/ps_options.c %D%/ps_options.h \
 	%D%/ps_pattern.c %D%/ps_pattern.h \
 	%D%/ps_policy.c %D%/ps_policy.h \

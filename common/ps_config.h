@@ -33,7 +33,7 @@ struct ps_config {
 	char *node, *user, *group;
 	char *bridge_socket, *ws_socket, *database;
 	char *mount_prefix, *public_host, *ca_file;
-	struct ps_list worker_users;
+	struct ps_list worker_users, allow_networks, metrics_from;
 	uint64_t socket_mode;
 	uint64_t keep_sessions, max_unwritten;
 	int log_level;	   /* enum ps_log_level */

@@ -6,6 +6,7 @@
 
 #include "ps_config.h"
 #include "ps_limits.h"
+#include "ps_network.h"
 
 #define AT(field) offsetof(struct ps_config, field)
 #define KIB UINT64_C(1024)
@@ -65,6 +66,10 @@ const struct ps_option ps_options[] = {
 	  "Host, and port where it is not the default, at which clients reach this node; empty: the Host of the request." },
 	{ "wildcard_dns", PS_OPTION_BOOL, AT(wildcard_dns), 0, 0, "no", false, NULL, NULL,
 	  "Whether every name below public_host leads here; each session then gets a name of its own, past a browser's limit of connections to a host." },
+	{ "allow_networks", PS_OPTION_LIST, AT(allow_networks), 0, 8192, "", true, NULL, ps_network_is_valid,
+	  "Addresses and networks, such as 127.0.0.0/8 or fd12:3456::/32, that may be relayed to although they are not open to everybody; empty: public addresses only." },
+	{ "metrics_from", PS_OPTION_LIST, AT(metrics_from), 0, 8192, "", true, NULL, ps_network_is_valid,
+	  "Addresses and networks whose requests may read metrics and stats without a token; empty: none." },
 	{ "ca_file", PS_OPTION_STRING, AT(ca_file), 0, 4095, "", false, NULL, NULL,
 	  "PEM file of the authorities that may sign a target's certificate; empty: those of the system." },
 	{ "upstream_deflate", PS_OPTION_BOOL, AT(upstream_deflate), 0, 0, "yes", false, NULL, NULL,

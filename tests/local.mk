@@ -25,6 +25,7 @@ unit_tests = \
 	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
 	%D%/unit/test_ps_log \
+	%D%/unit/test_ps_network \
 	%D%/unit/test_ps_pattern \
 	%D%/unit/test_ps_reply \
 	%D%/unit/test_ps_socket \

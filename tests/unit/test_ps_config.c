@@ -269,6 +269,9 @@ static const char *const bad_assignments[] = {
 	"mount_prefix=live", "mount_prefix=/", "mount_prefix=/live/",
 	"keep_sessions=999ms", "keep_sessions=36501d", "keep_sessions=0",
 	"max_unwritten=0", "max_unwritten=10000001",
+	"allow_networks=localhost", "allow_networks=10.0.0.1/8",
+	"allow_networks=10.0.0.0/8 ::1", "allow_networks=::1, 10.0.0.0/33",
+	"metrics_from=*", "metrics_from=[::1]",
 	"no equals sign", "=1", "unknown=1", "max_Sessions=1", "",
 };
 
@@ -322,6 +325,29 @@ lists_are_split_at_commas(void **state)
 	assert_int_equal(set_letters(config, option("worker_users"), 4096),
 	    PS_ERR_MALFORMED);
 	assert_int_equal(users->count, 1);
+}
+
+static void
+networks_are_told_from_other_text(void **state)
+{
+	struct ps_config *config = *state;
+	const struct ps_list *networks = &config->allow_networks;
+
+	assert_int_equal(ps_config_set(config,
+			     "allow_networks=10.0.0.0/8, fc00::/7, ::1",
+			     error),
+	    PS_OK);
+	assert_int_equal(networks->count, 3);
+	assert_string_equal(networks->items[1], "fc00::/7");
+	/* One that is wrong leaves all as it was. */
+	assert_int_equal(ps_config_set(config,
+			     "allow_networks=10.0.0.0/8, fc00::/5", error),
+	    PS_ERR_MALFORMED);
+	assert_int_equal(networks->count, 3);
+	assert_int_equal(ps_config_set(config, "metrics_from=192.0.2.0/24",
+			     error),
+	    PS_OK);
+	assert_int_equal(config->metrics_from.count, 1);
 }
 
 static void
@@ -482,7 +508,7 @@ set_other(struct ps_config *config, const struct ps_option *o)
 		assert_int_equal(set_letters(config, o, 3), PS_OK);
 		return;
 	case PS_OPTION_LIST:
-		snprintf(text, sizeof(text), "%s=ws://other", o->name);
+		snprintf(text, sizeof(text), "%s=192.0.2.1", o->name);
 		break;
 	case PS_OPTION_BOOL:
 		snprintf(text, sizeof(text), "%s=%s", o->name,
@@ -605,6 +631,7 @@ main(void)
 		with_config(numbers_carry_their_units),
 		with_config(what_is_no_value_is_refused_with_a_sentence),
 		with_config(lists_are_split_at_commas),
+		with_config(networks_are_told_from_other_text),
 		cmocka_unit_test(services_are_a_set),
 		with_config(a_file_is_read_line_by_line),
 		with_config(an_error_in_a_file_names_its_line),
