@@ -19,7 +19,8 @@
 
 struct session;
 
-#define QUOTA_WINDOW_S 60
+/* Whole seconds that touch the last 60. */
+#define QUOTA_WINDOW_S 61
 
 TAILQ_HEAD(quota_sessions, session);
 

@@ -240,7 +240,8 @@ records_start(struct bridge *bridge)
 {
 	static const struct store_ops ops = { on_policy, on_close_request,
 		on_replaced };
-	static const struct store_memory memory = { on_usage, on_create };
+	static const struct store_memory memory = { on_usage, on_create,
+		QUOTA_WINDOW_S };
 
 	bridge->store = store_start(bridge->loop, bridge->config, &ops,
 	    &memory, bridge);

@@ -546,15 +546,22 @@ session_close(struct session *session, uint16_t code, struct ps_slice reason)
 	session->peer_ops->close(session->peer, code, reason);
 }
 
+/* What a create that waits is told. */
+static enum ps_code
+expelled_code(const struct session *session)
+{
+	if (session->bridge->draining)
+		return PS_CODE_DRAINING;
+	return session->quota->expelled != NULL ? PS_CODE_TOKEN_UNKNOWN :
+						  PS_CODE_SOCKET_UNKNOWN;
+}
+
 void
 session_expel(struct session *session, uint16_t code, const char *reason)
 {
 	if (session->state == SESSION_CONNECTING) {
 		leave(session, reason);
-		session_open_failed(session,
-		    session->bridge->draining ? PS_CODE_DRAINING :
-						PS_CODE_SOCKET_UNKNOWN,
-		    0);
+		session_open_failed(session, expelled_code(session), 0);
 		return;
 	}
 	if (session->state != SESSION_OPEN)

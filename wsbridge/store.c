@@ -600,8 +600,9 @@ remember(struct store *store, const struct store_memory *memory)
 		PS_OK ||
 	    (ret = ps_db_each_usage(store->db, now_s / 86400, memory->usage,
 		 store->owner)) != PS_OK ||
-	    (ret = ps_db_each_recent_create(store->db, now_s - 60,
-		 memory->create, store->owner)) != PS_OK ||
+	    (ret = ps_db_each_recent_create(store->db,
+		 now_s - memory->creates_s, memory->create, store->owner)) !=
+		PS_OK ||
 	    (ret = load_policy(store, &policy)) != PS_OK)
 		return ret;
 	store->file = ps_db_file(store->db);

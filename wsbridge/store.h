@@ -38,6 +38,7 @@ struct store_memory {
 	void (*usage)(void *owner, const struct ps_usage *usage);
 	void (*create)(void *owner, int64_t token_id, int64_t second_s,
 	    uint64_t count);
+	int64_t creates_s; /* how far back they are told */
 };
 
 struct store_status {

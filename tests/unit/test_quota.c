@@ -387,13 +387,13 @@ retry_after_knows_a_limit_that_was_lowered(void **state)
 	}
 	/* They began 20, 18, ... 2 seconds ago: seven have to go. */
 	set_limit(PS_LIMIT_CREATES_PER_MINUTE, 4);
-	assert_int_equal(refusal().retry_after_s, 60 - 8);
-	now_s += 51;
+	assert_int_equal(refusal().retry_after_s, QUOTA_WINDOW_S - 8);
+	now_s += QUOTA_WINDOW_S - 9;
 	assert_false(create_and_end());
 	now_s++;
 	assert_true(create_and_end());
 	set_limit(PS_LIMIT_CREATES_PER_MINUTE, 0);
-	assert_int_equal(refusal().retry_after_s, 60);
+	assert_int_equal(refusal().retry_after_s, QUOTA_WINDOW_S);
 }
 
 static void
@@ -754,15 +754,15 @@ what_began_before_the_start_counts_for_its_minute(void **state)
 {
 	(void)state;
 	set_limit(PS_LIMIT_CREATES_PER_MINUTE, 10);
-	quota_restore_creates(quota, now_s - 59, 2);
-	quota_restore_creates(quota, now_s - 30, 5);
+	quota_restore_creates(quota, now_s - QUOTA_WINDOW_S + 1, 2);
+	quota_restore_creates(quota, now_s - QUOTA_WINDOW_S + 31, 5);
 	quota_restore_creates(quota, now_s, 2);
 	assert_true(create_and_end());
 	assert_int_equal(refusal().retry_after_s, 1);
 	now_s++;
 	assert_true(create_and_end() && create_and_end());
-	assert_int_equal(refusal().retry_after_s, 29);
-	now_s += 29;
+	assert_int_equal(refusal().retry_after_s, 30);
+	now_s += 30;
 	assert_int_equal(quota->n_creates, 10);
 	assert_true(create_and_end());
 	assert_int_equal(quota->n_creates, 6);
