@@ -34,6 +34,7 @@ unit_tests = \
 	%D%/unit/test_quota \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
+	%D%/unit/test_session_quota \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
 	%D%/unit/test_timers

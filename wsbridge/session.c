@@ -145,8 +145,10 @@ admit(struct bridge *bridge, struct ps_slice remote_addr, struct quota *quota,
 {
 	*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL,
 		.limit = "max_sessions" };
-	if (bridge->sessions_by_id.count >= bridge->config->max_sessions)
+	if (bridge->sessions_by_id.count >= bridge->config->max_sessions) {
+		quota_count_refused(&bridge->quotas, quota, bridge->unix_s());
 		return false;
+	}
 	if (!quota_may_create(&bridge->quotas, quota, bridge->unix_s(),
 		refusal_r))
 		return false;

@@ -279,16 +279,22 @@ fixture_quota(void)
 }
 
 struct session *
-fixture_connecting(void)
+fixture_connecting_of(struct quota *quota)
 {
 	struct refusal refusal;
 	struct session *session = session_create(&bridge,
-	    ps_slice_str("192.0.2.1"), fixture_quota(), &refusal);
+	    ps_slice_str("192.0.2.1"), quota, &refusal);
 
 	assert_non_null(session);
 	session_set_opener(session, &opener_ops, &opener);
 	session_set_peer(session, &peer_ops, &peer);
 	return session;
+}
+
+struct session *
+fixture_connecting(void)
+{
+	return fixture_connecting_of(fixture_quota());
 }
 
 struct session *
@@ -308,6 +314,36 @@ fixture_from_peer(struct session *session, const char *text)
 
 	assert_non_null(message);
 	session_from_peer(session, message);
+}
+
+int
+fixture_send(struct session *session, const char *events, bool more,
+    const char **limit_r)
+{
+	struct ps_ipc_send m = { .socket = ps_slice_str(session->id),
+		.more = more };
+	struct ps_writer frame = { 0 };
+	struct ps_reader r;
+	uint16_t count = 0;
+	int ret;
+
+	ps_ipc_send_begin(&frame, &m);
+	while (*events != '\0') {
+		size_t begin = ps_ipc_event_begin(&frame,
+		    *events == 't' ? PS_EVENT_TEXT : PS_EVENT_BINARY);
+		size_t len = strcspn(events + 2, ";");
+
+		ps_writer_bytes(&frame, events + 2, len);
+		ps_ipc_event_end(&frame, begin);
+		events += len + 3;
+		count++;
+	}
+	ps_ipc_send_end(&frame, count);
+	ps_reader_init(&r, frame.data + 5, frame.len - 5);
+	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
+	ret = session_from_client(session, &m, limit_r);
+	ps_writer_deinit(&frame);
+	return ret;
 }
 
 bool

@@ -76,13 +76,21 @@ extern struct fake_opener opener;
 /* The time of day at the start of a test: 2020-06-01 12:00:00 UTC. */
 #define FIXTURE_NOON_S 1591012800
 
-/* The quota of the token that all sessions here have. */
+/* The quota of token 1, which sessions here have. */
 struct quota *fixture_quota(void);
 /* A session of 192.0.2.1 with `peer` and `opener`: connecting, or open. */
 struct session *fixture_connecting(void);
 struct session *fixture_open(void);
+/* A connecting one of another token. */
+struct session *fixture_connecting_of(struct quota *quota);
 /* A message from the target. */
 void fixture_from_peer(struct session *session, const char *text);
+/*
+ * What a client sends in one request: "t:text;b:bytes;...". The result of
+ * session_from_client(), and the limit that it named.
+ */
+int fixture_send(struct session *session, const char *events, bool more,
+    const char **limit_r);
 /* Attaches `r`, whose deadline is `hold_ms` from now. */
 bool fixture_attach(struct session *session, struct fake_receiver *r,
     uint64_t hold_ms);

@@ -607,39 +607,12 @@ a_drained_queue_ends_the_stall(void **state)
 
 /* --- messages from the client --- */
 
-static struct ps_writer frame;
 static const char *limit; /* that send_events() ran into */
 
-/*
- * Sends "t:text;b:bytes;..." to the session, as an IPC message has it. The
- * result of session_from_client().
- */
 static int
 send_events(struct session *session, const char *events, bool more)
 {
-	struct ps_ipc_send m = { .socket = ps_slice_str(session->id),
-		.more = more };
-	struct ps_reader r;
-	uint16_t count = 0;
-	int ret;
-
-	ps_ipc_send_begin(&frame, &m);
-	while (*events != '\0') {
-		size_t begin = ps_ipc_event_begin(&frame,
-		    *events == 't' ? PS_EVENT_TEXT : PS_EVENT_BINARY);
-		size_t len = strcspn(events + 2, ";");
-
-		ps_writer_bytes(&frame, events + 2, len);
-		ps_ipc_event_end(&frame, begin);
-		events += len + 3;
-		count++;
-	}
-	ps_ipc_send_end(&frame, count);
-	ps_reader_init(&r, frame.data + 5, frame.len - 5);
-	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
-	ret = session_from_client(session, &m, &limit);
-	ps_writer_deinit(&frame);
-	return ret;
+	return fixture_send(session, events, more, &limit);
 }
 
 static void
