@@ -79,8 +79,8 @@ def test_run_exits_with_the_status_of_the_command(demo):
 
 
 def test_run_has_a_token_that_reaches_the_echo_server_only(demo):
-    create = ("curl -s --json '{\"token\":\"'$POLYSOCKET_TOKEN'\",\"target\":\"'"
-              "%s'\"}' $POLYSOCKET_URL/polysocket/create")
+    create = ("curl -s -d token=$POLYSOCKET_TOKEN -d target=%s "
+              "$POLYSOCKET_URL/polysocket/create")
     assert '"ok":true' in demo("--run", create % "$POLYSOCKET_ECHO_WS").stdout
     assert '"target_refused"' in demo(
         "--run", create % "ws://127.0.0.1:1/").stdout
