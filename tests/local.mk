@@ -32,6 +32,7 @@ unit_tests = \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
 	%D%/unit/test_quota \
+	%D%/unit/test_resolver \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_session_quota \
@@ -47,6 +48,9 @@ check_LIBRARIES = %D%/unit/libunit.a
 libunit_LIBS = %D%/unit/libunit.a
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+%C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=uv_getaddrinfo,--wrap=uv_freeaddrinfo \
+	-Wl,--wrap=lws_client_connect_via_info
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif

@@ -2,11 +2,16 @@
 
 #include "resolver.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ps_log.h"
+#include "ps_network.h"
+
 struct resolution {
 	uv_getaddrinfo_t request;
+	const struct ps_list *allowed;
 	resolver_fn done; /* NULL: cancelled */
 	void *owner;
 };
@@ -19,30 +24,50 @@ resolver_count(void)
 	return n_resolutions;
 }
 
-bool
-resolver_is_address(const char *host)
+/* False when `text` is no address. */
+static bool
+add(struct resolver_result *result, const char *text,
+    const struct ps_list *allowed)
 {
-	unsigned char bytes[sizeof(struct in6_addr)];
+	struct ps_address address;
 
-	return uv_inet_pton(AF_INET, host, bytes) == 0 ||
-	    uv_inet_pton(AF_INET6, host, bytes) == 0;
+	if (!ps_address_parse(&address, ps_slice_str(text)))
+		return false;
+	if (!ps_address_is_public(&address) &&
+	    !ps_networks_have(allowed, &address)) {
+		ps_debug("resolver: %s is refused (neither public nor in "
+			 "allow_networks)",
+		    text);
+		result->refused = true;
+	} else if (result->count < RESOLVER_ADDRESSES_MAX) {
+		snprintf(result->addresses[result->count++], PS_ADDRESS_MAX,
+		    "%s", text);
+	}
+	return true;
+}
+
+bool
+resolver_take_address(struct resolver_result *result, const char *host,
+    const struct ps_list *allowed)
+{
+	*result = (struct resolver_result){ 0 };
+	return add(result, host, allowed);
 }
 
 static void
-collect(struct resolver_result *result, const struct addrinfo *info)
+collect(struct resolver_result *result, const struct addrinfo *info,
+    const struct ps_list *allowed)
 {
-	char *text;
+	char text[PS_ADDRESS_MAX];
 
-	for (; info != NULL && result->count < RESOLVER_ADDRESSES_MAX;
-	     info = info->ai_next) {
-		text = result->addresses[result->count];
+	for (; info != NULL; info = info->ai_next) {
 		if ((info->ai_family == AF_INET &&
 			uv_ip4_name((struct sockaddr_in *)info->ai_addr, text,
-			    PS_ADDRESS_MAX) == 0) ||
+			    sizeof(text)) == 0) ||
 		    (info->ai_family == AF_INET6 &&
-			uv_ip6_name((struct sockaddr_in6 *)info->ai_addr,
-			    text, PS_ADDRESS_MAX) == 0))
-			result->count++;
+			uv_ip6_name((struct sockaddr_in6 *)info->ai_addr, text,
+			    sizeof(text)) == 0))
+			add(result, text, allowed);
 	}
 }
 
@@ -53,17 +78,18 @@ on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *info)
 	struct resolver_result result = { 0 };
 
 	n_resolutions--;
-	if (status == 0)
-		collect(&result, info);
-	uv_freeaddrinfo(info);
-	if (resolution->done != NULL)
+	if (resolution->done != NULL) {
+		if (status == 0)
+			collect(&result, info, resolution->allowed);
 		resolution->done(resolution->owner, &result);
+	}
+	uv_freeaddrinfo(info);
 	free(resolution);
 }
 
 struct resolution *
-resolver_start(uv_loop_t *loop, const char *host, resolver_fn done,
-    void *owner)
+resolver_start(uv_loop_t *loop, const char *host,
+    const struct ps_list *allowed, resolver_fn done, void *owner)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM };
@@ -71,6 +97,7 @@ resolver_start(uv_loop_t *loop, const char *host, resolver_fn done,
 
 	if (resolution == NULL)
 		return NULL;
+	resolution->allowed = allowed;
 	resolution->done = done;
 	resolution->owner = owner;
 	resolution->request.data = resolution;

@@ -163,17 +163,27 @@ connect_next(struct upstream *upstream)
 }
 
 static void
+connect_first(struct upstream *upstream)
+{
+	const struct resolver_result *result = &upstream->target->addresses;
+
+	if (result->count > 0)
+		connect_next(upstream);
+	else
+		fail(upstream,
+		    result->refused ? PS_CODE_ADDRESS_REFUSED :
+				      PS_CODE_DNS_FAILURE,
+		    0);
+}
+
+static void
 on_resolved(void *owner, const struct resolver_result *result)
 {
 	struct upstream *upstream = owner;
-	struct target *target = upstream->target;
 
-	target->resolution = NULL;
-	target->addresses = *result;
-	if (result->count == 0)
-		fail(upstream, PS_CODE_DNS_FAILURE, 0);
-	else
-		connect_next(upstream);
+	upstream->target->resolution = NULL;
+	upstream->target->addresses = *result;
+	connect_first(upstream);
 }
 
 static const char *
@@ -372,6 +382,8 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 {
 	struct upstream *upstream = calloc(1, sizeof(*upstream));
 	struct target *target = target_create(m);
+	const struct ps_list *allowed =
+	    &session->bridge->config->allow_networks;
 
 	if (upstream == NULL || target == NULL) {
 		free(upstream);
@@ -384,15 +396,12 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 	upstream->target = target;
 	upstream->timer.fire = on_timer;
 	session_set_peer(session, &peer_ops, upstream);
-	if (resolver_is_address(target->host)) {
-		target->addresses.count = 1;
-		snprintf(target->addresses.addresses[0], PS_ADDRESS_MAX, "%s",
-		    target->host);
-		connect_next(upstream);
+	if (resolver_take_address(&target->addresses, target->host, allowed)) {
+		connect_first(upstream);
 		return;
 	}
 	target->resolution = resolver_start(upstream->bridge->loop,
-	    target->host, on_resolved, upstream);
+	    target->host, allowed, on_resolved, upstream);
 	if (target->resolution == NULL)
 		fail(upstream, PS_CODE_DNS_FAILURE, 0);
 }

@@ -83,6 +83,7 @@ class Stack:
             "database": self.db_path,
             "log_level": "debug",
             "mount_prefix": prefix,
+            "allow_networks": "127.0.0.0/8, ::1/128",
             **({"socket_mode": "0666"} if os.geteuid() == 0 else {}),
             **(options or {}),
         }

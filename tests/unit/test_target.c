@@ -124,35 +124,6 @@ the_handshake_names_the_program_and_the_origin(void **state)
 	target_free(target);
 }
 
-static void
-an_address_needs_no_resolving(void **state)
-{
-	static const struct {
-		const char *host;
-		bool is_address;
-	} rows[] = {
-		{ "127.0.0.1", true },
-		{ "::1", true },
-		{ "2001:db8::1", true },
-		{ "::ffff:192.0.2.1", true },
-		{ "", false },
-		{ "localhost", false },
-		{ "example.com", false },
-		{ "127.0.0", false },
-		{ "127.0.0.256", false },
-		{ "127.0.0.1.", false },
-		{ "2130706433", false },
-		{ "::g", false },
-		{ "[::1]", false },
-	};
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < ROWS(rows); i++)
-		assert_row(i, resolver_is_address(rows[i].host) ==
-			rows[i].is_address);
-}
-
 int
 main(void)
 {
@@ -162,7 +133,6 @@ main(void)
 		cmocka_unit_test(the_longest_host_header_fits),
 		cmocka_unit_test(
 		    the_handshake_names_the_program_and_the_origin),
-		cmocka_unit_test(an_address_needs_no_resolving),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
