@@ -15,7 +15,22 @@
 #define AHEAD_MS 5000
 
 static void
-on_timer(struct timer *timer);
+on_timer(struct timer *timer)
+{
+	enforce_policy(PS_CONTAINER(timer, struct bridge, enforce_timer),
+	    NULL);
+}
+
+/* Looks at all tokens again at `at_ms`, if not before. */
+static void
+look_again(struct bridge *bridge, uint64_t at_ms)
+{
+	struct timer *timer = &bridge->enforce_timer;
+
+	timer->fire = on_timer;
+	if (!timer_is_set(timer) || at_ms < timer->at_ms)
+		timers_set(&bridge->timers, timer, at_ms);
+}
 
 /* Goes on with the rest of the sessions in the next wake-up. */
 static void
@@ -28,21 +43,13 @@ expel(struct bridge *bridge)
 		while (quota->expelled != NULL &&
 		    !TAILQ_EMPTY(&quota->sessions)) {
 			if (n++ == BATCH) {
-				bridge->enforce_timer.fire = on_timer;
-				timers_set(&bridge->timers,
-				    &bridge->enforce_timer, bridge->now_ms());
+				look_again(bridge, bridge->now_ms());
 				return;
 			}
 			session_expel(TAILQ_FIRST(&quota->sessions),
 			    CLOSED_BY_TOKEN, quota->expelled);
 		}
 	}
-}
-
-static void
-on_timer(struct timer *timer)
-{
-	expel(PS_CONTAINER(timer, struct bridge, enforce_timer));
 }
 
 static void
@@ -53,25 +60,39 @@ set_limits(struct quota *quota, uint64_t revision,
 	quota->limits = *limits;
 }
 
-static void
+static const char *
+find_fault(const struct ps_token *token, int64_t now_s)
+{
+	if (token == NULL)
+		return "token deleted";
+	if (!token->enabled)
+		return "token disabled";
+	return ps_token_is_valid(token, now_s) ? NULL : "token expired";
+}
+
+/* False when there is no such token. */
+static bool
 judge(struct bridge *bridge, struct quota *quota)
 {
 	const struct ps_token *token =
 	    ps_policy_find_id(bridge->policy, quota->token_id);
 	uint64_t revision = ps_policy_revision(bridge->policy);
+	const char *fault;
 
 	if (revision < quota->revision &&
-	    bridge->now_ms() < quota->ahead_until_ms)
-		return;
-	quota->expelled = token == NULL ? "token deleted" :
-	    !token->enabled	       ? "token disabled" :
-	    !ps_token_is_valid(token, bridge->unix_s()) ? "token expired" :
-							  NULL;
+	    bridge->now_ms() < quota->ahead_until_ms) {
+		look_again(bridge, quota->ahead_until_ms);
+		return true;
+	}
+	fault = find_fault(token, bridge->unix_s());
+	if (fault != quota->expelled && fault != NULL &&
+	    !TAILQ_EMPTY(&quota->sessions))
+		ps_info("enforce: %s: %llu sessions are closed", fault,
+		    (unsigned long long)quota->n_sessions);
+	quota->expelled = fault;
 	if (token != NULL)
 		set_limits(quota, revision, &token->limits);
-	if (quota->expelled != NULL && !TAILQ_EMPTY(&quota->sessions))
-		ps_info("enforce: %s: %llu sessions are closed",
-		    quota->expelled, (unsigned long long)quota->n_sessions);
+	return token != NULL;
 }
 
 void
@@ -88,9 +109,7 @@ enforce_policy(struct bridge *bridge, struct ps_policy *policy)
 	for (quota = TAILQ_FIRST(&bridge->quotas.all); quota != NULL;
 	     quota = next) {
 		next = TAILQ_NEXT(quota, all);
-		judge(bridge, quota);
-		if (quota->n_users == 0 &&
-		    ps_policy_find_id(bridge->policy, quota->token_id) == NULL)
+		if (!judge(bridge, quota) && quota->n_users == 0)
 			quotas_remove(&bridge->quotas, quota);
 	}
 	expel(bridge);
@@ -123,6 +142,7 @@ enforce_create(struct bridge *bridge, int64_t token_id, uint64_t revision,
 	} else if (revision >= quota->revision) {
 		quota->expelled = NULL;
 		quota->ahead_until_ms = bridge->now_ms() + AHEAD_MS;
+		look_again(bridge, quota->ahead_until_ms);
 		set_limits(quota, revision, limits);
 	}
 	if (quota->expelled == NULL)
