@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "ps_db.h"
+#include "ps_schema.h"
 
 static char path[] = "/tmp/ps-db-XXXXXX";
 static char error[PS_DB_ERROR_MAX];
@@ -47,31 +48,11 @@ run_sql(const char *sql)
 	sqlite3_close(db);
 }
 
-/* The text of schema.sql, which is where the numbers must agree. */
-static char *
-read_schema(void)
-{
-	const char *srcdir = getenv("srcdir");
-	char name[1024], *text = calloc(1, 65536);
-	FILE *in;
-
-	snprintf(name, sizeof(name), "%s/schema/schema.sql",
-	    srcdir == NULL ? "." : srcdir);
-	in = fopen(name, "r");
-	assert_non_null(in);
-	assert_true(fread(text, 1, 65535, in) > 0);
-	fclose(in);
-	return text;
-}
-
 static void
 a_database_made_from_the_schema_is_ours(void **state)
 {
-	char *schema = read_schema();
-
 	(void)state;
-	run_sql(schema);
-	free(schema);
+	assert_int_equal(ps_schema_prepare(path, error), PS_OK);
 	assert_int_equal(ps_db_check(path, error), PS_OK);
 }
 
