@@ -58,6 +58,7 @@ endif
 
 house_tests = \
 	%D%/house/check_codes.sh \
+	%D%/house/check_documents.sh \
 	%D%/house/check_layers.sh \
 	%D%/house/check_options.sh
 

@@ -94,4 +94,10 @@ forbid "what all of the bridge stands on knows nothing of it" \
 forbid "only WebSockets need libwebsockets" \
 	'wsbridge/.*' "$websockets" 'wsbridge/(deflate|upstream|websocket)\.[ch]'
 
+forbid "only the modules of the database know SQLite" \
+	'.*' 'sqlite3\.h' 'common/ps_(db|schema)\.c'
+result "the bridge's loop never waits for the database" "$(
+	grep -nE '\<ps_(db|schema)_[a-z_]+\(' wsbridge/*.c |
+		grep -v '^wsbridge/\(store\|main\)\.c:')"
+
 finish

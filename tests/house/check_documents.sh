@@ -1,0 +1,46 @@
+#!/bin/sh
+# The messages between the programs, the metrics and the limits of tokens are
+# documented.
+
+. "${srcdir:-.}/tests/house/tap.sh"
+cd "$srcdir" || exit 1
+
+# Lines "number NAME".
+types=$(sed -n '/^enum ps_ipc_type/,/^}/p' common/ps_ipc.h |
+	sed -nE 's/^[[:space:]]*PS_IPC_([A-Z0-9]+) = ([0-9]+),.*/\2 \1/p')
+result "the types of messages are found" "$(
+	printf '%s\n' "$types" | grep -qx '1 HELLO' || echo "no HELLO")"
+result "every type of message is in doc/ipc.md with its number" "$(
+	printf '%s\n' "$types" | while read -r number name; do
+		grep -q "^| $number | $name |" doc/ipc.md ||
+			echo "$number $name"
+	done)"
+version=$(sed -n 's/^#define PS_IPC_VERSION //p' common/ps_ipc.h)
+result "doc/ipc.md has the version of the messages" "$(
+	grep -qF "\`PS_IPC_VERSION\` is $version." doc/ipc.md || echo "$version")"
+
+metrics=$(sed -n '/^static const struct metric metrics/,/^};/p' \
+	wsbridge/metrics.c | sed -nE 's/^[[:space:]]*\{ "([a-z_]+)", .*/\1/p')
+result "the metrics are found" "$(
+	printf '%s\n' "$metrics" | grep -qx sessions || echo "no sessions")"
+result "every metric is in doc/operations.md" "$(
+	for name in $metrics; do
+		grep -q "^| .*\`polysocket_$name\`" doc/operations.md || echo "$name"
+	done)"
+# shellcheck disable=SC2016 # backquotes of Markdown
+result "doc/operations.md names no metric that does not exist" "$(
+	grep -oE '`polysocket_[a-z_]+`' doc/operations.md | tr -d '`' |
+		sed 's/^polysocket_//' | sort -u | while read -r name; do
+		printf '%s\n' "$metrics" | grep -qx "$name" || echo "$name"
+	done)"
+
+# Columns are explained where an administrator looks for them, and clients.
+result "every limit of a token is in both documents" "$(
+	sed -nE 's/^\t(max_[a-z_]+) INTEGER.*/\1/p' schema/schema.sql |
+		while read -r name; do
+		for document in doc/operations.md doc/http-api.md; do
+			grep -q "\`$name\`" $document || echo "$name: $document"
+		done
+	done)"
+
+finish
