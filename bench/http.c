@@ -8,10 +8,18 @@
 #include <strings.h>
 
 static uint16_t server_port;
+static char fields[256]; /* of every request */
 
 void
-http_init(uint16_t port)
+http_init(uint16_t port, const char *origin)
 {
+	int len =
+	    snprintf(fields, sizeof(fields), "Host: 127.0.0.1:%d\r\n%s%s%s",
+		     port, origin ? "Origin: " : "", origin ? origin : "",
+		     origin ? "\r\n" : "");
+
+	if (len >= (int)sizeof(fields))
+		die("origin too long");
 	server_port = port;
 }
 
@@ -206,8 +214,7 @@ http_get(struct http *http, const char *path)
 {
 	char request[512];
 	int len = snprintf(request, sizeof(request),
-			   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
-			   path, server_port);
+			   "GET %s HTTP/1.1\r\n%s\r\n", path, fields);
 
 	if (len >= (int)sizeof(request))
 		die("path too long");
@@ -220,9 +227,9 @@ http_post(struct http *http, const char *path, const char *type,
 {
 	static char request[LINK_IN_SIZE];
 	int len = snprintf(request, sizeof(request),
-			   "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+			   "POST %s HTTP/1.1\r\n%s"
 			   "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-			   path, server_port, type, body_len);
+			   path, fields, type, body_len);
 
 	if (len >= (int)sizeof(request) || body_len > sizeof(request) - len)
 		die("request too long");

@@ -36,8 +36,8 @@ struct http {
 	bool is_last; /* the server closes after this answer */
 };
 
-/* Port and Host header of every request. */
-void http_init(uint16_t port);
+/* Port, Host and Origin header of every request; NULL: no Origin. */
+void http_init(uint16_t port, const char *origin);
 
 void http_get(struct http *http, const char *path);
 void http_post(struct http *http, const char *path, const char *type,

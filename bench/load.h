@@ -24,6 +24,8 @@ struct mode {
 	void (*start)(void *client, unsigned index);
 	/* Called every turn, may be NULL. */
 	void (*tick)(void);
+	/* Makes no trips: has nothing to report, and is not stalled by that. */
+	bool is_idle;
 };
 
 enum phase { STARTING, WARMING, MEASURING, FINISHING };
@@ -35,13 +37,16 @@ struct load {
 	uint16_t port;
 	const char *prefix; /* before every path */
 	const char *target; /* what the relay connects to */
+	const char *origin; /* of the page that the clients are; NULL: none */
+	unsigned n_tokens;  /* of the database, see relay_create(); 0: none */
+	unsigned rate;      /* create: sessions per second; 0: all it can */
 	unsigned post_len;  /* ceiling: body of a POST; 0 is GET */
 	enum phase phase;
 };
 
 extern struct load load;
 extern const struct mode ceiling_mode, poll_mode, stream_mode, send_mode,
-    sockjs_poll_mode, sockjs_stream_mode, ws_mode, hold_mode;
+    sockjs_poll_mode, sockjs_stream_mode, ws_mode, hold_mode, create_mode;
 
 void load_started(void);
 void load_trip(uint64_t began_ns);

@@ -3,7 +3,9 @@
  * of one mode. It checks every answer and message and ends with status 1 at
  * the first that is wrong; else it prints one line of JSON:
  *
- *   trips         counted while measuring (requests in ceiling and send)
+ *   trips         counted while measuring (requests in ceiling and send,
+ *                 sessions in create)
+ *   all           trips of all phases
  *   per_second    trips
  *   p50_us p99_us max_us    time of a trip
  *   cpu_us        processor time per trip of each process named by --pids
@@ -30,7 +32,10 @@ enum {
 	MAX_PIDS = 32,
 	OPENING_AT_ONCE = 64,
 	STALL_S = 15,
-	TURN_MS = 20
+	TURN_MS = 20,
+	PACED_TURN_MS = 1,
+	MAX_RATE = 100000,
+	MAX_TOKENS = 1000000
 };
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -48,8 +53,9 @@ struct load load = {
 };
 
 static const struct mode *const modes[] = {
-	&ceiling_mode,     &poll_mode,          &stream_mode, &send_mode,
-	&sockjs_poll_mode, &sockjs_stream_mode, &ws_mode,     &hold_mode,
+	&ceiling_mode, &poll_mode,        &stream_mode,
+	&send_mode,    &sockjs_poll_mode, &sockjs_stream_mode,
+	&ws_mode,      &hold_mode,        &create_mode,
 };
 
 static double warm_s = 1, measure_s = 4;
@@ -148,10 +154,10 @@ report(double seconds)
 	int i;
 
 	printf("{\"mode\":\"%s\",\"clients\":%u,\"trips\":%.0f,"
-	       "\"seconds\":%.3f,\"per_second\":%.1f,"
+	       "\"all\":%llu,\"seconds\":%.3f,\"per_second\":%.1f,"
 	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"cpu_us\":{",
-	       load.mode->name, load.n_clients, n, seconds, n / seconds,
-	       histogram_quantile(&histogram, 0.50) / 1e3,
+	       load.mode->name, load.n_clients, n, (unsigned long long)n_trips,
+	       seconds, n / seconds, histogram_quantile(&histogram, 0.50) / 1e3,
 	       histogram_quantile(&histogram, 0.99) / 1e3, histogram.max / 1e3);
 	for (i = 0; i < n_processes; i++)
 		printf("%s\"%d\":%.2f", i > 0 ? "," : "", processes[i].pid,
@@ -172,10 +178,10 @@ start_some(void)
 static void
 turn(void)
 {
-	link_loop_turn(TURN_MS);
+	link_loop_turn(load.rate > 0 ? PACED_TURN_MS : TURN_MS);
 	if (load.mode->tick)
 		load.mode->tick();
-	else if (now_ns() - progress_ns > STALL_S * NS_PER_S)
+	if (!load.mode->is_idle && now_ns() - progress_ns > STALL_S * NS_PER_S)
 		die("nothing moved for %d s: %u started, %u finished, "
 		    "%llu trips",
 		    STALL_S, n_started, n_finished,
@@ -207,7 +213,7 @@ run(void)
 	phase_begin(FINISHING);
 	while (n_finished < load.n_clients)
 		turn();
-	if (load.mode->tick == NULL)
+	if (!load.mode->is_idle)
 		report(seconds);
 }
 
@@ -217,7 +223,8 @@ usage(void)
 	fputs("usage: loadgen --mode MODE --port N [--clients N] [--seconds S]"
 	      " [--warm S]\n"
 	      "               [--bytes N] [--post-bytes N] [--prefix PATH]\n"
-	      "               [--target ws://HOST:PORT] [--pids PID,PID...]\n"
+	      "               [--target ws://HOST:PORT] [--origin URL]\n"
+	      "               [--tokens N] [--rate N] [--pids PID,PID...]\n"
 	      "modes:",
 	      stderr);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -270,6 +277,9 @@ options_parse(int argc, char **argv)
 		{ "post-bytes", required_argument, NULL, 'o' },
 		{ "prefix", required_argument, NULL, 'x' },
 		{ "target", required_argument, NULL, 't' },
+		{ "origin", required_argument, NULL, 'g' },
+		{ "tokens", required_argument, NULL, 'k' },
+		{ "rate", required_argument, NULL, 'r' },
 		{ "pids", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -304,6 +314,15 @@ options_parse(int argc, char **argv)
 		case 't':
 			load.target = optarg;
 			break;
+		case 'g':
+			load.origin = optarg;
+			break;
+		case 'k':
+			load.n_tokens = number(optarg, 0, MAX_TOKENS);
+			break;
+		case 'r':
+			load.rate = number(optarg, 1, MAX_RATE);
+			break;
 		case 'i':
 			pids_parse(optarg);
 			break;
@@ -314,7 +333,8 @@ options_parse(int argc, char **argv)
 		usage();
 	if (load.target == NULL &&
 	    (load.mode == &poll_mode || load.mode == &stream_mode ||
-	     load.mode == &send_mode || load.mode == &hold_mode))
+	     load.mode == &send_mode || load.mode == &hold_mode ||
+	     load.mode == &create_mode))
 		usage();
 }
 
@@ -338,7 +358,7 @@ main(int argc, char **argv)
 	clients = calloc(load.n_clients, load.mode->client_size);
 	if (clients == NULL)
 		die("no memory for %u clients", load.n_clients);
-	http_init(load.port);
+	http_init(load.port, load.origin);
 	link_loop_init();
 	run();
 	free(clients);

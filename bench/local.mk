@@ -11,6 +11,7 @@ noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling
 	%D%/load.h \
 	%D%/loadgen.c \
 	%D%/mode-ceiling.c \
+	%D%/mode-create.c \
 	%D%/mode-hold.c \
 	%D%/mode-relay.c \
 	%D%/mode-sockjs.c \

@@ -24,8 +24,7 @@ struct holder {
 	struct http in;
 	struct http out; /* for create and close only */
 	char session[80];
-	size_t answer_len;
-	char answer[1024];
+	struct answer answer;
 };
 
 static struct holder *holders;
@@ -38,11 +37,7 @@ out_body(struct http *http, const char *data, size_t len)
 {
 	struct holder *holder = http->owner;
 
-	if (len >= sizeof(holder->answer) - holder->answer_len)
-		die("client %u: answer too long", holder->index);
-	memcpy(holder->answer + holder->answer_len, data, len);
-	holder->answer_len += len;
-	holder->answer[holder->answer_len] = '\0';
+	answer_add(&holder->answer, data, len);
 }
 
 static void
@@ -54,7 +49,7 @@ out_end(struct http *http)
 	n_ended++;
 	if (step == CREATING) {
 		relay_session(holder->session, sizeof(holder->session),
-			      holder->index, http->status, holder->answer);
+			      holder->index, http->status, holder->answer.text);
 		load_started();
 		return;
 	}
@@ -113,7 +108,7 @@ start(void *client, unsigned index)
 	holder->in.owner = holder;
 	holder->out.handler = &out_handler;
 	holder->out.owner = holder;
-	relay_create(&holder->out, "/");
+	relay_create(&holder->out, "/", index);
 }
 
 static bool
@@ -204,4 +199,5 @@ const struct mode hold_mode = {
 	.client_size = sizeof(struct holder),
 	.start = start,
 	.tick = tick,
+	.is_idle = true,
 };

@@ -13,7 +13,7 @@
 static void
 create(struct exchange *exchange)
 {
-	relay_create(&exchange->out, "/");
+	relay_create(&exchange->out, "/", exchange->index);
 }
 
 static void
@@ -108,8 +108,7 @@ struct sender {
 	uint64_t sent_ns;
 	struct http http;
 	char session[80];
-	size_t answer_len;
-	char answer[1024];
+	struct answer answer;
 };
 
 static void
@@ -117,11 +116,7 @@ sender_body(struct http *http, const char *data, size_t len)
 {
 	struct sender *sender = http->owner;
 
-	if (len >= sizeof(sender->answer) - sender->answer_len)
-		die("client %u: answer too long", sender->index);
-	memcpy(sender->answer + sender->answer_len, data, len);
-	sender->answer_len += len;
-	sender->answer[sender->answer_len] = '\0';
+	answer_add(&sender->answer, data, len);
 }
 
 static void
@@ -132,21 +127,21 @@ sender_end(struct http *http)
 	switch (sender->state) {
 	case CREATING:
 		relay_session(sender->session, sizeof(sender->session),
-			      sender->index, http->status, sender->answer);
-		sender->answer_len = 0;
+			      sender->index, http->status, sender->answer.text);
+		sender->answer.len = 0;
 		sender->state = SENDING;
 		load_started();
 		break;
 	case SENDING:
-		if (http->status != 201 || sender->answer_len > 0)
+		if (http->status != 201 || sender->answer.len > 0)
 			die("client %u: send: %d %s", sender->index,
-			    http->status, sender->answer);
+			    http->status, sender->answer.text);
 		load_trip(sender->sent_ns);
 		break;
 	case CLOSING:
 		if (http->status != 200)
 			die("client %u: close: %d %s", sender->index,
-			    http->status, sender->answer);
+			    http->status, sender->answer.text);
 		load_finished();
 		return;
 	}
@@ -173,7 +168,7 @@ sender_start(void *client, unsigned index)
 	sender->index = index;
 	sender->http.handler = &sender_handler;
 	sender->http.owner = sender;
-	relay_create(&sender->http, "/discard");
+	relay_create(&sender->http, "/discard", index);
 }
 
 const struct mode send_mode = {

@@ -28,13 +28,26 @@ get(struct http *http, const char *route, const char *session)
 }
 
 void
-relay_create(struct http *http, const char *path)
+answer_add(struct answer *answer, const char *data, size_t len)
 {
-	char body[512];
+	if (len >= sizeof(answer->text) - answer->len)
+		die("answer too long: %s", answer->text);
+	memcpy(answer->text + answer->len, data, len);
+	answer->len += len;
+	answer->text[answer->len] = '\0';
+}
 
+void
+relay_create(struct http *http, const char *path, uint64_t n)
+{
+	char token[96] = "", body[512];
+
+	if (load.n_tokens > 0)
+		snprintf(token, sizeof(token), ",\"token\":\"%064llx\"",
+			 (unsigned long long)n % load.n_tokens + 1);
 	post(http, "create", body,
-	     snprintf(body, sizeof(body), "{\"target\":\"%s%s\"}", load.target,
-		      path));
+	     snprintf(body, sizeof(body), "{\"target\":\"%s%s\"%s}",
+		      load.target, path, token));
 }
 
 void

@@ -7,7 +7,19 @@
 
 #include "http.h"
 
-void relay_create(struct http *http, const char *path);
+/* What was received of a short answer, as a string. */
+struct answer {
+	size_t len;
+	char text[1024];
+};
+
+void answer_add(struct answer *answer, const char *data, size_t len);
+
+/*
+ * The n-th create of all: it comes with one of load.n_tokens secrets in turn,
+ * which are the numbers from 1, as 64 hexadecimal digits.
+ */
+void relay_create(struct http *http, const char *path, uint64_t n);
 void relay_session(char *session, size_t size, unsigned client, int status,
 		   const char *answer);
 void relay_poll(struct http *http, const char *session);
