@@ -25,9 +25,15 @@ noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/RESULTS.md \
+	%D%/changes.py \
+	%D%/creates.py \
+	%D%/front.py \
+	%D%/memory.py \
 	%D%/relay \
+	%D%/report.py \
 	%D%/sockjs-echo/package.json \
-	%D%/sockjs-echo/server.js
+	%D%/sockjs-echo/server.js \
+	%D%/trips.py
 
 # A script; without this make would compile it from relay.c.
 %D%/relay:
