@@ -1,5 +1,6 @@
 """A name server on loopback, for names that no test may ask the world for."""
 
+import collections.abc
 import contextlib
 import pathlib
 import random
@@ -7,12 +8,14 @@ import socket
 import struct
 import threading
 
-TYPE_A, NXDOMAIN = 1, 3
+TYPE_A, TYPE_AAAA, NXDOMAIN = 1, 28, 3
+FAMILIES = {TYPE_A: socket.AF_INET, TYPE_AAAA: socket.AF_INET6}
 SILENCE = None
 
 
 class Resolver:
-    """Answers with `names`: a list of IPv4 addresses, or SILENCE.
+    """Answers with `names`: a list of addresses, or SILENCE; or an iterator
+    of lists of IPv4 addresses, whose next is for the next who asks.
 
     Needs root: port 53, and a mount namespace in which /etc/resolv.conf is
     ours. `wrapper` is the command that runs its arguments in there.
@@ -55,11 +58,15 @@ class Resolver:
         addresses = self.names.get(name, [])
         if addresses is SILENCE:
             return None
-        found = addresses if kind == TYPE_A else []
         status = 0 if addresses else NXDOMAIN
+        if isinstance(addresses, collections.abc.Iterator):
+            addresses = next(addresses) if kind == TYPE_A else []
+        found = [socket.inet_pton(FAMILIES[kind], address)
+                 for address in addresses if kind in FAMILIES
+                 and (":" in address) == (kind == TYPE_AAAA)]
         records = b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", TYPE_A, 1, 0, 4)
-            + socket.inet_aton(address) for address in found)
+            b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 0, len(address))
+            + address for address in found)
         return (query[:2] + struct.pack("!HHHHH", 0x8180 | status, 1,
                                         len(found), 0, 0)
                 + question + records)
