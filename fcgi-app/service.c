@@ -5,6 +5,7 @@
 #include "authorise.h"
 #include "handoff.h"
 #include "limit.h"
+#include "ps_network.h"
 #include "rights.h"
 
 void
@@ -86,6 +87,22 @@ service_probe(struct request *request, const struct route *route)
 	request_hand_over(request);
 }
 
+/*
+ * Whether the client's address alone lets it see the figures. It vouches for
+ * programs only: a browser there would ask on behalf of any page it shows.
+ */
+static bool
+address_is_trusted(const struct request *request)
+{
+	struct ps_address address;
+
+	return request->style.callback.len == 0 &&
+	    request_env(request, "HTTP_ORIGIN").len == 0 &&
+	    request_env(request, "HTTP_REFERER").len == 0 &&
+	    ps_address_parse(&address, request_env(request, "REMOTE_ADDR")) &&
+	    ps_networks_have(&request->config->metrics_from, &address);
+}
+
 /* True, having answered, when the figures are none of the client's business. */
 static bool
 refused_figures(struct request *request)
@@ -93,6 +110,8 @@ refused_figures(struct request *request)
 	struct authority authority;
 	bool is_admin;
 
+	if (address_is_trusted(request))
+		return false;
 	if (!authorise(request, &authority))
 		return true;
 	is_admin = authority.token->admin;
