@@ -47,6 +47,7 @@ struct upstream {
 	uint8_t close_len;
 	bool peer_closed; /* the target sent a close frame first */
 	bool close_sent;
+	bool killed; /* the timer ends it, whatever else happens */
 	uint64_t received_bytes; /* when our close frame was sent */
 	char close_reason[PS_CLOSE_REASON_MAX];
 };
@@ -102,6 +103,8 @@ report_close(struct upstream *upstream, uint16_t code, struct ps_slice reason,
 static void
 set_timer(struct upstream *upstream, uint64_t in_ms)
 {
+	if (upstream->killed)
+		return;
 	timers_set(&upstream->bridge->timers, &upstream->timer,
 	    upstream->bridge->now_ms() + in_ms);
 }
@@ -213,13 +216,23 @@ count_queued(void *peer, size_t *count_r, size_t *bytes_r)
 	*bytes_r = upstream->queue.bytes;
 }
 
-/* Without a close frame; its WSI_DESTROY comes in a later turn. */
+/* Without a close frame, and not from inside a callback of libwebsockets. */
 static void
-kill_connection(struct upstream *upstream)
+kill_now(struct upstream *upstream)
 {
 	if (upstream->wsi != NULL)
 		lws_set_timeout(upstream->wsi, PENDING_TIMEOUT_CLOSE_SEND,
-		    LWS_TO_KILL_ASYNC);
+		    LWS_TO_KILL_SYNC);
+}
+
+/* By a timer of ours: LWS_TO_KILL_ASYNC waits for the next of theirs. */
+static void
+kill_later(struct upstream *upstream)
+{
+	if (upstream->wsi == NULL)
+		return;
+	set_timer(upstream, 0);
+	upstream->killed = true;
 }
 
 /* libwebsockets masks the bytes where they are, so nobody else may need them. */
@@ -270,7 +283,7 @@ send_message(void *peer, struct message *message)
 		return true;
 	}
 	if (!write_message(upstream, message))
-		kill_connection(upstream);
+		kill_later(upstream);
 	message_unref(message);
 	return true;
 }
@@ -331,7 +344,7 @@ abandon(void *peer, uint16_t code)
 	else if (upstream->phase == PHASE_CLOSING)
 		set_patience(upstream);
 	else if (upstream->phase == PHASE_CONNECTING)
-		kill_connection(upstream);
+		kill_later(upstream);
 	if (upstream->target != NULL) {
 		resolver_cancel(upstream->target->resolution);
 		upstream->target->resolution = NULL;
@@ -362,9 +375,13 @@ on_timer(struct timer *timer)
 {
 	struct upstream *upstream = PS_CONTAINER(timer, struct upstream, timer);
 
+	if (upstream->killed) {
+		kill_now(upstream);
+		return;
+	}
 	if (upstream->phase == PHASE_CONNECTING) {
 		if (upstream->target->next < upstream->target->addresses.count)
-			kill_connection(upstream);
+			kill_now(upstream);
 		return; /* the last has until the session gives up */
 	}
 	if (upstream->wsi != NULL && !upstream->close_sent &&
@@ -374,7 +391,7 @@ on_timer(struct timer *timer)
 		return;
 	}
 	report_close(upstream, 1006, ps_slice(NULL, 0), false);
-	kill_connection(upstream);
+	kill_now(upstream);
 }
 
 void
@@ -451,7 +468,7 @@ on_established(struct upstream *upstream, struct lws *wsi)
 
 	upstream->wsi = wsi;
 	if (session == NULL) {
-		kill_connection(upstream);
+		kill_later(upstream);
 		return;
 	}
 	timers_cancel(&upstream->bridge->timers, &upstream->timer);
