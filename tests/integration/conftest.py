@@ -23,7 +23,9 @@ from target import Target                   # noqa: E402
 def pytest_configure(config):
     for line in ("options(**config): configuration of the test's stack",
                  "prefix(path): where the test's stack is mounted",
-                 "environment(**params): FastCGI parameters of its server"):
+                 "environment(**params): FastCGI parameters of its server",
+                 "anonymous(targets): what requests without a token may reach"
+                 "; None: there is no token of that name"):
         config.addinivalue_line("markers", line)
 
 
@@ -44,9 +46,9 @@ class Pool:
         self.stacks = {}        # the least recently used first
         self.complaints = []
 
-    def get(self, server, prefix, options, environment):
+    def get(self, server, prefix, options, environment, targets):
         key = (server, prefix, tuple(sorted(options.items())),
-               tuple(sorted(environment.items())))
+               tuple(sorted(environment.items())), targets)
         if key in self.stacks and self.stacks[key].bridge.poll() is not None:
             self.retire(key)
         stack = self.stacks.pop(key, None)
@@ -54,7 +56,7 @@ class Pool:
             while len(self.stacks) >= self.SIZE:
                 self.retire(next(iter(self.stacks)))
             stack = Stack(server, prefix, {**DEFAULTS, **options},
-                          environment=environment).start()
+                          environment=environment, targets=targets).start()
         self.stacks[key] = stack
         return stack
 
@@ -95,8 +97,10 @@ def prefix(request):
 
 @pytest.fixture
 def stack(request, pool, server, prefix):
+    anonymous = request.node.get_closest_marker("anonymous")
     stack = pool.get(server, prefix, marked(request, "options"),
-                     marked(request, "environment"))
+                     marked(request, "environment"),
+                     anonymous.args[0] if anonymous else LOOPBACK)
     yield stack
     assert stack.bridge.poll() is None, "the bridge ended"
     assert stack.workers.poll() is None, "the workers ended"
@@ -129,18 +133,21 @@ def new_token(request):
     once every worker knows it; it goes when the test ends."""
     made = []
 
-    def make(stack=None, origins=("*",), targets=LOOPBACK, **columns):
+    def make(stack=None, origins=("*",), targets=LOOPBACK, wait=True,
+             **columns):
         stack = stack or request.getfixturevalue("stack")
         secret = columns.pop("secret", None) or secrets.token_hex(16)
         made.append((stack, stack.add_token(secret, origins, targets,
                                             **columns)))
-        stack.wait_policy()
+        if wait:
+            stack.wait_policy()
         return secret
 
     yield make
-    for stack, number in made:
+    for stack in {stack for stack, _ in made}:
         if stack.db_path.exists():
-            stack.sql(f"DELETE FROM tokens WHERE id = {number}")
+            stack.sql(*(f"DELETE FROM tokens WHERE id = {number}"
+                        for its, number in made if its is stack))
 
 
 @pytest.fixture

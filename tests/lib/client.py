@@ -245,6 +245,7 @@ class Relay:
     """What both dialects share; the classes below say what differs."""
 
     events_key = text_type = None
+    refusal_status = None   # of creates, where it is not that of the code
 
     def __init__(self, http_client):
         self.http = http_client
@@ -258,6 +259,14 @@ class Relay:
 
     def try_create(self, target, headers=None, **params):
         raise NotImplementedError
+
+    def check_refusal(self, response, status, code):
+        """That a create was refused so; returns the answer's object."""
+        answer = response.json
+        assert (response.status, answer["ok"], answer["code"]) == (
+            self.refusal_status or status, False, code), response
+        assert answer["error"]
+        return answer
 
     def decode(self, reply):
         """The messages of a reply's JSON object."""
@@ -316,6 +325,7 @@ class Polysocketd(Relay):
     events_key = "messages"
     text_type = "text"
     ttl = "ttl"
+    refusal_status = 200
 
     def try_create(self, target, headers=None, **params):
         params.setdefault("from", "tests-v1")
