@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,7 +22,7 @@ struct rights {
 
 	/* The thread's own. */
 	struct ps_db *db; /* NULL: not open */
-	bool failing;
+	atomic_bool failing; /* written by the thread only */
 };
 
 static void
@@ -180,4 +181,10 @@ rights_take(struct rights *rights)
 	policy = rights->policy == NULL ? NULL : ps_policy_ref(rights->policy);
 	pthread_mutex_unlock(&rights->mutex);
 	return policy;
+}
+
+bool
+rights_are_current(const struct rights *rights)
+{
+	return !rights->failing;
 }

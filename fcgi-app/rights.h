@@ -22,5 +22,7 @@ void rights_stop(struct rights *rights);
  * not be read yet. For every thread.
  */
 struct ps_policy *rights_take(struct rights *rights);
+/* Whether that is what the database said when it was last looked at. */
+bool rights_are_current(const struct rights *rights);
 
 #endif

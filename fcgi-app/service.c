@@ -15,20 +15,18 @@ service_live(struct request *request, const struct route *route)
 	request_answer_json(request, ps_slice_str("{\"ok\":true}"));
 }
 
-/* The bridge answers for itself and for its database. */
+/* A worker knows whether it can read the database, the bridge all else. */
 void
 service_ready(struct request *request, const struct route *route)
 {
 	const struct ps_ipc_ready m = { request_ipc(request) };
-	struct ps_policy *policy = rights_take(request->rights);
 
 	(void)route;
-	if (policy == NULL) {
+	if (!rights_are_current(request->rights)) {
 		request_refuse(request, PS_CODE_DATABASE_UNAVAILABLE, NULL,
 		    "\"part\":\"database\"");
 		return;
 	}
-	ps_policy_unref(policy);
 	ps_ipc_encode_ready(&request->handoff->frame, &m);
 	if (!request_was_taken(request))
 		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,

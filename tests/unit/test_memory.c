@@ -12,6 +12,7 @@
 #include "ps_json.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/parked.h"
+#include "wsbridge/service.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -259,6 +260,76 @@ park(void)
 	assert_int_equal(fixture_teardown(NULL), 0);
 }
 
+/* The frame of a message that belongs to no session. */
+static struct ps_reader
+body_of(struct ps_writer *frame)
+{
+	struct ps_reader body;
+	uint8_t type;
+
+	assert_true(ps_ipc_split(frame->data, frame->len, &type, &body) > 0);
+	return body;
+}
+
+static void
+probe(void)
+{
+	static const struct ps_ipc_probe m = { { .id = REQUEST_ID } };
+	struct ps_writer frame = { 0 };
+	struct ps_reader body;
+	int fd;
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	session_end(fixture_open(), "makes room for timers");
+	fd = web_server_open(&web);
+	ps_ipc_encode_probe(&frame, &m);
+	body = body_of(&frame);
+	arm();
+	assert_int_equal(service_on_probe(&bridge, &body, fd), PS_OK);
+	fixture_advance(200);
+	disarm();
+	web_server_close(&web);
+	fixture_turn();
+	assert_int_equal(fixture_teardown(NULL), 0);
+	ps_writer_deinit(&frame);
+}
+
+static void
+tell_figures(enum ps_ipc_stats_format format)
+{
+	const struct ps_ipc_stats m = { { .id = REQUEST_ID }, format };
+	struct ps_writer frame = { 0 };
+	struct ps_reader body;
+	int fd;
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	fixture_open();
+	fd = web_server_open(&web);
+	ps_ipc_encode_stats(&frame, &m);
+	body = body_of(&frame);
+	arm();
+	assert_int_equal(service_on_stats(&bridge, &body, fd), PS_OK);
+	disarm();
+	fixture_advance(10); /* a connection that is given up closes late */
+	web_server_read(&web);
+	succeeded(web.ended);
+	assert_true(web.eof);
+	assert_int_equal(fixture_teardown(NULL), 0);
+	ps_writer_deinit(&frame);
+}
+
+static void
+tell_metrics(void)
+{
+	tell_figures(PS_IPC_STATS_PROMETHEUS);
+}
+
+static void
+tell_stats(void)
+{
+	tell_figures(PS_IPC_STATS_JSON);
+}
+
 static void
 a_configuration_is_made_or_not(void **state)
 {
@@ -301,6 +372,21 @@ a_request_is_parked_or_ended(void **state)
 	fail_each_allocation(park);
 }
 
+static void
+a_probe_runs_or_ends(void **state)
+{
+	(void)state;
+	fail_each_allocation(probe);
+}
+
+static void
+figures_are_whole_or_not_told(void **state)
+{
+	(void)state;
+	fail_each_allocation(tell_metrics);
+	fail_each_allocation(tell_stats);
+}
+
 int
 main(void)
 {
@@ -311,6 +397,8 @@ main(void)
 		cmocka_unit_test(a_message_is_compressed_or_not),
 		cmocka_unit_test(a_session_gives_up_what_it_cannot_keep),
 		cmocka_unit_test(a_request_is_parked_or_ended),
+		cmocka_unit_test(a_probe_runs_or_ends),
+		cmocka_unit_test(figures_are_whole_or_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

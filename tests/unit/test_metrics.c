@@ -162,6 +162,59 @@ draining_is_told(void **state)
 	bridge.draining = false;
 }
 
+/* The policy of two tokens, 7 and 8; ownership goes to the bridge. */
+static void
+name_tokens(void)
+{
+	struct ps_token token = { .id = 7, .name = strdup("seven"),
+		.has_secret = true, .hash = { 7 } };
+
+	bridge.policy = ps_policy_create(1);
+	assert_non_null(bridge.policy);
+	assert_int_equal(ps_policy_add_token(bridge.policy, &token), PS_OK);
+	token = (struct ps_token){ .id = 8, .name = strdup("e\"8"),
+		.has_secret = true, .hash = { 8 } };
+	assert_int_equal(ps_policy_add_token(bridge.policy, &token), PS_OK);
+	assert_int_equal(ps_policy_seal(bridge.policy), PS_OK);
+}
+
+static void
+what_tokens_use_is_counted(void **state)
+{
+	struct quota *seven = quotas_get(&bridge.quotas, 7);
+	struct session *session;
+	struct refusal refusal;
+
+	(void)state;
+	quotas_get(&bridge.quotas, 8);
+	quotas_get(&bridge.quotas, 9); /* of which the policy does not know */
+	name_tokens();
+	session = session_create(&bridge, ps_slice_str("192.0.2.1"), seven,
+	    &refusal);
+	session_create(&bridge, ps_slice_str("192.0.2.1"), seven, &refusal);
+	assert_null(quota_take(&bridge.quotas, seven, QUOTA_UP, 2, 30,
+	    bridge.unix_s()));
+	assert_null(quota_take(&bridge.quotas, seven, QUOTA_DOWN, 1, 12,
+	    bridge.unix_s()));
+	assert_int_equal(figure("token_sockets{id=\"7\",token=\"seven\"}"),
+	    2);
+	assert_int_equal(figure("token_sockets{id=\"8\",token=\"e\\\"8\"}"),
+	    0);
+	assert_int_equal(figure("token_sockets{id=\"9\",token=\"\"}"), 0);
+	assert_int_equal(
+	    figure("token_messages_today{id=\"7\",token=\"seven\"}"), 3);
+	assert_int_equal(
+	    figure("token_bytes_today{id=\"7\",token=\"seven\"}"), 42);
+	session_end(session, "test");
+	assert_int_equal(figure("token_sockets{id=\"7\",token=\"seven\"}"),
+	    1);
+	fixture_advance(86400 * UINT64_C(1000)); /* nobody uses it today */
+	assert_int_equal(
+	    figure("token_messages_today{id=\"7\",token=\"seven\"}"), 0);
+	assert_int_equal(
+	    figure("token_bytes_today{id=\"7\",token=\"seven\"}"), 0);
+}
+
 /* --- what has happened --- */
 
 static void
@@ -390,6 +443,7 @@ main(void)
 		on_loop(requests_are_counted_while_they_are_open),
 		on_loop(what_a_web_server_does_not_take_is_counted),
 		plain(draining_is_told),
+		plain(what_tokens_use_is_counted),
 		plain(traffic_outlives_its_session),
 		on_loop(refusals_are_counted_by_code),
 		plain(figures_do_not_drift),
