@@ -23,13 +23,12 @@ metrics=$(sed -n '/^static const struct metric metrics/,/^};/p' \
 	wsbridge/metrics.c | sed -nE 's/^[[:space:]]*\{ "([a-z_]+)", .*/\1/p')
 result "the metrics are found" "$(
 	printf '%s\n' "$metrics" | grep -qx sessions || echo "no sessions")"
-result "every metric is in doc/operations.md" "$(
+result "every metric is in doc/http-api.md" "$(
 	for name in $metrics; do
-		grep -q "^| .*\`polysocket_$name\`" doc/operations.md || echo "$name"
+		grep -qE "^\| [^|]*\`$name\`" doc/http-api.md || echo "$name"
 	done)"
-# shellcheck disable=SC2016 # backquotes of Markdown
 result "doc/operations.md names no metric that does not exist" "$(
-	grep -oE '`polysocket_[a-z_]+`' doc/operations.md | tr -d '`' |
+	grep -oE 'polysocket_[a-z]+(_[a-z]+)*\>' doc/operations.md |
 		sed 's/^polysocket_//' | sort -u | while read -r name; do
 		printf '%s\n' "$metrics" | grep -qx "$name" || echo "$name"
 	done)"
