@@ -22,6 +22,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_reply.c %D%/ps_reply.h \
 	%D%/ps_schema.c %D%/ps_schema.h %D%/ps_schema_sql.h \
 	%D%/ps_socket.c %D%/ps_socket.h \
+	%D%/ps_thread.c %D%/ps_thread.h \
 	%D%/ps_url.c %D%/ps_url.h \
 	%D%/ps_utf8.c %D%/ps_utf8.h
 

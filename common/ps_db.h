@@ -97,6 +97,24 @@ struct ps_traffic {
 	uint64_t messages_up, messages_down, bytes_up, bytes_down;
 };
 
+enum ps_direction {
+	PS_UP,
+	PS_DOWN,
+};
+
+static inline void
+ps_traffic_add(struct ps_traffic *traffic, enum ps_direction direction,
+    uint64_t messages, uint64_t bytes)
+{
+	if (direction == PS_UP) {
+		traffic->messages_up += messages;
+		traffic->bytes_up += bytes;
+	} else {
+		traffic->messages_down += messages;
+		traffic->bytes_down += bytes;
+	}
+}
+
 /* A row of `sessions`. */
 struct ps_session_row {
 	enum ps_session_kind kind;

@@ -2,22 +2,17 @@
 
 #include "rights.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ps_db.h"
 #include "ps_log.h"
+#include "ps_thread.h"
 
 struct rights {
 	const struct ps_config *config; /* borrowed */
-	pthread_t thread;
-	pthread_mutex_t mutex; /* of `policy` and `stopping` */
-	pthread_cond_t stop;
-	bool stopping;
+	struct ps_thread thread; /* its mutex is that of `policy`, too */
 	struct ps_policy *policy; /* NULL: none was read yet */
 
 	/* The thread's own. */
@@ -44,10 +39,10 @@ put(struct rights *rights, struct ps_policy *policy)
 {
 	struct ps_policy *old;
 
-	pthread_mutex_lock(&rights->mutex);
+	pthread_mutex_lock(&rights->thread.mutex);
 	old = rights->policy;
 	rights->policy = policy;
-	pthread_mutex_unlock(&rights->mutex);
+	pthread_mutex_unlock(&rights->thread.mutex);
 	ps_policy_unref(old);
 	ps_debug("rights: revision %llu",
 	    (unsigned long long)ps_policy_revision(policy));
@@ -98,42 +93,29 @@ refresh(struct rights *rights)
 	rights->failing = false;
 }
 
-/* Waits for the next look; false when there is none. */
-static bool
-wait_period(struct rights *rights)
-{
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += RIGHTS_PERIOD_MS * 1000L * 1000;
-	until.tv_sec += until.tv_nsec / (1000L * 1000 * 1000);
-	until.tv_nsec %= 1000L * 1000 * 1000;
-	pthread_mutex_lock(&rights->mutex);
-	while (!rights->stopping &&
-	    pthread_cond_timedwait(&rights->stop, &rights->mutex, &until) !=
-		ETIMEDOUT)
-		;
-	stopping = rights->stopping;
-	pthread_mutex_unlock(&rights->mutex);
-	return !stopping;
-}
-
 static void *
 look(void *arg)
 {
 	struct rights *rights = arg;
 
-	while (wait_period(rights))
+	while (ps_thread_wait(&rights->thread, RIGHTS_PERIOD_MS))
 		refresh(rights);
 	return NULL;
+}
+
+static void
+rights_free(struct rights *rights)
+{
+	ps_thread_deinit(&rights->thread);
+	ps_db_close(rights->db);
+	ps_policy_unref(rights->policy);
+	free(rights);
 }
 
 struct rights *
 rights_start(const struct ps_config *config)
 {
 	struct rights *rights = calloc(1, sizeof(*rights));
-	pthread_condattr_t attributes;
 	int error;
 
 	if (rights == NULL) {
@@ -141,35 +123,21 @@ rights_start(const struct ps_config *config)
 		return NULL;
 	}
 	rights->config = config;
-	pthread_mutex_init(&rights->mutex, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&rights->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
+	ps_thread_init(&rights->thread);
 	refresh(rights);
-	error = pthread_create(&rights->thread, NULL, look, rights);
+	error = ps_thread_start(&rights->thread, look, rights);
 	if (error == 0)
 		return rights;
 	ps_error("rights: cannot start its thread (%s)", strerror(error));
-	ps_db_close(rights->db);
-	ps_policy_unref(rights->policy);
-	free(rights);
+	rights_free(rights);
 	return NULL;
 }
 
 void
 rights_stop(struct rights *rights)
 {
-	pthread_mutex_lock(&rights->mutex);
-	rights->stopping = true;
-	pthread_cond_signal(&rights->stop);
-	pthread_mutex_unlock(&rights->mutex);
-	pthread_join(rights->thread, NULL);
-	pthread_cond_destroy(&rights->stop);
-	pthread_mutex_destroy(&rights->mutex);
-	ps_db_close(rights->db);
-	ps_policy_unref(rights->policy);
-	free(rights);
+	ps_thread_stop(&rights->thread);
+	rights_free(rights);
 }
 
 struct ps_policy *
@@ -177,9 +145,9 @@ rights_take(struct rights *rights)
 {
 	struct ps_policy *policy;
 
-	pthread_mutex_lock(&rights->mutex);
+	pthread_mutex_lock(&rights->thread.mutex);
 	policy = rights->policy == NULL ? NULL : ps_policy_ref(rights->policy);
-	pthread_mutex_unlock(&rights->mutex);
+	pthread_mutex_unlock(&rights->thread.mutex);
 	return policy;
 }
 

@@ -240,11 +240,10 @@ exceeds(uint64_t used, uint64_t more, uint64_t limit)
 
 const char *
 quota_take(struct quotas *quotas, struct quota *quota,
-    enum quota_direction direction, uint64_t messages, uint64_t bytes,
+    enum ps_direction direction, uint64_t messages, uint64_t bytes,
     int64_t now_s)
 {
 	const uint64_t *limit = quota->limits.value;
-	struct ps_traffic *traffic;
 
 	turn_day(quotas, quota, now_s);
 	if (exceeds(quota->messages, messages,
@@ -254,14 +253,8 @@ quota_take(struct quotas *quotas, struct quota *quota,
 		return ps_token_limit_name(PS_LIMIT_BYTES_PER_DAY);
 	quota->messages += messages;
 	quota->bytes += bytes;
-	traffic = &unwritten(quotas, quota)->traffic;
-	if (direction == QUOTA_UP) {
-		traffic->messages_up += messages;
-		traffic->bytes_up += bytes;
-	} else {
-		traffic->messages_down += messages;
-		traffic->bytes_down += bytes;
-	}
+	ps_traffic_add(&unwritten(quotas, quota)->traffic, direction, messages,
+	    bytes);
 	return NULL;
 }
 

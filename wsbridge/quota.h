@@ -91,17 +91,12 @@ void quota_release(struct quota *quota);
 void quota_count_refused(struct quotas *quotas, struct quota *quota,
     int64_t now_s);
 
-enum quota_direction {
-	QUOTA_UP, /* from the client */
-	QUOTA_DOWN,
-};
-
 /*
  * Counts messages, all of them or, where the day's limit would be exceeded,
  * none: then the name of that limit is returned. NULL: they are counted.
  */
 const char *quota_take(struct quotas *quotas, struct quota *quota,
-    enum quota_direction direction, uint64_t messages, uint64_t bytes,
+    enum ps_direction direction, uint64_t messages, uint64_t bytes,
     int64_t now_s);
 
 /* Takes what is unwritten of the first quota of `changed`; false: none. */

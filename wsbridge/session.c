@@ -415,11 +415,10 @@ update_pressure(struct session *session)
  * up: then none of them is to be passed, and the session is closed.
  */
 static bool
-take_quota(struct session *session, enum quota_direction direction,
+take_quota(struct session *session, enum ps_direction direction,
     uint64_t messages, uint64_t bytes, const char **limit_r)
 {
 	struct bridge *bridge = session->bridge;
-	struct ps_traffic *traffic = &session->traffic;
 	const char *limit = quota_take(&bridge->quotas, session->quota,
 	    direction, messages, bytes, bridge->unix_s());
 
@@ -430,13 +429,7 @@ take_quota(struct session *session, enum quota_direction direction,
 		    ps_code_info(PS_CODE_DAILY_LIMIT)->word);
 		return false;
 	}
-	if (direction == QUOTA_UP) {
-		traffic->messages_up += messages;
-		traffic->bytes_up += bytes;
-	} else {
-		traffic->messages_down += messages;
-		traffic->bytes_down += bytes;
-	}
+	ps_traffic_add(&session->traffic, direction, messages, bytes);
 	record_traffic(session);
 	return true;
 }
@@ -448,7 +441,7 @@ session_from_peer(struct session *session, struct message *message)
 	 * and what its client gets must have an end, but no hole. */
 	session->deaf = session->deaf ||
 	    (session->state != SESSION_OPEN && queue_is_full(session));
-	if (!session->deaf && !take_quota(session, QUOTA_DOWN, 1, message->len,
+	if (!session->deaf && !take_quota(session, PS_DOWN, 1, message->len,
 				 NULL))
 		session->deaf = true;
 	if (session->deaf) {
@@ -649,7 +642,7 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 		 bytes)) != NULL)
 		return PS_ERR_FULL;
 	if (count > 0 &&
-	    !take_quota(session, QUOTA_UP, count, bytes, limit_r))
+	    !take_quota(session, PS_UP, count, bytes, limit_r))
 		return PS_ERR_QUOTA;
 	message_unref(session->partial);
 	session->partial = more ? message_ref(last) : NULL;

@@ -2,8 +2,6 @@
 
 #include "store.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -11,6 +9,7 @@
 
 #include "ps_clock.h"
 #include "ps_log.h"
+#include "ps_thread.h"
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
 #define BATCH 1000
@@ -45,10 +44,8 @@ struct store {
 	const struct store_ops *ops;
 	void *owner;
 	uv_async_t async; /* wakes the loop for what is in `mail` */
-	pthread_t thread;
-	pthread_mutex_t mutex; /* of all in this part */
-	pthread_cond_t stop;
-	bool stopping;
+	struct ps_thread thread;
+	/* Guarded by the mutex of `thread`. */
 	struct record_list inbox; /* from the loop */
 	uint64_t n_inbox;
 	uint64_t max_unwritten, keep_ms;
@@ -92,7 +89,7 @@ put(struct store *store, struct record *record)
 {
 	struct record *oldest = NULL;
 
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	STAILQ_INSERT_TAIL(&store->inbox, record, next);
 	if (store->n_inbox < store->max_unwritten) {
 		store->n_inbox++;
@@ -101,16 +98,16 @@ put(struct store *store, struct record *record)
 		STAILQ_REMOVE_HEAD(&store->inbox, next);
 		store->status.lost++;
 	}
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	free(oldest);
 }
 
 static void
 lose(struct store *store)
 {
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->status.lost++;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 }
 
 /* Copies a text behind the record; `*end` moves on. */
@@ -179,20 +176,20 @@ store_status(struct store *store)
 
 	if (store == NULL)
 		return status;
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	status = store->status;
 	status.waiting += store->n_inbox;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	return status;
 }
 
 void
 store_configure(struct store *store, const struct ps_config *config)
 {
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->max_unwritten = config->max_unwritten;
 	store->keep_ms = config->keep_sessions;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 }
 
 static void
@@ -219,14 +216,14 @@ on_mail(uv_async_t *async)
 	struct ps_policy *next;
 	bool policy, replaced;
 
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	policy = store->mail.policy;
 	replaced = store->mail.replaced;
 	next = store->mail.next;
 	store->mail.policy = store->mail.replaced = false;
 	store->mail.next = NULL;
 	STAILQ_CONCAT(&requests, &store->mail.requests);
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	if (replaced)
 		store->ops->replaced(store->owner);
 	if (policy)
@@ -234,10 +231,10 @@ on_mail(uv_async_t *async)
 	tell_requests(store, &requests);
 	if (STAILQ_EMPTY(&requests))
 		return;
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	STAILQ_CONCAT(&requests, &store->mail.requests);
 	STAILQ_CONCAT(&store->mail.requests, &requests);
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	uv_async_send(&store->async);
 }
 
@@ -249,13 +246,13 @@ post_policy(struct store *store, struct ps_policy *policy)
 {
 	struct ps_policy *old = NULL;
 
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->mail.policy = true;
 	if (policy != NULL) {
 		old = store->mail.next;
 		store->mail.next = policy;
 	}
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	ps_policy_unref(old);
 	uv_async_send(&store->async);
 }
@@ -263,9 +260,9 @@ post_policy(struct store *store, struct ps_policy *policy)
 static void
 post_replaced(struct store *store)
 {
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->mail.replaced = true;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	uv_async_send(&store->async);
 }
 
@@ -279,9 +276,9 @@ post_close_request(void *arg, const char *id)
 	if (request == NULL)
 		return;
 	memcpy(request->id, id, size);
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	STAILQ_INSERT_TAIL(&store->mail.requests, request, next);
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	uv_async_send(&store->async);
 }
 
@@ -380,10 +377,10 @@ write_batch(struct store *store)
 		free(record);
 	}
 	store->n_pending -= n;
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->status.written += n;
 	store->status.waiting = store->n_pending;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	return PS_OK;
 }
 
@@ -393,7 +390,7 @@ take_inbox(struct store *store)
 	struct record *record;
 	uint64_t lost;
 
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	STAILQ_CONCAT(&store->pending, &store->inbox);
 	store->n_pending += store->n_inbox;
 	store->n_inbox = 0;
@@ -405,7 +402,7 @@ take_inbox(struct store *store)
 	}
 	store->status.waiting = store->n_pending;
 	lost = store->status.lost;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	if (lost > 0 && !store->told_loss) {
 		store->told_loss = true;
 		ps_error("store: more than max_unwritten records wait, the "
@@ -437,9 +434,9 @@ prune(struct store *store)
 
 	if (now_ms < store->prune_at_ms)
 		return PS_OK;
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	before_s = time(NULL) - (int64_t)(store->keep_ms / 1000);
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 	ret = ps_db_prune(store->db, before_s, PRUNE_ROWS, &deleted);
 	if (ret == PS_OK && deleted < PRUNE_ROWS)
 		store->prune_at_ms = now_ms + PRUNE_PERIOD_MS;
@@ -497,11 +494,11 @@ work(struct store *store, char *error)
 static void
 set_failing(struct store *store, bool failing)
 {
-	pthread_mutex_lock(&store->mutex);
+	pthread_mutex_lock(&store->thread.mutex);
 	store->status.failing = failing;
 	if (failing)
 		store->status.failures++;
-	pthread_mutex_unlock(&store->mutex);
+	pthread_mutex_unlock(&store->thread.mutex);
 }
 
 static void
@@ -549,38 +546,13 @@ cycle(struct store *store)
 		on_failure(store, error);
 }
 
-/* Waits until the next cycle; false when there is none. */
-static bool
-wait_period(struct store *store)
-{
-	uint64_t ms = store->failing_since_ms != 0 ? RETRY_MS :
-						     STORE_PERIOD_MS;
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * 1000 * 1000;
-	if (until.tv_nsec >= 1000L * 1000 * 1000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000L * 1000 * 1000;
-	}
-	pthread_mutex_lock(&store->mutex);
-	while (!store->stopping &&
-	    pthread_cond_timedwait(&store->stop, &store->mutex, &until) !=
-		ETIMEDOUT)
-		;
-	stopping = store->stopping;
-	pthread_mutex_unlock(&store->mutex);
-	return !stopping;
-}
-
 static void *
 run(void *arg)
 {
 	struct store *store = arg;
 
-	while (wait_period(store))
+	while (ps_thread_wait(&store->thread,
+	    store->failing_since_ms != 0 ? RETRY_MS : STORE_PERIOD_MS))
 		cycle(store);
 	cycle(store); /* what came last */
 	return NULL;
@@ -638,8 +610,7 @@ store_free(struct store *store)
 	}
 	ps_policy_unref(store->mail.next);
 	ps_policy_unref(store->policy);
-	pthread_cond_destroy(&store->stop);
-	pthread_mutex_destroy(&store->mutex);
+	ps_thread_deinit(&store->thread);
 	free(store->path);
 	free(store->node);
 	free(store);
@@ -650,17 +621,12 @@ store_create(const struct ps_config *config, const struct store_ops *ops,
     void *owner)
 {
 	struct store *store = calloc(1, sizeof(*store));
-	pthread_condattr_t attributes;
 
 	if (store == NULL)
 		return NULL;
 	store->ops = ops;
 	store->owner = owner;
-	pthread_mutex_init(&store->mutex, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&store->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
+	ps_thread_init(&store->thread);
 	STAILQ_INIT(&store->inbox);
 	STAILQ_INIT(&store->pending);
 	STAILQ_INIT(&store->mail.requests);
@@ -697,7 +663,7 @@ store_start(uv_loop_t *loop, const struct ps_config *config,
 	}
 	uv_async_init(loop, &store->async, on_mail);
 	store->async.data = store;
-	error = pthread_create(&store->thread, NULL, run, store);
+	error = ps_thread_start(&store->thread, run, store);
 	if (error == 0)
 		return store;
 	ps_error("store: cannot start its thread (%s)", strerror(error));
@@ -710,11 +676,7 @@ store_stop(struct store *store)
 {
 	if (store == NULL)
 		return;
-	pthread_mutex_lock(&store->mutex);
-	store->stopping = true;
-	pthread_cond_signal(&store->stop);
-	pthread_mutex_unlock(&store->mutex);
-	pthread_join(store->thread, NULL);
+	ps_thread_stop(&store->thread);
 	if (store->n_pending + store->n_inbox > 0)
 		ps_error("store: %llu records are lost: the database could "
 			 "not be written",

@@ -192,9 +192,9 @@ what_tokens_use_is_counted(void **state)
 	session = session_create(&bridge, ps_slice_str("192.0.2.1"), seven,
 	    &refusal);
 	session_create(&bridge, ps_slice_str("192.0.2.1"), seven, &refusal);
-	assert_null(quota_take(&bridge.quotas, seven, QUOTA_UP, 2, 30,
+	assert_null(quota_take(&bridge.quotas, seven, PS_UP, 2, 30,
 	    bridge.unix_s()));
-	assert_null(quota_take(&bridge.quotas, seven, QUOTA_DOWN, 1, 12,
+	assert_null(quota_take(&bridge.quotas, seven, PS_DOWN, 1, 12,
 	    bridge.unix_s()));
 	assert_int_equal(figure("token_sockets{id=\"7\",token=\"seven\"}"),
 	    2);

@@ -91,7 +91,7 @@ refusal(void)
 }
 
 static const char *
-take(enum quota_direction direction, uint64_t messages, uint64_t bytes)
+take(enum ps_direction direction, uint64_t messages, uint64_t bytes)
 {
 	return quota_take(&quotas, quota, direction, messages, bytes, now_s);
 }
@@ -154,7 +154,7 @@ many_tokens_have_quotas_of_their_own(void **state)
 		struct quota *its = quotas_get(&quotas, i);
 
 		assert_row(i, its != NULL);
-		assert_null(quota_take(&quotas, its, QUOTA_UP, (uint64_t)i, 0,
+		assert_null(quota_take(&quotas, its, PS_UP, (uint64_t)i, 0,
 		    now_s));
 	}
 	assert_int_equal(quotas.by_id.count, 10000);
@@ -176,8 +176,8 @@ a_new_quota_has_no_limits(void **state)
 		assert_row(i, quota->limits.value[i] == PS_NO_LIMIT);
 	for (i = 0; i < ROWS(sessions); i++)
 		assert_row(i, create(i));
-	assert_null(take(QUOTA_UP, 1000, UINT64_MAX / 4));
-	assert_null(take(QUOTA_DOWN, 1000, UINT64_MAX / 4));
+	assert_null(take(PS_UP, 1000, UINT64_MAX / 4));
+	assert_null(take(PS_DOWN, 1000, UINT64_MAX / 4));
 }
 
 static void
@@ -186,7 +186,7 @@ what_a_removed_quota_had_to_write_is_forgotten(void **state)
 	struct ps_usage usage;
 
 	(void)state;
-	assert_null(take(QUOTA_UP, 1, 1));
+	assert_null(take(PS_UP, 1, 1));
 	quotas_remove(&quotas, quota);
 	assert_false(quotas_take_unwritten(&quotas, &usage));
 	assert_int_equal(quotas.by_id.count, 0);
@@ -445,7 +445,7 @@ static const struct {
 
 /* Takes `n` of what row `i` limits. */
 static const char *
-take_units(size_t i, enum quota_direction direction, uint64_t n)
+take_units(size_t i, enum ps_direction direction, uint64_t n)
 {
 	return take(direction, daily[i].messages * n, daily[i].bytes * n);
 }
@@ -459,15 +459,15 @@ both_directions_share_the_day(void **state)
 	for (i = 0; i < ROWS(daily); i++) {
 		now_s += DAY_S;
 		set_limit(daily[i].limit, 10);
-		assert_row(i, take_units(i, QUOTA_UP, 4) == NULL);
-		assert_row(i, take_units(i, QUOTA_DOWN, 5) == NULL);
-		assert_row(i, take_units(i, QUOTA_UP, 1) == NULL);
-		assert_string_equal(take_units(i, QUOTA_UP, 1), daily[i].name);
-		assert_string_equal(take_units(i, QUOTA_DOWN, 1),
+		assert_row(i, take_units(i, PS_UP, 4) == NULL);
+		assert_row(i, take_units(i, PS_DOWN, 5) == NULL);
+		assert_row(i, take_units(i, PS_UP, 1) == NULL);
+		assert_string_equal(take_units(i, PS_UP, 1), daily[i].name);
+		assert_string_equal(take_units(i, PS_DOWN, 1),
 		    daily[i].name);
 		set_limit(daily[i].limit, 11);
-		assert_row(i, take_units(i, QUOTA_DOWN, 1) == NULL);
-		assert_row(i, take_units(i, QUOTA_DOWN, 1) != NULL);
+		assert_row(i, take_units(i, PS_DOWN, 1) == NULL);
+		assert_row(i, take_units(i, PS_DOWN, 1) != NULL);
 	}
 }
 
@@ -482,17 +482,17 @@ all_messages_are_counted_or_none(void **state)
 	set_limit(PS_LIMIT_MESSAGES_PER_DAY, 10);
 	set_limit(PS_LIMIT_BYTES_PER_DAY, 10);
 	for (i = 0; i < ROWS(daily); i++) {
-		assert_string_equal(take_units(i, QUOTA_UP, 11),
+		assert_string_equal(take_units(i, PS_UP, 11),
 		    daily[i].name);
-		assert_string_equal(take_units(i, QUOTA_DOWN, UINT64_MAX),
+		assert_string_equal(take_units(i, PS_DOWN, UINT64_MAX),
 		    daily[i].name);
 	}
 	/* One fits and the other does not: neither is counted. */
-	assert_string_equal(take(QUOTA_UP, 1, 11), "max_bytes_per_day");
-	assert_string_equal(take(QUOTA_UP, 11, 1), "max_messages_per_day");
+	assert_string_equal(take(PS_UP, 1, 11), "max_bytes_per_day");
+	assert_string_equal(take(PS_UP, 11, 1), "max_messages_per_day");
 	assert_int_equal(quota->messages, 0);
 	assert_int_equal(quota->bytes, 0);
-	assert_null(take(QUOTA_UP, 10, 10));
+	assert_null(take(PS_UP, 10, 10));
 	assert_usage(unwritten(), DAY, 0, 0, &traffic);
 }
 
@@ -504,7 +504,7 @@ a_limit_of_zero_lets_nothing_pass(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(daily); i++) {
 		set_limit(daily[i].limit, 0);
-		assert_string_equal(take_units(i, QUOTA_UP, 1),
+		assert_string_equal(take_units(i, PS_UP, 1),
 		    daily[i].name);
 		assert_int_equal(refusal().code, PS_CODE_DAILY_LIMIT);
 		assert_string_equal(refusal().limit, daily[i].name);
@@ -512,7 +512,7 @@ a_limit_of_zero_lets_nothing_pass(void **state)
 	}
 	/* An empty message has no bytes. */
 	set_limit(PS_LIMIT_BYTES_PER_DAY, 0);
-	assert_null(take(QUOTA_UP, 1, 0));
+	assert_null(take(PS_UP, 1, 0));
 }
 
 static void
@@ -525,15 +525,15 @@ the_largest_numbers_do_not_wrap(void **state)
 		now_s += DAY_S;
 		set_limit(daily[i].limit, PS_NO_LIMIT - 1);
 		assert_row(i,
-		    take_units(i, QUOTA_UP, UINT64_MAX - 2) == NULL);
-		assert_row(i, take_units(i, QUOTA_UP, UINT64_MAX) != NULL);
-		assert_row(i, take_units(i, QUOTA_UP, 3) != NULL);
-		assert_row(i, take_units(i, QUOTA_UP, 2) != NULL);
-		assert_row(i, take_units(i, QUOTA_DOWN, 1) == NULL);
-		assert_row(i, take_units(i, QUOTA_DOWN, 1) != NULL);
+		    take_units(i, PS_UP, UINT64_MAX - 2) == NULL);
+		assert_row(i, take_units(i, PS_UP, UINT64_MAX) != NULL);
+		assert_row(i, take_units(i, PS_UP, 3) != NULL);
+		assert_row(i, take_units(i, PS_UP, 2) != NULL);
+		assert_row(i, take_units(i, PS_DOWN, 1) == NULL);
+		assert_row(i, take_units(i, PS_DOWN, 1) != NULL);
 		assert_row(i, refusal().code == PS_CODE_DAILY_LIMIT);
 		set_limit(daily[i].limit, 5); /* less than is in use */
-		assert_row(i, take_units(i, QUOTA_DOWN, 1) != NULL);
+		assert_row(i, take_units(i, PS_DOWN, 1) != NULL);
 		set_limit(daily[i].limit, PS_NO_LIMIT);
 		assert_row(i, create_and_end());
 	}
@@ -556,11 +556,11 @@ no_session_begins_on_a_day_that_is_used_up(void **state)
 		set_limit(daily[i].limit, 3);
 		for (row = 0; row < ROWS(rows); row++) {
 			now_s = (DAY + (int64_t)(i * 10 + row)) * DAY_S;
-			assert_null(take_units(i, QUOTA_DOWN, 2));
+			assert_null(take_units(i, PS_DOWN, 2));
 			assert_true(create_and_end());
 			now_s += rows[row].at;
 			assert_true(create_and_end());
-			assert_null(take_units(i, QUOTA_DOWN, 1));
+			assert_null(take_units(i, PS_DOWN, 1));
 			r = refusal();
 			assert_row(row, r.code == PS_CODE_DAILY_LIMIT);
 			assert_string_equal(r.limit, daily[i].name);
@@ -590,9 +590,9 @@ all_that_happens_is_written_once(void **state)
 	assert_true(create(0) && create(1));
 	assert_false(create(2) || create(2) || create(2));
 	quota_count_refused(&quotas, quota, now_s);
-	assert_null(take(QUOTA_UP, 1, 100));
-	assert_null(take(QUOTA_UP, 0, 200));
-	assert_null(take(QUOTA_DOWN, 20, 4000));
+	assert_null(take(PS_UP, 1, 100));
+	assert_null(take(PS_UP, 0, 200));
+	assert_null(take(PS_DOWN, 20, 4000));
 	assert_usage(unwritten(), DAY, 2, 4, &traffic);
 	/* What was written is still in use. */
 	assert_int_equal(quota->messages, 21);
@@ -610,8 +610,8 @@ the_first_that_changed_is_written_first(void **state)
 	(void)state;
 	for (id = 1; id <= 3; id++)
 		assert_null(quota_take(&quotas, quotas_get(&quotas, 4 - id),
-		    QUOTA_UP, 1, 1, now_s));
-	assert_null(quota_take(&quotas, quotas_get(&quotas, 3), QUOTA_UP, 1,
+		    PS_UP, 1, 1, now_s));
+	assert_null(quota_take(&quotas, quotas_get(&quotas, 3), PS_UP, 1,
 	    1, now_s));
 	for (id = 3; id >= 1; id--) {
 		assert_true(quotas_take_unwritten(&quotas, &usage));
@@ -631,11 +631,11 @@ a_day_ends_at_midnight_and_is_written(void **state)
 	(void)state;
 	set_limit(PS_LIMIT_MESSAGES_PER_DAY, 10);
 	now_s = (DAY + 1) * DAY_S - 1;
-	assert_null(take(QUOTA_UP, 9, 90));
-	assert_non_null(take(QUOTA_UP, 2, 2));
+	assert_null(take(PS_UP, 9, 90));
+	assert_non_null(take(PS_UP, 2, 2));
 	assert_int_equal(n_over, 0);
 	now_s++;
-	assert_null(take(QUOTA_DOWN, 1, 2));
+	assert_null(take(PS_DOWN, 1, 2));
 	assert_int_equal(n_over, 1);
 	assert_usage(over[0], DAY, 0, 0, &old);
 	assert_int_equal(quota->messages, 1);
@@ -647,10 +647,10 @@ static void
 a_day_that_is_written_already_is_not_written_again(void **state)
 {
 	(void)state;
-	assert_null(take(QUOTA_UP, 1, 1));
+	assert_null(take(PS_UP, 1, 1));
 	unwritten();
 	now_s += 3 * DAY_S;
-	assert_null(take(QUOTA_UP, 1, 1));
+	assert_null(take(PS_UP, 1, 1));
 	assert_int_equal(n_over, 0);
 	assert_int_equal(unwritten().day, DAY + 3);
 }
@@ -663,14 +663,14 @@ whatever_happens_turns_the_day(void **state)
 	(void)state;
 	assert_true(create(0));
 	for (i = 0; i < 4; i++) {
-		assert_null(take(QUOTA_UP, 1, 1));
+		assert_null(take(PS_UP, 1, 1));
 		now_s += DAY_S;
 		if (i == 0)
 			assert_true(create_and_end());
 		else if (i == 1)
 			quota_count_refused(&quotas, quota, now_s);
 		else if (i == 2)
-			assert_null(take(QUOTA_UP, 1, 1));
+			assert_null(take(PS_UP, 1, 1));
 		else
 			quota_enter(&quotas, quota, &sessions[1], now_s);
 		assert_row(i, n_over == i + 1);
@@ -686,9 +686,9 @@ a_clock_set_back_over_midnight_counts_for_the_day_it_shows(void **state)
 	(void)state;
 	set_limit(PS_LIMIT_BYTES_PER_DAY, 10);
 	now_s = (DAY + 1) * DAY_S;
-	assert_null(take(QUOTA_UP, 1, 10));
+	assert_null(take(PS_UP, 1, 10));
 	now_s--;
-	assert_null(take(QUOTA_UP, 1, 4));
+	assert_null(take(PS_UP, 1, 4));
 	assert_int_equal(n_over, 1);
 	assert_int_equal(over[0].day, DAY + 1);
 	assert_int_equal(over[0].traffic.bytes_up, 10);
@@ -710,11 +710,11 @@ what_was_used_before_the_start_counts(void **state)
 	assert_false(quotas_take_unwritten(&quotas, &usage));
 	assert_int_equal(quota->messages, 5);
 	assert_int_equal(quota->bytes, 90);
-	assert_string_equal(take(QUOTA_UP, 2, 0), "max_messages_per_day");
-	assert_null(take(QUOTA_UP, 1, 10));
+	assert_string_equal(take(PS_UP, 2, 0), "max_messages_per_day");
+	assert_null(take(PS_UP, 1, 10));
 	set_limit(PS_LIMIT_BYTES_PER_DAY, 100);
 	set_limit(PS_LIMIT_MESSAGES_PER_DAY, PS_NO_LIMIT);
-	assert_string_equal(take(QUOTA_DOWN, 1, 1), "max_bytes_per_day");
+	assert_string_equal(take(PS_DOWN, 1, 1), "max_bytes_per_day");
 	/* Written is what came after. */
 	assert_usage(unwritten(), DAY, 0, 0,
 	    &(struct ps_traffic){ .messages_up = 1, .bytes_up = 10 });
@@ -732,7 +732,7 @@ what_was_used_on_the_day_before_does_not(void **state)
 	assert_false(create_and_end());
 	now_s = (DAY + 1) * DAY_S;
 	assert_true(create_and_end());
-	assert_null(take(QUOTA_UP, 5, 5));
+	assert_null(take(PS_UP, 5, 5));
 }
 
 static void
@@ -746,7 +746,7 @@ the_largest_use_that_a_database_can_hold_is_restored(void **state)
 	assert_true(create_and_end());
 	set_limit(PS_LIMIT_BYTES_PER_DAY, INT64_MAX);
 	assert_false(create_and_end());
-	assert_non_null(take(QUOTA_UP, 1, 1));
+	assert_non_null(take(PS_UP, 1, 1));
 }
 
 static void
