@@ -50,8 +50,14 @@ void
 target_host_header(const struct target *target, char *out)
 {
 	bool is_ipv6 = strchr(target->host, ':') != NULL;
-	int len = snprintf(out, TARGET_HOST_HEADER_MAX,
-	    is_ipv6 ? "[%s]" : "%s", target->host);
+	int name = (int)strlen(target->host), len;
+
+	/* What libwebsockets compares with the certificate and sends as SNI,
+	 * which has no final dot (RFC 6066, section 3). */
+	if (target->tls && name > 0 && target->host[name - 1] == '.')
+		name--;
+	len = snprintf(out, TARGET_HOST_HEADER_MAX, is_ipv6 ? "[%.*s]" : "%.*s",
+	    name, target->host);
 
 	if (target->port != (target->tls ? 443 : 80))
 		snprintf(out + len, TARGET_HOST_HEADER_MAX - (size_t)len,

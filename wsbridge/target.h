@@ -28,7 +28,10 @@ void target_free(struct target *target); /* NULL is fine */
 
 /* "[" IPv6 "]:65535" or name and port. */
 #define TARGET_HOST_HEADER_MAX (PS_HOST_MAX + 9)
-/* The Host header: without the port where it is the scheme's default. */
+/*
+ * The Host header: without the port where it is the scheme's default, and with
+ * TLS without a final dot of the name.
+ */
 void target_host_header(const struct target *target, char *out);
 
 /*

@@ -1,5 +1,6 @@
 /*
- * The first line of the input is a target and an origin, the rest a pattern.
+ * The first line of the input is a target and an origin, the rest a pattern
+ * or a network.
  * What is accepted goes into a handshake: nothing in it may end a line or look
  * like another part of a URL.
  */
@@ -7,6 +8,7 @@
 
 #include "fuzz.h"
 
+#include "ps_network.h"
 #include "ps_pattern.h"
 #include "ps_url.h"
 
@@ -115,6 +117,23 @@ check_pattern(const char *text, const struct ps_target *target,
 	}
 }
 
+/* A network has the address in front of its slash. */
+static void
+check_network(char *text)
+{
+	char *items[] = { text };
+	const struct ps_list list = { items, 1 };
+	struct ps_address address;
+
+	if (!ps_network_is_valid(text))
+		return;
+	require(ps_address_parse(&address,
+	    ps_slice(text, strcspn(text, "/"))));
+	(void)ps_address_is_public(&address);
+	if (strchr(text, ':') == NULL)
+		require(ps_networks_have(&list, &address));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -139,6 +158,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		memcpy(text, line_end + 1, rest);
 		text[rest] = '\0';
 		check_pattern(text, good ? &target : NULL, origin);
+		check_network(text);
 	}
 	return 0;
 }

@@ -100,3 +100,10 @@ def test_sni_and_certificate_go_by_the_name(relay, authority):
         session.send("hello")
         assert session.receive() == ["hello"]
         assert target.connection().sni == "chat.example.test"
+
+
+def test_name_with_a_final_dot_is_the_same_name(relay, authority):
+    with Target(tls=authority.context("DNS:*.example.test"),
+                name="chat.example.test.") as target:
+        relay.create(target.url("echo"))
+        assert target.connection().sni == "chat.example.test"

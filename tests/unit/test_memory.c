@@ -10,6 +10,7 @@
 
 #include "fcgi-app/params.h"
 #include "ps_json.h"
+#include "ps_pattern.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/parked.h"
 #include "wsbridge/service.h"
@@ -146,6 +147,22 @@ parse(void)
 	assert_int_equal(params_parse_form(params, form, strlen(form), true),
 	    PS_OK);
 	params_destroy(params);
+}
+
+/* What lacked memory must not look like a pattern that is none. */
+static void
+grant(void)
+{
+	struct ps_pattern pattern;
+	int ret;
+
+	arm();
+	ret = ps_pattern_init(&pattern, PS_PATTERN_TARGET,
+	    "ws://*.b\u00fccher.example/a*");
+	if (succeeded(ret == PS_OK))
+		ps_pattern_deinit(&pattern);
+	else
+		assert_int_equal(ret, PS_ERR_NOMEM);
 }
 
 static void
@@ -352,6 +369,13 @@ parameters_are_read_or_not(void **state)
 }
 
 static void
+a_pattern_is_made_or_not(void **state)
+{
+	(void)state;
+	fail_each_allocation(grant);
+}
+
+static void
 a_message_is_compressed_or_not(void **state)
 {
 	(void)state;
@@ -394,6 +418,7 @@ main(void)
 		cmocka_unit_test(a_configuration_is_made_or_not),
 		cmocka_unit_test(an_answer_is_whole_or_marked_as_failed),
 		cmocka_unit_test(parameters_are_read_or_not),
+		cmocka_unit_test(a_pattern_is_made_or_not),
 		cmocka_unit_test(a_message_is_compressed_or_not),
 		cmocka_unit_test(a_session_gives_up_what_it_cannot_keep),
 		cmocka_unit_test(a_request_is_parked_or_ended),

@@ -14,6 +14,9 @@ static const struct {
 	{ false, 443, "example.com", "example.com:443" },
 	{ true, 80, "example.com", "example.com:80" },
 	{ false, 8080, "192.0.2.1", "192.0.2.1:8080" },
+	{ false, 80, "example.com.", "example.com." },
+	{ true, 443, "example.com.", "example.com" },
+	{ true, 80, "example.com.", "example.com:80" },
 	{ false, 80, "2001:db8::1", "[2001:db8::1]" },
 	{ true, 65535, "2001:db8::1", "[2001:db8::1]:65535" },
 };
