@@ -5,23 +5,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "ps_log.h"
 #include "ps_network.h"
 
 struct resolution {
+	LIST_ENTRY(resolution) all;
 	uv_getaddrinfo_t request;
 	const struct ps_list *allowed;
 	resolver_fn done; /* NULL: cancelled */
 	void *owner;
 };
 
-static size_t n_resolutions;
+/* Those under way. */
+static LIST_HEAD(, resolution) resolutions = LIST_HEAD_INITIALIZER(resolutions);
 
 size_t
 resolver_count(void)
 {
-	return n_resolutions;
+	const struct resolution *resolution;
+	size_t count = 0;
+
+	LIST_FOREACH(resolution, &resolutions, all)
+		count++;
+	return count;
 }
 
 /* False when `text` is no address. */
@@ -77,7 +85,7 @@ on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *info)
 	struct resolution *resolution = request->data;
 	struct resolver_result result = { 0 };
 
-	n_resolutions--;
+	LIST_REMOVE(resolution, all);
 	if (resolution->done != NULL) {
 		if (status == 0)
 			collect(&result, info, resolution->allowed);
@@ -106,7 +114,7 @@ resolver_start(uv_loop_t *loop, const char *host,
 		free(resolution);
 		return NULL;
 	}
-	n_resolutions++;
+	LIST_INSERT_HEAD(&resolutions, resolution, all);
 	return resolution;
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 import prometheus
 from client import Http, Polysocket
+from resolver import SILENCE, Resolver
 from stack import SOURCE
 
 HEALTH = ("/polysocket/health/live", "/polysocket/health/ready")
@@ -437,6 +438,23 @@ def test_creation_rate_names_the_limit(http, target, stack):
     stack.wait_until(refused, "two creates in a second")
 
 
+@pytest.mark.options(queue_messages="16", queue_bytes="64KiB",
+                     max_message="64KiB", first_receiver_grace="20s")
+@pytest.mark.parametrize("name, size, columns", [
+    ("queue_messages", 4000, {}),
+    ("queue_bytes", 40000, {}),
+    ("max_queue_bytes", 4000, {"max_queue_bytes": 20000})])
+def test_full_queue_names_the_limit(http, target, new_token, name, size,
+                                    columns):
+    session = Polysocket(http).create(target.url("deaf"),
+                                      token=new_token(**columns))
+    for _ in range(6000):
+        response = session.try_send("x" * size)
+        if response.status != 201:
+            break
+    assert is_refused(response, 429, "slow_target", limit=name)
+
+
 # The probe.
 
 def read_probe(http, **params):
@@ -684,6 +702,30 @@ def test_figures_follow_what_lives(http, admin, target, stack, new_token):
     for name in ("messages", "message_bytes"):
         name = f"polysocket_{name}_total"
         assert found.sum(name) > start.sum(name), "totals only grow"
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"],
+                                        check=False).returncode != 0,
+    reason="a name server of our own needs root")
+def test_names_that_are_being_resolved_are_counted(new_stack, tmp_path):
+    with Resolver({"silent.example.test": SILENCE}, tmp_path) as resolver:
+        stack = new_stack(start=False, targets=["ws://*.example.test:*"])
+        stack.bridge_wrapper = resolver.wrapper
+        stack.start()
+        http, token = Http(stack.port), new_admin(stack)
+
+        def connecting(n):
+            found = figures(http, token)
+            return n == found.value("polysocket_names_resolving") == found.sum(
+                "polysocket_sessions", state="connecting")
+
+        assert connecting(0)
+        begun = [http.begin("POST", "/polysocket/create", body={
+            "target": "ws://silent.example.test/"}) for _ in range(3)]
+        stack.wait_until(lambda: connecting(3), "three names")
+        for exchange in begun:
+            exchange.close()
 
 
 @pytest.mark.options(node="refused")
