@@ -16,6 +16,8 @@
 
 #define FILE_MODE 0640
 #define BUSY_MS 10000
+#define RETRIES 3
+#define RETRY_MS 20
 /* A large database is looked through no longer than this at each start. */
 #define CHECK_MS 500
 /* Instructions of SQLite's machine between looks at the clock. */
@@ -111,15 +113,30 @@ try_to_write(sqlite3 *db, char *error)
 	return run(db, sql, "cannot be written", error);
 }
 
+/* As of one moment, since another program may be making it. */
 static int
-prepare(sqlite3 *db, char *error)
+look(sqlite3 *db, int *id_r, int *version_r, bool *empty_r, char *error)
+{
+	int ret = run(db, "BEGIN", "cannot be read", error);
+
+	if (ret != PS_OK)
+		return ret;
+	ret = ps_db_identity(db, id_r, version_r, error);
+	*empty_r = ret == PS_OK && *id_r == 0 && *version_r == 0 &&
+	    table_is_empty(db);
+	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return ret;
+}
+
+static int
+make_or_upgrade(sqlite3 *db, char *error)
 {
 	int id, version, ret;
+	bool empty;
 
-	sqlite3_busy_timeout(db, BUSY_MS);
-	if ((ret = ps_db_identity(db, &id, &version, error)) != PS_OK)
+	if ((ret = look(db, &id, &version, &empty, error)) != PS_OK)
 		return ret;
-	if (id == 0 && version == 0 && table_is_empty(db))
+	if (empty)
 		return run(db, ps_schema_sql, "cannot be made", error);
 	if ((ret = ps_db_check_identity(id, version, error)) != PS_OK &&
 	    !(ret == PS_ERR_VERSION && version < PS_DB_VERSION))
@@ -128,6 +145,26 @@ prepare(sqlite3 *db, char *error)
 	    (ret = upgrade(db, version, error)) != PS_OK)
 		return ret;
 	return try_to_write(db, error);
+}
+
+/* Other programs may be making it, and SQLite does not wait for all they do. */
+static int
+prepare(sqlite3 *db, char *error)
+{
+	uint64_t deadline_ms = ps_clock_ms() + BUSY_MS;
+	char error_again[PS_DB_ERROR_MAX];
+	int ret, i;
+
+	sqlite3_busy_timeout(db, BUSY_MS);
+	ret = make_or_upgrade(db, error);
+	for (i = 0; i < RETRIES && ret == PS_ERR_IO; i++) {
+		if (ps_clock_ms() >= deadline_ms)
+			break;
+		sqlite3_sleep(RETRY_MS);
+		if (make_or_upgrade(db, error_again) == PS_OK)
+			ret = PS_OK;
+	}
+	return ret;
 }
 
 int

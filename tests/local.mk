@@ -29,6 +29,7 @@ unit_tests = \
 	%D%/unit/test_ps_network \
 	%D%/unit/test_ps_pattern \
 	%D%/unit/test_ps_reply \
+	%D%/unit/test_ps_schema \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
@@ -44,6 +45,7 @@ unit_tests = \
 if HAVE_CMOCKA
 check_LIBRARIES = %D%/unit/libunit.a
 %C%_unit_libunit_a_SOURCES = \
+	%D%/unit/database.c %D%/unit/database.h \
 	%D%/unit/fixture.c %D%/unit/fixture.h \
 	%D%/unit/unit.h
 libunit_LIBS = %D%/unit/libunit.a
