@@ -30,45 +30,54 @@ enum access {
  * is there.
  */
 // clang-format off
+#define V4(a, b, c, d, bits) \
+	{ { { [V4_AT - 2] = 0xff, 0xff, (a), (b), (c), (d) } }, \
+	  V4_BITS + (bits) }
+#define PAIR(group) (group) >> 8, (group) & 0xff
+/* The first three groups, in hexadecimal, and the fifth; the others are 0. */
+#define V6(a, b, c, e, bits) \
+	{ { { PAIR(0x##a), PAIR(0x##b), PAIR(0x##c), 0, 0, PAIR(0x##e) } }, \
+	  (bits) }
+
 static const struct {
-	const char *network;
+	struct network network;
 	enum access access;
 	unsigned char v4_at; /* of AS_IPV4: where */
 } rules[] = {
-	{ "0.0.0.0/8", SPECIAL, 0 },          /* this network: RFC 791 */
-	{ "10.0.0.0/8", SPECIAL, 0 },         /* private: RFC 1918 */
-	{ "100.64.0.0/10", SPECIAL, 0 },      /* carrier-grade NAT: RFC 6598 */
-	{ "127.0.0.0/8", SPECIAL, 0 },        /* loopback: RFC 1122 */
-	{ "169.254.0.0/16", SPECIAL, 0 },     /* link-local: RFC 3927 */
-	{ "172.16.0.0/12", SPECIAL, 0 },      /* private: RFC 1918 */
-	{ "192.0.0.0/24", SPECIAL, 0 },       /* IETF protocols: RFC 6890 */
-	{ "192.0.2.0/24", SPECIAL, 0 },       /* documentation: RFC 5737 */
-	{ "192.88.99.0/24", SPECIAL, 0 },     /* 6to4 relays: RFC 7526 */
-	{ "192.168.0.0/16", SPECIAL, 0 },     /* private: RFC 1918 */
-	{ "198.18.0.0/15", SPECIAL, 0 },      /* benchmarks: RFC 2544 */
-	{ "198.51.100.0/24", SPECIAL, 0 },    /* documentation: RFC 5737 */
-	{ "203.0.113.0/24", SPECIAL, 0 },     /* documentation: RFC 5737 */
-	{ "224.0.0.0/4", SPECIAL, 0 },        /* multicast: RFC 5771 */
-	{ "240.0.0.0/4", SPECIAL, 0 },        /* reserved: RFC 1112, 919 */
-	{ "0.0.0.0/0", PUBLIC, 0 },
+	{ V4(0, 0, 0, 0, 8), SPECIAL, 0 },       /* this network: RFC 791 */
+	{ V4(10, 0, 0, 0, 8), SPECIAL, 0 },      /* private: RFC 1918 */
+	{ V4(100, 64, 0, 0, 10), SPECIAL, 0 },   /* NAT of carriers: RFC 6598 */
+	{ V4(127, 0, 0, 0, 8), SPECIAL, 0 },     /* loopback: RFC 1122 */
+	{ V4(169, 254, 0, 0, 16), SPECIAL, 0 },  /* link-local: RFC 3927 */
+	{ V4(172, 16, 0, 0, 12), SPECIAL, 0 },   /* private: RFC 1918 */
+	{ V4(192, 0, 0, 0, 24), SPECIAL, 0 },    /* IETF protocols: RFC 6890 */
+	{ V4(192, 0, 2, 0, 24), SPECIAL, 0 },    /* documentation: RFC 5737 */
+	{ V4(192, 88, 99, 0, 24), SPECIAL, 0 },  /* 6to4 relays: RFC 7526 */
+	{ V4(192, 168, 0, 0, 16), SPECIAL, 0 },  /* private: RFC 1918 */
+	{ V4(198, 18, 0, 0, 15), SPECIAL, 0 },   /* benchmarks: RFC 2544 */
+	{ V4(198, 51, 100, 0, 24), SPECIAL, 0 }, /* documentation: RFC 5737 */
+	{ V4(203, 0, 113, 0, 24), SPECIAL, 0 },  /* documentation: RFC 5737 */
+	{ V4(224, 0, 0, 0, 4), SPECIAL, 0 },     /* multicast: RFC 5771 */
+	{ V4(240, 0, 0, 0, 4), SPECIAL, 0 },     /* reserved: RFC 1112, 919 */
+	{ V4(0, 0, 0, 0, 0), PUBLIC, 0 },        /* all other IPv4 */
 
-	{ "::/96", AS_IPV4, 12 },             /* compatible: RFC 4291, 2.5.5.1 */
-	{ "::ffff:0:0:0/96", AS_IPV4, 12 },   /* translated: RFC 2765, 2.1 */
-	{ "64:ff9b::/96", AS_IPV4, 12 },      /* NAT64: RFC 6052 */
-	{ "64:ff9b:1::/48", SPECIAL, 0 },     /* local NAT64: RFC 8215 */
-	{ "100::/64", SPECIAL, 0 },           /* discard: RFC 6666 */
-	{ "2001::/32", SPECIAL, 0 },          /* Teredo: RFC 4380 */
-	{ "2001::/23", SPECIAL, 0 },          /* IETF protocols: RFC 2928 */
-	{ "2001:db8::/32", SPECIAL, 0 },      /* documentation: RFC 3849 */
-	{ "2002::/16", AS_IPV4, 2 },          /* 6to4: RFC 3056 */
-	{ "3fff::/20", SPECIAL, 0 },          /* documentation: RFC 9637 */
-	{ "5f00::/16", SPECIAL, 0 },          /* segment routing: RFC 9602 */
-	{ "fc00::/7", SPECIAL, 0 },           /* unique local: RFC 4193 */
-	{ "fe80::/10", SPECIAL, 0 },          /* link-local: RFC 4291, 2.5.6 */
-	{ "fec0::/10", SPECIAL, 0 },          /* site-local: RFC 3879 */
-	{ "ff00::/8", SPECIAL, 0 },           /* multicast: RFC 4291, 2.7 */
-	{ "2000::/3", PUBLIC, 0 },            /* global unicast: RFC 3587 */
-	{ "::/0", SPECIAL, 0 },               /* reserved: RFC 4291, 2.4 */
+	{ V6(0, 0, 0, 0, 96), AS_IPV4, 12 },     /* compatible: RFC 4291 */
+	{ V6(0, 0, 0, ffff, 96), AS_IPV4, 12 },  /* translated: RFC 2765 */
+	{ V6(64, ff9b, 0, 0, 96), AS_IPV4, 12 }, /* NAT64: RFC 6052 */
+	{ V6(64, ff9b, 1, 0, 48), SPECIAL, 0 },  /* local NAT64: RFC 8215 */
+	{ V6(100, 0, 0, 0, 64), SPECIAL, 0 },    /* discard: RFC 6666 */
+	{ V6(2001, 0, 0, 0, 32), SPECIAL, 0 },   /* Teredo: RFC 4380 */
+	{ V6(2001, 0, 0, 0, 23), SPECIAL, 0 },   /* IETF protocols: RFC 2928 */
+	{ V6(2001, db8, 0, 0, 32), SPECIAL, 0 }, /* documentation: RFC 3849 */
+	{ V6(2002, 0, 0, 0, 16), AS_IPV4, 2 },   /* 6to4: RFC 3056 */
+	{ V6(3fff, 0, 0, 0, 20), SPECIAL, 0 },   /* documentation: RFC 9637 */
+	{ V6(5f00, 0, 0, 0, 16), SPECIAL, 0 },   /* segment routing: RFC 9602 */
+	{ V6(fc00, 0, 0, 0, 7), SPECIAL, 0 },    /* unique local: RFC 4193 */
+	{ V6(fe80, 0, 0, 0, 10), SPECIAL, 0 },   /* link-local: RFC 4291 */
+	{ V6(fec0, 0, 0, 0, 10), SPECIAL, 0 },   /* site-local: RFC 3879 */
+	{ V6(ff00, 0, 0, 0, 8), SPECIAL, 0 },    /* multicast: RFC 4291, 2.7 */
+	{ V6(2000, 0, 0, 0, 3), PUBLIC, 0 },     /* global unicast: RFC 3587 */
+	{ V6(0, 0, 0, 0, 0), SPECIAL, 0 },       /* reserved: RFC 4291, 2.4 */
 };
 // clang-format on
 
@@ -156,27 +165,14 @@ network_has(const struct network *network, const struct ps_address *address)
 		    network->address.bytes[whole]);
 }
 
-/* A network of IPv6 that is more than mapped addresses has none of them. */
-static bool
-text_has(const char *text, const struct ps_address *address)
-{
-	static const unsigned char mapped[V4_AT] = { [10] = 0xff, 0xff };
-	struct network network;
-
-	return parse_network(&network, text) &&
-	    network_has(&network, address) &&
-	    (network.bits >= V4_BITS ||
-		memcmp(address->bytes, mapped, sizeof(mapped)) != 0);
-}
-
 bool
 ps_address_is_public(const struct ps_address *address)
 {
 	struct ps_address v4;
 	size_t i = 0;
 
-	/* There is a rule for every address. */
-	while (!text_has(rules[i].network, address))
+	/* The last rule has every address. */
+	while (!network_has(&rules[i].network, address))
 		i++;
 	if (rules[i].access != AS_IPV4)
 		return rules[i].access == PUBLIC;
@@ -196,10 +192,15 @@ bool
 ps_networks_have(const struct ps_list *networks,
     const struct ps_address *address)
 {
+	static const struct network ipv4 = V4(0, 0, 0, 0, 0);
+	bool is_ipv4 = network_has(&ipv4, address);
+	struct network network;
 	size_t i;
 
 	for (i = 0; i < networks->count; i++) {
-		if (text_has(networks->items[i], address))
+		if (parse_network(&network, networks->items[i]) &&
+		    (!is_ipv4 || network.bits >= ipv4.bits) &&
+		    network_has(&network, address))
 			return true;
 	}
 	return false;
