@@ -1,7 +1,8 @@
 /*
  * Limits by name. A limit has one word, everywhere: it is the name of the
- * option or of the column of `tokens`, or one of those below; /polysocket/limits
- * lists it, and a refusal because of it carries it as "limit".
+ * option or of the column of `tokens`, or one of those below. The route
+ * /polysocket/limits lists it, and a refusal because of it carries it as
+ * "limit".
  */
 #ifndef LIMIT_H
 #define LIMIT_H

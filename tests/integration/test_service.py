@@ -263,7 +263,7 @@ def test_database_that_becomes_unusable(new_stack, target):
     http, token = Http(stack.port), new_admin(stack)
     away = stack.directory / "away.db"
     stack.db_path.rename(away)
-    stack.db_path.write_bytes(b"this is no database, whoever put it here\n" * 9)
+    stack.db_path.write_bytes(b"this is no database, whoever put it\n" * 9)
 
     def ready():
         return http.get("/polysocket/health/ready")
@@ -488,6 +488,34 @@ def test_probe_comes_chunk_by_chunk(http, params):
                                             time.gmtime(time.time() - 9))}
 
 
+DIRECTIVES = {
+    "lighttpd": ("server.stream-response-body = 1",
+                 "server.stream-response-body = 0"),
+    "apache": ("flushpackets=on", "flushpackets=off"),
+}
+
+
+def test_probe_shows_what_buffers(new_stack, server):
+    """Without the directive that is documented the chunks come at once."""
+    stack = new_stack(start=False)
+    site, (good, bad) = stack.site, DIRECTIVES[server]
+    assert good in site(server)
+    stack.site = lambda server: site(server).replace(good, bad)
+    stack.start()
+    lines, _ = read_probe(Http(stack.port))
+    times = [came_ms for _, came_ms in lines]
+    assert len(times) == 10
+    assert times[-1] - times[0] < 900, "they were sent over 1800 ms"
+
+
+def test_directives_that_mend_it_are_documented():
+    text = (SOURCE / "doc" / "operations.md").read_text("utf-8")
+    for word in ("/polysocket/probe", "server.stream-response-body = 1",
+                 "flushpackets=on", "FcgidOutputBufferSize 0",
+                 "X-Accel-Buffering"):
+        assert word in text, word
+
+
 def test_probe_over_http_2(http2):
     with http2.begin("GET", PROBE) as exchange:
         assert exchange.head() == 200
@@ -596,6 +624,29 @@ def test_metrics_are_well_formed(http, admin, new_token, target):
                               input=response.body, capture_output=True,
                               timeout=30, check=False)
         assert (done.returncode, done.stderr) == (0, b""), done
+
+
+def documented_metrics():
+    """The labels of each, by its name."""
+    text = (SOURCE / "doc" / "http-api.md").read_text("utf-8")
+    table = text.partition("| name | labels | |\n")[2].partition("\n\n")[0]
+    found = {}
+    for row in table.splitlines()[1:]:
+        names, labels = (re.findall(r"`(\w+)`", cell)
+                         for cell in row.split("|")[1:3])
+        found.update({"polysocket_" + name: set(labels) for name in names})
+    return found
+
+
+def test_metrics_are_those_that_are_documented(http, admin, target):
+    session = Polysocket(http).create(target.url("quiet"))
+    found = figures(http, admin)
+    session.finish()
+    assert found.types.keys() == documented_metrics().keys()
+    for name, labels in documented_metrics().items():
+        series = [labels for known, labels in found.samples if known == name]
+        assert series and all({label for label, _ in one} == labels
+                              for one in series), name
 
 
 def flat(stats):
