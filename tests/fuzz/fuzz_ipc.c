@@ -43,6 +43,10 @@ decode(uint8_t type, struct ps_reader *r)
 		struct ps_ipc_receive receive;
 		struct ps_ipc_close close;
 		struct ps_ipc_check check;
+		struct ps_ipc_refuse refuse;
+		struct ps_ipc_ready ready;
+		struct ps_ipc_probe probe;
+		struct ps_ipc_stats stats;
 	} m;
 
 	switch (type) {
@@ -78,6 +82,28 @@ decode(uint8_t type, struct ps_reader *r)
 		if (ps_ipc_decode_check(r, &m.check) != PS_OK)
 			return false;
 		ps_ipc_encode_check(&again, &m.check);
+		return true;
+	case PS_IPC_REFUSE:
+		if (ps_ipc_decode_refuse(r, &m.refuse) != PS_OK)
+			return false;
+		require(m.refuse.code < PS_CODE__COUNT);
+		ps_ipc_encode_refuse(&again, &m.refuse);
+		return true;
+	case PS_IPC_READY:
+		if (ps_ipc_decode_ready(r, &m.ready) != PS_OK)
+			return false;
+		ps_ipc_encode_ready(&again, &m.ready);
+		return true;
+	case PS_IPC_PROBE:
+		if (ps_ipc_decode_probe(r, &m.probe) != PS_OK)
+			return false;
+		ps_ipc_encode_probe(&again, &m.probe);
+		return true;
+	case PS_IPC_STATS:
+		if (ps_ipc_decode_stats(r, &m.stats) != PS_OK)
+			return false;
+		require(m.stats.format < PS_IPC_STATS__COUNT);
+		ps_ipc_encode_stats(&again, &m.stats);
 		return true;
 	default:
 		return false;
