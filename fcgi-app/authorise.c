@@ -59,9 +59,6 @@ origin_is_allowed(const struct request *request, const struct ps_token *token,
 {
 	struct ps_slice sent = request->style.origin;
 
-	/* No browser sends what is no origin. */
-	if (sent.len == 0 && request_env(request, "HTTP_ORIGIN").len > 0)
-		return false;
 	if (sent.len == 0 && claimed.len == 0)
 		return token->allow_no_origin;
 	return (sent.len == 0 || ps_token_allows_origin(token, sent)) &&

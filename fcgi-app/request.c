@@ -213,11 +213,27 @@ split_path(struct request *request)
 	return PS_OK;
 }
 
+/*
+ * Of the page that asks; empty when no page does. A page whose origin cannot
+ * be named, such as file:// of a web view, has one that is nobody else's (RFC
+ * 6454, section 4).
+ */
+static struct ps_slice
+find_origin(const struct request *request)
+{
+	struct ps_slice header = request_env(request, "HTTP_ORIGIN"), origin;
+
+	if (header.len == 0)
+		return ps_origin_from_header(
+		    request_env(request, "HTTP_REFERER"));
+	origin = ps_origin_from_header(header);
+	return origin.len > 0 ? origin : ps_slice_str("null");
+}
+
 bool
 request_begin(struct request *request)
 {
 	struct ps_slice uri = request_env(request, "REQUEST_URI");
-	struct ps_slice origin = request_env(request, "HTTP_ORIGIN");
 	int ret;
 
 	params_reset(request->params);
@@ -229,9 +245,7 @@ request_begin(struct request *request)
 	request->method = parse_method(request_env(request, "REQUEST_METHOD"));
 	if (request->method == METHOD_HEAD)
 		request->style.flags |= PS_STYLE_HEAD;
-	if (origin.len == 0)
-		origin = request_env(request, "HTTP_REFERER");
-	request->style.origin = ps_origin_from_header(origin);
+	request->style.origin = find_origin(request);
 	ps_writer_bytes(&request->uri, uri.data, uri.len);
 	ps_writer_u8(&request->uri, '\0');
 	if (request->uri.failed) {

@@ -42,8 +42,9 @@ def test_streams_allow_the_origin(session, kind):
         assert "Origin" in exchange.header("Vary")
 
 
-def test_origin_null_is_an_origin(http, session):
-    response = http.get("/p/" + session.id, {"Origin": "null"}, ttl=1)
+@pytest.mark.parametrize("origin", ["null", "file://", "nonsense"])
+def test_origin_that_cannot_be_named_is_null(http, session, origin):
+    response = http.get("/p/" + session.id, {"Origin": origin}, ttl=1)
     assert response.header("Access-Control-Allow-Origin") == "null"
 
 

@@ -236,10 +236,13 @@ ORIGINS = [
     ([], referer("https://page.example/"), NO),
     (EXACT, {**origin(SERVICE), **referer("https://x.example/")}, ALLOWED),
     (EXACT, {**origin("https://x.example"), **referer(SERVICE)}, NO),
-    # What is no origin was sent by no page of a known one.
+    # A page whose origin cannot be named has one all the same: null.
     (EXACT, origin("nonsense"), NO),
     (EXACT, origin("file://"), NO),
     ([], origin("nonsense"), NO),
+    (["*://*:*"], origin("file://"), NO),
+    (["null"], origin("file://"), ALLOWED),
+    (["*"], origin("file://"), ALLOWED),
     # No page at all.
     (EXACT, {}, ALLOWED),
     ([], {}, ALLOWED),
