@@ -592,7 +592,6 @@ def test_creates_that_wait_are_ended_too(stack, relay, target, new_token,
         assert time.monotonic() - begun < SOON + 1
 
 
-@pytest.mark.xfail(strict=True, reason="it stays until connect_timeout")
 @pytest.mark.parametrize("server", ["lighttpd"], indirect=True)
 def test_connection_of_a_create_that_is_ended_goes(stack, http, target,
                                                    new_token):
