@@ -100,12 +100,13 @@ add_protocol(struct ps_writer *list, struct ps_slice name)
 static int
 add_protocol_list(struct ps_writer *list, struct ps_slice text)
 {
-	const char *end = text.data + text.len, *p = text.data, *comma;
+	const char *end, *p, *comma;
 	int ret;
 
 	if (text.len == 0)
 		return PS_OK;
-	for (;; p = comma + 1) {
+	end = text.data + text.len;
+	for (p = text.data;; p = comma + 1) {
 		comma = memchr(p, ',', (size_t)(end - p));
 		if (comma == NULL)
 			return add_protocol(list,
