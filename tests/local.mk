@@ -28,6 +28,7 @@ unit_tests = \
 	%D%/unit/test_ps_log \
 	%D%/unit/test_ps_network \
 	%D%/unit/test_ps_pattern \
+	%D%/unit/test_ps_policy \
 	%D%/unit/test_ps_reply \
 	%D%/unit/test_ps_schema \
 	%D%/unit/test_ps_socket \
@@ -54,6 +55,7 @@ libunit_LIBS = %D%/unit/libunit.a
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=uv_getaddrinfo,--wrap=uv_freeaddrinfo \
 	-Wl,--wrap=lws_client_connect_via_info
+%C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
