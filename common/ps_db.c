@@ -46,9 +46,11 @@ static const char *const sql[] = {
 	[STATEMENT_COMMIT] = "COMMIT",
 	[STATEMENT_ROLLBACK] = "ROLLBACK",
 	[STATEMENT_REVISION] = "SELECT revision FROM policy",
+	/* What is no time is long over. */
 	[STATEMENT_TOKENS] =
 	    "SELECT id, name, secret_hash, enabled, admin, allow_no_origin,"
-	    " CAST(strftime('%s', expires_at) AS INTEGER),"
+	    " CASE WHEN expires_at IS NOT NULL THEN"
+	    " coalesce(CAST(strftime('%s', expires_at) AS INTEGER), 0) END,"
 	    " max_sockets, max_creates_per_minute, max_messages_per_day,"
 	    " max_bytes_per_day, max_message_bytes, max_queue_bytes"
 	    " FROM tokens",
