@@ -44,7 +44,7 @@ struct ps_config {
 	uint64_t max_body, max_message, max_events;
 	uint64_t queue_messages, queue_bytes, reply_bytes;
 	uint64_t max_sessions, max_sessions_per_address;
-	uint64_t max_creates_per_second, max_held;
+	uint64_t max_creates_per_second, max_held, max_probes;
 	uint64_t hold_default, hold_min, hold_max;
 	uint64_t receiver_grace, first_receiver_grace, close_linger;
 	uint64_t stream_bytes;

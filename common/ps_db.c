@@ -13,6 +13,8 @@
 
 /* Memory for pages; what is read and written is small. */
 #define CACHE_KIB 1024
+/* The write-ahead log is cut to this when a reader that held it up is gone. */
+#define WAL_KEEP_BYTES (4 * 1024 * 1024)
 
 enum statement {
 	STATEMENT_APPLICATION_ID,
@@ -258,13 +260,14 @@ set_up(struct ps_db *db, enum ps_db_mode mode)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC |
 	    SQLITE_INNOCUOUS;
-	char pragmas[192];
+	char pragmas[256];
 
 	/* A copy of a database may have lost its journal mode. */
 	snprintf(pragmas, sizeof(pragmas),
 	    "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
-	    "PRAGMA secure_delete = ON; PRAGMA cache_size = -%d; %s",
-	    CACHE_KIB, mode == PS_DB_WRITE ? "PRAGMA journal_mode = WAL" : "");
+	    "PRAGMA secure_delete = ON; PRAGMA cache_size = -%d;"
+	    "PRAGMA journal_size_limit = %d; %s",
+	    CACHE_KIB, WAL_KEEP_BYTES, mode == PS_DB_WRITE ? "PRAGMA journal_mode = WAL" : "");
 	sqlite3_busy_timeout(db->sqlite, PS_DB_BUSY_MS);
 	if (sqlite3_create_function(db->sqlite, "sha3", 1, flags, NULL, sha3,
 		NULL, NULL) != SQLITE_OK ||

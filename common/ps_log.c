@@ -50,6 +50,13 @@ ps_log_is_debug(void)
 	return logger.level >= PS_LOG_DEBUG;
 }
 
+/* Of UTF-8: C0, DEL, or the first byte of C1. */
+static bool
+is_control(const unsigned char *p)
+{
+	return *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0);
+}
+
 /* Replaces control characters by \xNN; truncates what does not fit. */
 static void
 escape(char *out, size_t size, const char *in)
@@ -59,7 +66,7 @@ escape(char *out, size_t size, const char *in)
 	for (; *in != '\0' && used + 5 < size; in++) {
 		unsigned char c = (unsigned char)*in;
 
-		if (c < 0x20 || c == 0x7f)
+		if (is_control((const unsigned char *)in))
 			used += (size_t)snprintf(out + used, size - used,
 			    "\\x%02x", c);
 		else

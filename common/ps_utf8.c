@@ -74,3 +74,31 @@ ps_utf8_is_valid(const char *data, size_t len)
 	}
 	return true;
 }
+
+/* U+2028 to U+202E, U+2066 to U+2069, U+200E, U+200F. */
+static bool
+is_hidden(const unsigned char *p)
+{
+	if (p[0] == 0xc2)
+		return p[1] < 0xa0; /* C1 */
+	if (p[0] != 0xe2)
+		return false;
+	if (p[1] == 0x80)
+		return (p[2] >= 0xa8 && p[2] <= 0xae) || p[2] == 0x8e ||
+		    p[2] == 0x8f;
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9;
+}
+
+bool
+ps_utf8_is_plain(const char *data, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (p[i] < 0x20 || p[i] == 0x7f ||
+		    (p[i] >= 0xc2 && is_hidden(p + i)))
+			return false;
+	}
+	return true;
+}

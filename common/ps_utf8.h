@@ -6,5 +6,11 @@
 #include <stddef.h>
 
 bool ps_utf8_is_valid(const char *data, size_t len);
+/*
+ * Whether text that is valid UTF-8 shows what it says: no control characters
+ * (C0, DEL, C1), line or paragraph separators, or overrides of the direction
+ * (Unicode Standard Annex 9), which could make a terminal show something else.
+ */
+bool ps_utf8_is_plain(const char *data, size_t len);
 
 #endif

@@ -11,6 +11,7 @@
 #include "ps_json.h"
 #include "ps_limits.h"
 #include "ps_url.h"
+#include "ps_utf8.h"
 
 /* The socket id: the path's second segment, or a parameter. */
 static bool
@@ -201,6 +202,11 @@ refused_create(struct request *request, const struct route *route,
 	if (m->agent.len > PS_AGENT_MAX) {
 		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
 		    "from is longer than 128 bytes", LIMIT_FROM);
+		return true;
+	}
+	if (!ps_utf8_is_plain(m->agent.data, m->agent.len)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "from has a control character", NULL);
 		return true;
 	}
 	if (!take_origin(request, &m->origin)) {

@@ -353,21 +353,29 @@ CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN
 	DELETE FROM token_usage WHERE token_id = OLD.id;
 END;
 
-CREATE TRIGGER tokens_inserted AFTER INSERT ON tokens BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER tokens_updated AFTER UPDATE ON tokens BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER tokens_deleted AFTER DELETE ON tokens BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_origins_inserted AFTER INSERT ON token_origins BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_origins_updated AFTER UPDATE ON token_origins BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_origins_deleted AFTER DELETE ON token_origins BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_targets_inserted AFTER INSERT ON token_targets BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_targets_updated AFTER UPDATE ON token_targets BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_targets_deleted AFTER DELETE ON token_targets BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_channels_inserted AFTER INSERT ON token_channels BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_channels_updated AFTER UPDATE ON token_channels BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_channels_deleted AFTER DELETE ON token_channels BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_callbacks_inserted AFTER INSERT ON token_callbacks BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_callbacks_updated AFTER UPDATE ON token_callbacks BEGIN UPDATE policy SET revision = revision + 1; END;
-CREATE TRIGGER token_callbacks_deleted AFTER DELETE ON token_callbacks BEGIN UPDATE policy SET revision = revision + 1; END;
+-- A revision never comes twice, even where a backup took the tables back: it
+-- follows the clock.
+CREATE VIEW policy_change AS SELECT NULL AS change;
+CREATE TRIGGER policy_change_insert INSTEAD OF INSERT ON policy_change BEGIN
+	UPDATE policy SET revision = max(revision + 1,
+		CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER));
+END;
+
+CREATE TRIGGER tokens_inserted AFTER INSERT ON tokens BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER tokens_updated AFTER UPDATE ON tokens BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER tokens_deleted AFTER DELETE ON tokens BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_origins_inserted AFTER INSERT ON token_origins BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_origins_updated AFTER UPDATE ON token_origins BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_origins_deleted AFTER DELETE ON token_origins BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_targets_inserted AFTER INSERT ON token_targets BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_targets_updated AFTER UPDATE ON token_targets BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_targets_deleted AFTER DELETE ON token_targets BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_channels_inserted AFTER INSERT ON token_channels BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_channels_updated AFTER UPDATE ON token_channels BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_channels_deleted AFTER DELETE ON token_channels BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_callbacks_inserted AFTER INSERT ON token_callbacks BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_callbacks_updated AFTER UPDATE ON token_callbacks BEGIN INSERT INTO policy_change VALUES (NULL); END;
+CREATE TRIGGER token_callbacks_deleted AFTER DELETE ON token_callbacks BEGIN INSERT INTO policy_change VALUES (NULL); END;
 
 -- ---------------------------------------------------------------------------
 -- What was, and is

@@ -79,6 +79,7 @@ struct bridge {
 	struct ps_policy *policy; /* NULL: none was read yet */
 	struct quotas quotas;
 	struct timer enforce_timer; /* goes on closing many sessions */
+	uint64_t fell_until_ms; /* revisions of workers do not count till then */
 	struct store *store;	    /* NULL: nothing is written */
 	struct {
 		struct session_list changed; /* their traffic; longest first */
@@ -92,6 +93,7 @@ struct bridge {
 
 	struct exchange_list exchanges; /* taken over and not yet ended */
 	size_t n_held;		  /* parked receivers and probes */
+	size_t n_probes;	  /* of these */
 	struct ps_writer scratch; /* for building one answer at a time */
 
 	struct totals totals;

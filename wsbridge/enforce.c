@@ -4,6 +4,7 @@
 
 #include "ps_log.h"
 #include "session.h"
+#include "store.h"
 
 #define CLOSED_BY_TOKEN 1008
 /* Sessions closed in one wake-up. */
@@ -70,6 +71,13 @@ find_fault(const struct ps_token *token, int64_t now_s)
 	return ps_token_is_valid(token, now_s) ? NULL : "token expired";
 }
 
+/* A backup was restored: what workers knew before is worth nothing. */
+static bool
+has_fallen(const struct bridge *bridge)
+{
+	return bridge->now_ms() < bridge->fell_until_ms;
+}
+
 /* False when there is no such token. */
 static bool
 judge(struct bridge *bridge, struct quota *quota)
@@ -79,7 +87,7 @@ judge(struct bridge *bridge, struct quota *quota)
 	uint64_t revision = ps_policy_revision(bridge->policy);
 	const char *fault;
 
-	if (revision < quota->revision &&
+	if (revision < quota->revision && !has_fallen(bridge) &&
 	    bridge->now_ms() < quota->ahead_until_ms) {
 		look_again(bridge, quota->ahead_until_ms);
 		return true;
@@ -95,15 +103,25 @@ judge(struct bridge *bridge, struct quota *quota)
 	return token != NULL;
 }
 
+static void
+take_policy(struct bridge *bridge, struct ps_policy *policy)
+{
+	struct ps_policy *old = bridge->policy;
+
+	if (old != NULL &&
+	    ps_policy_revision(policy) < ps_policy_revision(old))
+		bridge->fell_until_ms = bridge->now_ms() + AHEAD_MS;
+	bridge->policy = policy;
+	store_drop_policy(bridge->store, old);
+}
+
 void
 enforce_policy(struct bridge *bridge, struct ps_policy *policy)
 {
 	struct quota *quota, *next;
 
-	if (policy != NULL) {
-		ps_policy_unref(bridge->policy);
-		bridge->policy = policy;
-	}
+	if (policy != NULL)
+		take_policy(bridge, policy);
 	if (bridge->policy == NULL)
 		return;
 	for (quota = TAILQ_FIRST(&bridge->quotas.all); quota != NULL;
@@ -137,7 +155,8 @@ enforce_create(struct bridge *bridge, int64_t token_id, uint64_t revision,
 		return NULL;
 	}
 	if (bridge->policy != NULL &&
-	    revision <= ps_policy_revision(bridge->policy)) {
+	    (has_fallen(bridge) ||
+		revision <= ps_policy_revision(bridge->policy))) {
 		judge(bridge, quota);
 	} else if (revision >= quota->revision) {
 		quota->expelled = NULL;

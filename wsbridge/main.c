@@ -300,6 +300,8 @@ run(struct ps_config *config)
 
 	signal(SIGPIPE, SIG_IGN);
 	setenv("UV_THREADPOOL_SIZE", RESOLVER_THREADS, 0);
+	/* libwebsockets would send what is for targets through it. */
+	unsetenv("http_proxy");
 	raise_fd_limit(config);
 	if (!drop_rights(config) || !prepare_database(config))
 		return 1;

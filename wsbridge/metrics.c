@@ -15,6 +15,8 @@
 #define PREFIX "polysocket_"
 #define LABELS_MAX 3
 #define DAY_S 86400
+/* So that a scrape takes no longer than the loop can wait. */
+#define TOKENS_MAX 500
 
 enum direction { UP, DOWN, DIRECTION__COUNT };
 
@@ -230,16 +232,26 @@ put_tokens(struct output *out,
 	const struct ps_token *token;
 	const struct quota *quota;
 	int64_t today = bridge->unix_s() / DAY_S;
+	uint64_t value, n = 0, rest = 0;
 	char id[24];
 
 	TAILQ_FOREACH(quota, &bridge->quotas.all, all) {
+		if (quota->day != today && TAILQ_EMPTY(&quota->sessions))
+			continue;
+		value = count(quota, today);
+		if (n++ >= TOKENS_MAX) {
+			rest += value;
+			continue;
+		}
 		token = bridge->policy == NULL ?
 		    NULL :
 		    ps_policy_find_id(bridge->policy, quota->token_id);
 		snprintf(id, sizeof(id), "%" PRId64, quota->token_id);
 		put_value(out, LABELS(id, token == NULL ? "" : token->name),
-		    count(quota, today));
+		    value);
 	}
+	if (rest > 0)
+		put_value(out, LABELS("", "others"), rest);
 }
 
 static uint64_t

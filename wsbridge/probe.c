@@ -28,6 +28,7 @@ probe_end(struct probe *probe)
 {
 	timers_cancel(&probe->bridge->timers, &probe->timer);
 	probe->bridge->n_held--;
+	probe->bridge->n_probes--;
 	bridge_free_later(probe->bridge, &probe->garbage, destroy);
 }
 
@@ -123,6 +124,7 @@ start(struct exchange *exchange)
 	probe->timer.fire = on_timer;
 	probe->begun_ms = bridge->now_ms();
 	bridge->n_held++;
+	bridge->n_probes++;
 	exchange_set_owner(exchange, &exchange_ops, probe);
 	exchange_watch(exchange);
 	ps_writer_reset(out);
@@ -141,6 +143,9 @@ probe_create(struct exchange *exchange)
 	else if (bridge->n_held >= bridge->config->max_held)
 		exchange_reply_limit(exchange, PS_CODE_TOO_MANY_HELD,
 		    "max_held");
+	else if (bridge->n_probes >= bridge->config->max_probes)
+		exchange_reply_limit(exchange, PS_CODE_TOO_MANY_HELD,
+		    "max_probes");
 	else if (exchange->style.flags & PS_STYLE_HEAD)
 		answer_head(exchange);
 	else

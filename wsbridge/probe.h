@@ -1,7 +1,8 @@
 /*
  * A probe: ten numbered, time-stamped chunks, one every 200 ms, by which a
  * client sees whether something between it and us holds a stream back. It is
- * held like a receiver, counts against max_held, and needs no session.
+ * held like a receiver, counts against max_held and max_probes, and needs no
+ * session.
  */
 #ifndef PROBE_H
 #define PROBE_H

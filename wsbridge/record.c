@@ -36,20 +36,19 @@ records_init(struct bridge *bridge, uint64_t seed)
 }
 
 static void
-set_timer(struct bridge *bridge)
+set_timer(struct bridge *bridge, uint64_t in_ms)
 {
 	struct timer *timer = &bridge->records.timer;
 
 	if (!timer_is_set(timer) && bridge->store != NULL)
-		timers_set(&bridge->timers, timer,
-		    bridge->now_ms() + FLUSH_MS);
+		timers_set(&bridge->timers, timer, bridge->now_ms() + in_ms);
 }
 
 void
 records_wake(struct bridge *bridge)
 {
 	if (!TAILQ_EMPTY(&bridge->quotas.changed))
-		set_timer(bridge);
+		set_timer(bridge, FLUSH_MS);
 }
 
 static void
@@ -80,8 +79,11 @@ write_row(struct session *session)
 	store_put_session(session->bridge->store, session->row);
 }
 
-/* Those that changed before `before_ms`; the longest ago are first. */
-static void
+/*
+ * Those that changed before `before_ms`; the longest ago are first. True when
+ * there may be more of them.
+ */
+static bool
 write_traffic(struct bridge *bridge, uint64_t before_ms)
 {
 	struct session *session;
@@ -90,9 +92,10 @@ write_traffic(struct bridge *bridge, uint64_t before_ms)
 	for (i = 0; i < BATCH; i++) {
 		session = TAILQ_FIRST(&bridge->records.changed);
 		if (session == NULL || session->changed_ms > before_ms)
-			return;
+			return false;
 		write_row(session);
 	}
+	return true;
 }
 
 /* While the database cannot be written, what is counted is counted here. */
@@ -102,13 +105,15 @@ on_timer(struct timer *timer)
 	struct bridge *bridge = PS_CONTAINER(timer, struct bridge,
 	    records.timer);
 
+	bool more = false;
+
 	if (!store_status(bridge->store).failing) {
 		write_usage(bridge);
-		write_traffic(bridge, bridge->now_ms() - TRAFFIC_MS);
+		more = write_traffic(bridge, bridge->now_ms() - TRAFFIC_MS);
 	}
 	if (!TAILQ_EMPTY(&bridge->quotas.changed) ||
 	    !TAILQ_EMPTY(&bridge->records.changed))
-		set_timer(bridge);
+		set_timer(bridge, more ? 0 : FLUSH_MS);
 }
 
 static void
@@ -121,7 +126,19 @@ mark_changed(struct session *session)
 	session->has_changed = true;
 	session->changed_ms = bridge->now_ms();
 	TAILQ_INSERT_TAIL(&bridge->records.changed, session, changed);
-	set_timer(bridge);
+	set_timer(bridge, FLUSH_MS);
+}
+
+/* To be written with the next, before all that only changed. */
+static void
+mark_due(struct session *session)
+{
+	if (session->row == NULL)
+		return;
+	forget_change(session);
+	session->has_changed = true;
+	session->changed_ms = 0;
+	TAILQ_INSERT_HEAD(&session->bridge->records.changed, session, changed);
 }
 
 /* Copies a text behind the row; `*end` moves on. */
@@ -212,7 +229,9 @@ on_replaced(void *owner)
 
 	ps_info("record: the database is another file");
 	TAILQ_FOREACH(session, &bridge->sessions, all)
-		write_row(session);
+		mark_due(session);
+	timers_cancel(&bridge->timers, &bridge->records.timer);
+	set_timer(bridge, 0);
 }
 
 static void

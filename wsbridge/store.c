@@ -49,6 +49,7 @@ struct store {
 	struct record_list inbox; /* from the loop */
 	uint64_t n_inbox;
 	uint64_t max_unwritten, keep_ms;
+	struct ps_policy *dropped; /* that the loop needs no more */
 	struct store_status status;
 	struct {
 		bool policy, replaced;
@@ -62,6 +63,7 @@ struct store {
 	struct record_list pending; /* taken from the inbox, oldest first */
 	uint64_t n_pending;
 	struct ps_file_id file; /* that knows what lives */
+	bool is_new;	/* just opened: nothing of it was looked at */
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
@@ -167,6 +169,20 @@ store_add_usage(struct store *store, const struct ps_usage *usage)
 	}
 	record->usage = *usage;
 	put(store, record);
+}
+
+void
+store_drop_policy(struct store *store, struct ps_policy *policy)
+{
+	struct ps_policy *last = policy;
+
+	if (store != NULL) {
+		pthread_mutex_lock(&store->thread.mutex);
+		last = store->dropped;
+		store->dropped = policy;
+		pthread_mutex_unlock(&store->thread.mutex);
+	}
+	ps_policy_unref(last);
 }
 
 struct store_status
@@ -306,11 +322,13 @@ look_at_policy(struct store *store)
 
 	if ((ret = ps_db_revision(store->db, &revision)) != PS_OK)
 		return ret;
-	if (revision == ps_policy_revision(store->policy))
+	if (!store->is_new && revision == ps_policy_revision(store->policy))
 		return PS_OK;
-	if ((ret = load_policy(store, &policy)) == PS_OK)
-		post_policy(store, policy);
-	return ret;
+	if ((ret = load_policy(store, &policy)) != PS_OK)
+		return ret;
+	store->is_new = false;
+	post_policy(store, policy);
+	return PS_OK;
 }
 
 /* What the administrator did since the last look. */
@@ -449,7 +467,7 @@ open_again(struct store *store, char *error)
 {
 	ps_db_close_replaced(store->db);
 	store->db = NULL;
-	store->is_unseen = true;
+	store->is_new = store->is_unseen = true;
 	return ps_db_open(&store->db, store->path, PS_DB_WRITE, error);
 }
 
@@ -535,15 +553,40 @@ on_success(struct store *store)
 }
 
 static void
+free_dropped(struct store *store)
+{
+	struct ps_policy *policy;
+
+	pthread_mutex_lock(&store->thread.mutex);
+	policy = store->dropped;
+	store->dropped = NULL;
+	pthread_mutex_unlock(&store->thread.mutex);
+	ps_policy_unref(policy);
+}
+
+static void
 cycle(struct store *store)
 {
 	char error[PS_DB_ERROR_MAX];
 
+	free_dropped(store);
 	look_at_expiry(store);
 	if (work(store, error) == PS_OK)
 		on_success(store);
 	else
 		on_failure(store, error);
+}
+
+/* What came last; whoever holds the lock meanwhile is waited for. */
+static void
+finish(struct store *store)
+{
+	uint64_t deadline_ms = ps_clock_ms() + PATIENCE_MS;
+
+	cycle(store);
+	while (store->n_pending > 0 && store->db != NULL &&
+	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms)
+		cycle(store);
 }
 
 static void *
@@ -554,7 +597,7 @@ run(void *arg)
 	while (ps_thread_wait(&store->thread,
 	    store->failing_since_ms != 0 ? RETRY_MS : STORE_PERIOD_MS))
 		cycle(store);
-	cycle(store); /* what came last */
+	finish(store);
 	return NULL;
 }
 
@@ -610,6 +653,7 @@ store_free(struct store *store)
 	}
 	ps_policy_unref(store->mail.next);
 	ps_policy_unref(store->policy);
+	ps_policy_unref(store->dropped);
 	ps_thread_deinit(&store->thread);
 	free(store->path);
 	free(store->node);

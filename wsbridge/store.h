@@ -68,6 +68,13 @@ void store_configure(struct store *store, const struct ps_config *config);
 void store_put_session(struct store *store, const struct ps_session_row *row);
 void store_add_usage(struct store *store, const struct ps_usage *usage);
 
+/*
+ * Gives back a reference of the loop's: to free a policy of many tokens takes
+ * time, so the thread does it. NULL is fine, and without a store it is done at
+ * once.
+ */
+void store_drop_policy(struct store *store, struct ps_policy *policy);
+
 /* All zero for a NULL store. */
 struct store_status store_status(struct store *store);
 

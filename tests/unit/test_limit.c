@@ -28,6 +28,7 @@ static const struct {
 	{ "max_sessions_per_address", true },
 	{ "max_creates_per_second", true },
 	{ "max_held", true },
+	{ "max_probes", true },
 	{ "hold_default", true },
 	{ "hold_min", true },
 	{ "hold_max", true },

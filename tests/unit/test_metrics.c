@@ -179,6 +179,13 @@ name_tokens(void)
 }
 
 static void
+count_refused(int64_t token_id)
+{
+	quota_count_refused(&bridge.quotas,
+	    quotas_get(&bridge.quotas, token_id), bridge.unix_s());
+}
+
+static void
 what_tokens_use_is_counted(void **state)
 {
 	struct quota *seven = quotas_get(&bridge.quotas, 7);
@@ -186,8 +193,9 @@ what_tokens_use_is_counted(void **state)
 	struct refusal refusal;
 
 	(void)state;
-	quotas_get(&bridge.quotas, 8);
-	quotas_get(&bridge.quotas, 9); /* of which the policy does not know */
+	count_refused(8);
+	count_refused(9); /* of which the policy does not know */
+	quotas_get(&bridge.quotas, 10); /* not used today */
 	name_tokens();
 	session = session_create(&bridge, ps_slice_str("192.0.2.1"), seven,
 	    &refusal);
@@ -208,11 +216,30 @@ what_tokens_use_is_counted(void **state)
 	session_end(session, "test");
 	assert_int_equal(figure("token_sockets{id=\"7\",token=\"seven\"}"),
 	    1);
+	assert_null(strstr(scrape(), "id=\"10\""));
 	fixture_advance(86400 * UINT64_C(1000)); /* nobody uses it today */
+	assert_null(strstr(scrape(), "id=\"7\""));
+}
+
+/* So many series would take the loop too long. */
+static void
+tokens_beyond_some_hundred_are_one_figure(void **state)
+{
+	int64_t id;
+
+	(void)state;
+	for (id = 1; id <= 500; id++)
+		count_refused(id);
+	assert_null(strstr(scrape(), "others"));
+	for (; id <= 503; id++)
+		assert_null(quota_take(&bridge.quotas,
+		    quotas_get(&bridge.quotas, id), PS_UP, 2, 7,
+		    bridge.unix_s()));
+	assert_null(strstr(scrape(), "id=\"501\""));
 	assert_int_equal(
-	    figure("token_messages_today{id=\"7\",token=\"seven\"}"), 0);
+	    figure("token_messages_today{id=\"\",token=\"others\"}"), 6);
 	assert_int_equal(
-	    figure("token_bytes_today{id=\"7\",token=\"seven\"}"), 0);
+	    figure("token_bytes_today{id=\"\",token=\"others\"}"), 21);
 }
 
 /* --- what has happened --- */
@@ -444,6 +471,7 @@ main(void)
 		on_loop(what_a_web_server_does_not_take_is_counted),
 		plain(draining_is_told),
 		plain(what_tokens_use_is_counted),
+		plain(tokens_beyond_some_hundred_are_one_figure),
 		plain(traffic_outlives_its_session),
 		on_loop(refusals_are_counted_by_code),
 		plain(figures_do_not_drift),
