@@ -31,6 +31,8 @@ OPTIONS = {
     "first_receiver_grace": "10m",
     # Nobody fetches that a session was closed; it makes room for the next.
     "close_linger": "200ms",
+    # Records that wait while the lock is held must not be lost.
+    "max_unwritten": "1000000",
 }
 
 # What a busy place may have in its database: secrets as the load generator
