@@ -32,6 +32,11 @@ enum statement {
 	STATEMENT_PUT_SESSION = STATEMENT_READ__COUNT,
 	STATEMENT_ADD_USAGE,
 	STATEMENT_CLOSE_LEFT_OPEN,
+	STATEMENT_FORGET_BRIDGES,
+	STATEMENT_ADD_BRIDGE,
+	STATEMENT_NODE_SOCKET,
+	STATEMENT_COUNT_COMMIT,
+	STATEMENT_COMMITS,
 	STATEMENT_PRUNE,
 	STATEMENT_CLOSE_REQUESTS,
 	STATEMENT_USAGE,
@@ -87,6 +92,14 @@ static const char *const sql[] = {
 	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch'),"
 	    " close_code = 1006, close_reason = 'bridge restarted'"
 	    " WHERE closed_at IS NULL AND node = ?1",
+	[STATEMENT_FORGET_BRIDGES] = "DELETE FROM bridges WHERE node = ?1",
+	[STATEMENT_ADD_BRIDGE] =
+	    "INSERT INTO bridges (tag, node, pid, socket, version, started_at)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
+	[STATEMENT_NODE_SOCKET] = "SELECT socket FROM bridges WHERE node = ?1",
+	[STATEMENT_COUNT_COMMIT] =
+	    "UPDATE bridges SET commits = commits + 1 WHERE tag = ?1",
+	[STATEMENT_COMMITS] = "SELECT commits FROM bridges WHERE tag = ?1",
 	[STATEMENT_PRUNE] =
 	    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions"
 	    " WHERE closed_at < datetime(?1, 'unixepoch') LIMIT ?2)",
@@ -128,6 +141,13 @@ struct ps_db {
 	bool busy;	      /* the last failure */
 	char error[PS_DB_ERROR_MAX];
 };
+
+void
+ps_db_init(void)
+{
+	/* Its statistics cost a lock for each allocation. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
 
 /* The one integer that a statement yields. */
 static int
@@ -331,6 +351,19 @@ open_file(struct ps_db *db, enum ps_db_mode mode)
 	return PS_OK;
 }
 
+/* They lie beside the file, wherever a symbolic link leads to it from. */
+static bool
+name_companions(struct ps_db *db)
+{
+	char *real = realpath(db->path, NULL);
+	const char *path = real == NULL ? db->path : real;
+
+	db->wal_path = sqlite3_mprintf("%s-wal", path);
+	db->shm_path = sqlite3_mprintf("%s-shm", path);
+	free(real);
+	return db->wal_path != NULL && db->shm_path != NULL;
+}
+
 int
 ps_db_open(struct ps_db **db_r, const char *path, enum ps_db_mode mode,
     char *error)
@@ -340,8 +373,7 @@ ps_db_open(struct ps_db **db_r, const char *path, enum ps_db_mode mode,
 
 	snprintf(error, PS_DB_ERROR_MAX, "cannot be opened (out of memory)");
 	if (db == NULL || (db->path = strdup(path)) == NULL ||
-	    (db->wal_path = sqlite3_mprintf("%s-wal", path)) == NULL ||
-	    (db->shm_path = sqlite3_mprintf("%s-shm", path)) == NULL)
+	    !name_companions(db))
 		goto fail;
 	db->data_version = -1;
 	if ((ret = open_file(db, mode)) != PS_OK) {
@@ -397,6 +429,13 @@ bool
 ps_db_is_busy(const struct ps_db *db)
 {
 	return db->busy;
+}
+
+void
+ps_db_checkpoint(struct ps_db *db)
+{
+	sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+	    NULL, NULL);
 }
 
 struct ps_file_id
@@ -656,14 +695,79 @@ ps_db_add_usage(struct ps_db *db, const struct ps_usage *usage)
 	return run(db, STATEMENT_ADD_USAGE);
 }
 
-int
-ps_db_close_left_open(struct ps_db *db, const char *node, int64_t now_s)
+static int
+enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 {
-	sqlite3_stmt *stmt = db->statements[STATEMENT_CLOSE_LEFT_OPEN];
+	sqlite3_stmt *forget = db->statements[STATEMENT_FORGET_BRIDGES];
+	sqlite3_stmt *add = db->statements[STATEMENT_ADD_BRIDGE];
+	sqlite3_stmt *end = db->statements[STATEMENT_CLOSE_LEFT_OPEN];
+	int ret;
 
-	bind_text(stmt, 1, node);
-	sqlite3_bind_int64(stmt, 2, now_s);
-	return run(db, STATEMENT_CLOSE_LEFT_OPEN);
+	bind_text(forget, 1, row->node);
+	bind_text(add, 1, row->tag);
+	bind_text(add, 2, row->node);
+	sqlite3_bind_int64(add, 3, row->pid);
+	bind_text(add, 4, row->socket);
+	bind_text(add, 5, row->version);
+	sqlite3_bind_int64(add, 6, row->started_at_s);
+	bind_text(end, 1, row->node);
+	sqlite3_bind_int64(end, 2, now_s);
+	if ((ret = run(db, STATEMENT_FORGET_BRIDGES)) != PS_OK ||
+	    (ret = run(db, STATEMENT_ADD_BRIDGE)) != PS_OK ||
+	    (ret = run(db, STATEMENT_CLOSE_LEFT_OPEN)) != PS_OK)
+		return ret;
+	return ps_db_commit(db);
+}
+
+int
+ps_db_enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
+{
+	int ret = ps_db_begin(db);
+
+	if (ret == PS_OK && (ret = enter(db, row, now_s)) != PS_OK)
+		ps_db_rollback(db);
+	return ret;
+}
+
+struct text {
+	char *out;
+	size_t size;
+};
+
+static int
+text_row(void *arg, sqlite3_stmt *stmt)
+{
+	const struct text *text = arg;
+	const char *value = (const char *)sqlite3_column_text(stmt, 0);
+
+	snprintf(text->out, text->size, "%s", value == NULL ? "" : value);
+	return PS_OK;
+}
+
+int
+ps_db_node_socket(struct ps_db *db, const char *node, char *socket_r,
+    size_t size)
+{
+	struct text text = { socket_r, size };
+
+	*socket_r = '\0';
+	bind_text(db->statements[STATEMENT_NODE_SOCKET], 1, node);
+	return each(db, STATEMENT_NODE_SOCKET, text_row, &text);
+}
+
+int
+ps_db_count_commit(struct ps_db *db, const char *tag)
+{
+	bind_text(db->statements[STATEMENT_COUNT_COMMIT], 1, tag);
+	return run(db, STATEMENT_COUNT_COMMIT);
+}
+
+int
+ps_db_commits(struct ps_db *db, const char *tag, int64_t *commits_r)
+{
+	*commits_r = -1;
+	bind_text(db->statements[STATEMENT_COMMITS], 1, tag);
+	return each(db, STATEMENT_COMMITS, number_row, commits_r);
 }
 
 int

@@ -18,6 +18,9 @@
 struct sqlite3;
 struct ps_db;
 
+/* Before anything else here, and before there are threads. */
+void ps_db_init(void);
+
 /* PRAGMA application_id and user_version of a database this program reads. */
 #define PS_DB_APPLICATION_ID 0x506f6c79 /* "Poly" */
 #define PS_DB_VERSION 2
@@ -47,6 +50,12 @@ enum ps_db_mode {
 PS_MUST_CHECK int ps_db_open(struct ps_db **db_r, const char *path,
     enum ps_db_mode mode, char *error);
 void ps_db_close(struct ps_db *db); /* NULL is fine */
+
+/*
+ * Empties the write-ahead log into the file, if nobody reads it just now: the
+ * file alone is then all of the database.
+ */
+void ps_db_checkpoint(struct ps_db *db);
 
 /* Why the last call failed; whether it was for a lock that another holds. */
 const char *ps_db_error(const struct ps_db *db);
@@ -134,6 +143,12 @@ struct ps_usage {
 	struct ps_traffic traffic;
 };
 
+/* A row of `bridges`: who writes. */
+struct ps_bridge_row {
+	const char *tag, *node, *socket, *version;
+	int64_t pid, started_at_s;
+};
+
 PS_MUST_CHECK int ps_db_begin(struct ps_db *db);
 PS_MUST_CHECK int ps_db_commit(struct ps_db *db);
 void ps_db_rollback(struct ps_db *db);
@@ -144,9 +159,20 @@ PS_MUST_CHECK int ps_db_put_session(struct ps_db *db,
 /* Nothing happens where the token is gone. */
 PS_MUST_CHECK int ps_db_add_usage(struct ps_db *db,
     const struct ps_usage *usage);
-/* Ends the rows of sessions that a bridge of this node left open. */
-PS_MUST_CHECK int ps_db_close_left_open(struct ps_db *db, const char *node,
-    int64_t now_s);
+/*
+ * A bridge takes over its node: its row takes the place of others, and the
+ * rows of sessions that they left open are ended.
+ */
+PS_MUST_CHECK int ps_db_enter(struct ps_db *db,
+    const struct ps_bridge_row *row, int64_t now_s);
+/* The socket of the bridge that has, or had, the node; "" when none had. */
+PS_MUST_CHECK int ps_db_node_socket(struct ps_db *db, const char *node,
+    char *socket_r, size_t size);
+/* Counts a transaction of the bridge, within it; how many it counted, -1 when
+ * the database does not know the bridge. */
+PS_MUST_CHECK int ps_db_count_commit(struct ps_db *db, const char *tag);
+PS_MUST_CHECK int ps_db_commits(struct ps_db *db, const char *tag,
+    int64_t *commits_r);
 /* Deletes at most `max` sessions that were closed before `before_s`. */
 PS_MUST_CHECK int ps_db_prune(struct ps_db *db, int64_t before_s, int max,
     int *deleted_r);

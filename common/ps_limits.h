@@ -35,6 +35,9 @@
 /* The `from` parameter: a program's name and version. */
 #define PS_AGENT_MAX 128
 
+/* What a session is about, in the records: the client chooses a target's path. */
+#define PS_SUBJECT_MAX 512
+
 /* Textual IPv6 address with zone and a terminating NUL. */
 #define PS_ADDRESS_MAX 64
 

@@ -53,7 +53,7 @@ const struct ps_option ps_options[] = {
 	{ "keep_sessions", PS_OPTION_DURATION, AT(keep_sessions), SECOND, 36500 * DAY, "30d", true, NULL, NULL,
 	  "How long the database keeps the rows of closed sessions." },
 	{ "max_unwritten", PS_OPTION_COUNT, AT(max_unwritten), 1, 10000000, "100000", true, NULL, NULL,
-	  "Records that wait in memory while the database cannot be written, some 400 bytes each; above it the oldest are lost." },
+	  "Records that wait in memory while the database cannot be written, some 500 bytes each; above it the oldest are lost." },
 	{ "log_level", PS_OPTION_CHOICE, AT(log_level), 0, 0, "info", true, "error warning info debug", NULL,
 	  "What is logged at least; debug has a line for every message." },
 	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog", NULL,

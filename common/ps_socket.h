@@ -7,6 +7,8 @@
 #include "ps_err.h"
 
 #define PS_SOCKET_BACKLOG 4096
+/* With its NUL: sun_path of unix(7). */
+#define PS_SOCKET_PATH_MAX 108
 
 /*
  * Listens on `path` with the file mode `mode`. A socket that a dead process

@@ -14,6 +14,7 @@
 #include <fcgiapp.h>
 
 #include "acceptors.h"
+#include "ps_db.h"
 #include "ps_log.h"
 #include "ps_socket.h"
 #include "rights.h"
@@ -227,6 +228,7 @@ main(int argc, char **argv)
 	int status = 1;
 
 	ps_log_open("polysocket.fcgi", PS_LOG_STDERR, PS_LOG_INFO);
+	ps_db_init();
 	parse_arguments(argc, argv);
 	if ((supervisor.config = config_load()) == NULL)
 		return 1;

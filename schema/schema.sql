@@ -180,15 +180,15 @@ CREATE TRIGGER tokens_before_insert BEFORE INSERT ON tokens BEGIN
 		THEN RAISE(ABORT, 'the token anonymous has no secret')
 	WHEN NEW.name <> 'anonymous' AND coalesce(NEW.secret, NEW.secret_hash) IS NULL
 		THEN RAISE(ABORT, 'a token needs a secret; only anonymous has none')
-	WHEN EXISTS (SELECT 1 FROM tokens WHERE name = NEW.name)
-		THEN RAISE(ABORT, 'there is a token of that name')
 	WHEN EXISTS (SELECT 1 FROM tokens WHERE id = NEW.id)
 		THEN RAISE(ABORT, 'there is a token with this id')
-	WHEN EXISTS (SELECT 1 FROM tokens WHERE secret_hash IN (NEW.secret_hash, sha3(NEW.secret, 256)))
+	WHEN EXISTS (SELECT 1 FROM tokens WHERE secret_hash IN (NEW.secret_hash, sha3(NEW.secret, 256)) AND name <> NEW.name)
 		THEN RAISE(ABORT, 'another token has this secret')
 	WHEN NEW.secret IS NOT NULL AND (SELECT secure_delete FROM pragma_secure_delete) = 0
 		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
-	WHEN NEW.expires_at IS NOT NULL AND coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+	WHEN NEW.expires_at IS NOT NULL AND (coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+			-- SQLite takes the 31st of February for the 3rd of March.
+			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10)) IS NOT substr(NEW.expires_at, 1, 10)))
 		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
@@ -207,7 +207,9 @@ CREATE TRIGGER tokens_before_update BEFORE UPDATE OF id, name, secret, secret_ha
 		THEN RAISE(ABORT, 'another token has this secret')
 	WHEN NEW.secret IS NOT NULL AND (SELECT secure_delete FROM pragma_secure_delete) = 0
 		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
-	WHEN NEW.expires_at IS NOT NULL AND coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+	WHEN NEW.expires_at IS NOT NULL AND (coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
+			-- SQLite takes the 31st of February for the 3rd of March.
+			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10)) IS NOT substr(NEW.expires_at, 1, 10)))
 		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
@@ -379,6 +381,23 @@ CREATE TRIGGER token_callbacks_deleted AFTER DELETE ON token_callbacks BEGIN INS
 
 -- ---------------------------------------------------------------------------
 -- What was, and is
+
+-- The wsbridge of each node that writes here, or wrote last.
+CREATE TABLE bridges (
+	-- What its session ids begin with.
+	tag TEXT NOT NULL PRIMARY KEY,
+	-- The option of that name.
+	node TEXT NOT NULL,
+	-- Of its process.
+	pid INTEGER NOT NULL,
+	-- The option bridge_socket.
+	socket TEXT NOT NULL,
+	-- Of the program.
+	version TEXT NOT NULL,
+	started_at TEXT NOT NULL,
+	-- Its transactions; one that it does not know tells it of a restored backup.
+	commits INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 
 -- What a token was used for on a day; written at least every second.
 CREATE TABLE token_usage (

@@ -95,7 +95,10 @@ judge(struct bridge *bridge, struct quota *quota)
 	fault = find_fault(token, bridge->unix_s());
 	if (fault != quota->expelled && fault != NULL &&
 	    !TAILQ_EMPTY(&quota->sessions))
-		ps_info("enforce: %s: %llu sessions are closed", fault,
+		ps_info("enforce: token %lld (%s): %s, %llu sessions are "
+			"closed",
+		    (long long)quota->token_id,
+		    token == NULL ? "" : token->name, fault,
 		    (unsigned long long)quota->n_sessions);
 	quota->expelled = fault;
 	if (token != NULL)

@@ -6,6 +6,7 @@ sbin_PROGRAMS += %D%/wsbridge
 
 %C%_libbridge_a_SOURCES = \
 	%D%/address.c %D%/address.h \
+	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \

@@ -421,6 +421,7 @@ main(int argc, char **argv)
 	int status;
 
 	ps_log_open("wsbridge", PS_LOG_STDERR, PS_LOG_INFO);
+	ps_db_init();
 	parse_arguments(argc, argv);
 	if ((config = config_load()) == NULL)
 		return 1;

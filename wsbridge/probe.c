@@ -7,6 +7,9 @@
 
 #include "ps_clock.h"
 
+/* Anybody may probe; so many others have to find a place. */
+#define PROBE_SHARE 16
+
 struct probe {
 	struct garbage garbage; /* first */
 	struct bridge *bridge;
@@ -140,7 +143,8 @@ probe_create(struct exchange *exchange)
 
 	if (bridge->draining)
 		exchange_reply_error(exchange, PS_CODE_DRAINING, NULL);
-	else if (bridge->n_held >= bridge->config->max_held)
+	else if (bridge->n_held >= bridge->config->max_held ||
+	    bridge->n_probes > bridge->config->max_held / PROBE_SHARE)
 		exchange_reply_limit(exchange, PS_CODE_TOO_MANY_HELD,
 		    "max_held");
 	else if (bridge->n_probes >= bridge->config->max_probes)

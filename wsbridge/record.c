@@ -10,7 +10,7 @@
 #include "store.h"
 
 /* Usage is written at least every second; see STORE_PERIOD_MS. */
-#define FLUSH_MS 500
+#define FLUSH_MS 700
 /* The traffic of a session that lives is of less interest. */
 #define TRAFFIC_MS 2000
 /* Sessions handed over in one wake-up. */
@@ -76,7 +76,8 @@ write_row(struct session *session)
 	if (session->row == NULL)
 		return;
 	session->row->traffic = session->traffic;
-	store_put_session(session->bridge->store, session->row);
+	store_put_session(session->bridge->store, session->row,
+	    &session->ticket);
 }
 
 /*
@@ -158,12 +159,15 @@ void
 record_begin(struct session *session, const struct record_subject *subject)
 {
 	struct bridge *bridge = session->bridge;
+	struct ps_slice about = subject->subject;
 	struct ps_session_row *row;
 	char *end;
 
 	if (bridge->store == NULL)
 		return;
-	row = malloc(sizeof(*row) + subject->subject.len +
+	if (about.len > PS_SUBJECT_MAX)
+		about.len = PS_SUBJECT_MAX;
+	row = malloc(sizeof(*row) + about.len +
 	    subject->origin.len + subject->remote_addr.len +
 	    subject->agent.len + 4);
 	if (row == NULL)
@@ -174,7 +178,7 @@ record_begin(struct session *session, const struct record_subject *subject)
 		.id = session->name,
 		.node = bridge->config->node,
 		.opened_at_s = bridge->unix_s() };
-	row->subject = keep(subject->subject, &end);
+	row->subject = keep(about, &end);
 	row->origin = keep(subject->origin, &end);
 	row->remote_addr = keep(subject->remote_addr, &end);
 	row->agent = keep(subject->agent, &end);
@@ -262,8 +266,8 @@ records_start(struct bridge *bridge)
 	static const struct store_memory memory = { on_usage, on_create,
 		QUOTA_WINDOW_S };
 
-	bridge->store = store_start(bridge->loop, bridge->config, &ops,
-	    &memory, bridge);
+	bridge->store = store_start(bridge->loop, bridge->config,
+	    bridge->tag, &ops, &memory, bridge);
 	return bridge->store != NULL;
 }
 

@@ -12,8 +12,8 @@
 struct bridge;
 struct session;
 
-/* What a session is about; borrowed for the call. Texts that are too long were
- * refused before. */
+/* What a session is about; borrowed for the call. A subject longer than
+ * PS_SUBJECT_MAX is cut. */
 struct record_subject {
 	enum ps_session_kind kind;
 	struct ps_slice subject, origin, remote_addr, agent;

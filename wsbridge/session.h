@@ -17,6 +17,7 @@
 #ifndef SESSION_H
 #define SESSION_H
 
+#include "backlog.h"
 #include "bridge.h"
 #include "message.h"
 #include "peer.h"
@@ -69,6 +70,7 @@ struct session {
 	TAILQ_ENTRY(session) of_token; /* while connecting and open */
 
 	struct ps_session_row *row; /* for the database; see record.h */
+	struct backlog_ticket ticket;
 	TAILQ_ENTRY(session) changed; /* while `has_changed` */
 	uint64_t changed_ms;
 	bool has_changed;

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ps_clock.h"
 #include "ps_log.h"
+#include "ps_socket.h"
 #include "ps_thread.h"
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
@@ -17,21 +20,13 @@
 #define PATIENCE_MS 10000
 /* Between two attempts while failing. */
 #define RETRY_MS 1000
+/* Enough for the loop to go first, not so much that records pile up. */
+#define NICE 10
 /* Pruning: how often, how many rows at once, and how soon the next ones. */
 #define PRUNE_PERIOD_MS 60000
 #define PRUNE_ROWS 500
 /* Close requests told in one turn of the loop. */
 #define REQUESTS_BATCH 128
-
-struct record {
-	STAILQ_ENTRY(record) next;
-	bool is_session;
-	struct ps_usage usage;
-	struct ps_session_row row; /* its texts are in `texts` */
-	char texts[];
-};
-
-STAILQ_HEAD(record_list, record);
 
 struct request {
 	STAILQ_ENTRY(request) next;
@@ -45,12 +40,13 @@ struct store {
 	void *owner;
 	uv_async_t async; /* wakes the loop for what is in `mail` */
 	struct ps_thread thread;
+	struct backlog backlog; /* from the loop; has a mutex of its own */
+
 	/* Guarded by the mutex of `thread`. */
-	struct record_list inbox; /* from the loop */
-	uint64_t n_inbox;
-	uint64_t max_unwritten, keep_ms;
+	uint64_t keep_ms;
 	struct ps_policy *dropped; /* that the loop needs no more */
-	struct store_status status;
+	bool failing;
+	uint64_t failures;
 	struct {
 		bool policy, replaced;
 		struct ps_policy *next; /* NULL: look at the same again */
@@ -58,11 +54,11 @@ struct store {
 	} mail; /* for the loop */
 
 	/* The thread's own. */
-	char *path, *node;
+	char *path, *node, *tag, *socket;
+	int64_t started_at_s;
 	struct ps_db *db; /* NULL: not open */
-	struct record_list pending; /* taken from the inbox, oldest first */
-	uint64_t n_pending;
 	struct ps_file_id file; /* that knows what lives */
+	int64_t commits;	/* as it must have counted them */
 	bool is_new;	/* just opened: nothing of it was looked at */
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
@@ -70,105 +66,25 @@ struct store {
 	uint64_t prune_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
 	bool told_failure; /* in the log */
+	uint64_t told_lost;
 	bool told_loss;
 };
 
-static void
-free_records(struct record_list *list)
-{
-	struct record *record;
-
-	while ((record = STAILQ_FIRST(list)) != NULL) {
-		STAILQ_REMOVE_HEAD(list, next);
-		free(record);
-	}
-}
-
 /* From the loop. */
 
-static void
-put(struct store *store, struct record *record)
-{
-	struct record *oldest = NULL;
-
-	pthread_mutex_lock(&store->thread.mutex);
-	STAILQ_INSERT_TAIL(&store->inbox, record, next);
-	if (store->n_inbox < store->max_unwritten) {
-		store->n_inbox++;
-	} else {
-		oldest = STAILQ_FIRST(&store->inbox);
-		STAILQ_REMOVE_HEAD(&store->inbox, next);
-		store->status.lost++;
-	}
-	pthread_mutex_unlock(&store->thread.mutex);
-	free(oldest);
-}
-
-static void
-lose(struct store *store)
-{
-	pthread_mutex_lock(&store->thread.mutex);
-	store->status.lost++;
-	pthread_mutex_unlock(&store->thread.mutex);
-}
-
-/* Copies a text behind the record; `*end` moves on. */
-static const char *
-keep(const char *text, char **end)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = memcpy(*end, text, size);
-
-	*end += size;
-	return copy;
-}
-
 void
-store_put_session(struct store *store, const struct ps_session_row *row)
+store_put_session(struct store *store, const struct ps_session_row *row,
+    struct backlog_ticket *ticket)
 {
-	const char *reason = row->close_reason == NULL ? "" :
-							 row->close_reason;
-	struct record *record;
-	char *end;
-
-	if (store == NULL)
-		return;
-	record = calloc(1,
-	    sizeof(*record) + strlen(row->id) + strlen(row->node) +
-		strlen(row->subject) + strlen(row->origin) +
-		strlen(row->remote_addr) + strlen(row->agent) +
-		strlen(reason) + 7);
-	if (record == NULL) {
-		lose(store);
-		return;
-	}
-	record->is_session = true;
-	record->row = *row;
-	end = record->texts;
-	record->row.id = keep(row->id, &end);
-	record->row.node = keep(row->node, &end);
-	record->row.subject = keep(row->subject, &end);
-	record->row.origin = keep(row->origin, &end);
-	record->row.remote_addr = keep(row->remote_addr, &end);
-	record->row.agent = keep(row->agent, &end);
-	record->row.close_reason = keep(reason, &end);
-	put(store, record);
+	if (store != NULL)
+		backlog_put_session(&store->backlog, row, ticket);
 }
 
 void
 store_add_usage(struct store *store, const struct ps_usage *usage)
 {
-	struct record *record;
-
-	if (store == NULL)
-		return;
-	record = calloc(1, sizeof(*record));
-	if (record == NULL) {
-		lose(store);
-		return;
-	}
-	record->usage = *usage;
-	put(store, record);
+	if (store != NULL)
+		backlog_put_usage(&store->backlog, usage);
 }
 
 void
@@ -189,12 +105,17 @@ struct store_status
 store_status(struct store *store)
 {
 	struct store_status status = { 0 };
+	struct backlog_status records;
 
 	if (store == NULL)
 		return status;
+	records = backlog_status(&store->backlog);
+	status.waiting = records.waiting;
+	status.written = records.written;
+	status.lost = records.lost;
 	pthread_mutex_lock(&store->thread.mutex);
-	status = store->status;
-	status.waiting += store->n_inbox;
+	status.failing = store->failing;
+	status.failures = store->failures;
 	pthread_mutex_unlock(&store->thread.mutex);
 	return status;
 }
@@ -202,8 +123,8 @@ store_status(struct store *store)
 void
 store_configure(struct store *store, const struct ps_config *config)
 {
+	backlog_set_max(&store->backlog, config->max_unwritten);
 	pthread_mutex_lock(&store->thread.mutex);
-	store->max_unwritten = config->max_unwritten;
 	store->keep_ms = config->keep_sessions;
 	pthread_mutex_unlock(&store->thread.mutex);
 }
@@ -298,6 +219,32 @@ post_close_request(void *arg, const char *id)
 	uv_async_send(&store->async);
 }
 
+/* Nothing that lives is known to a database that was put in place of another. */
+static int
+enter(struct store *store)
+{
+	const struct ps_bridge_row row = { store->tag, store->node,
+		store->socket, PACKAGE_VERSION, getpid(),
+		store->started_at_s };
+	int ret = ps_db_enter(store->db, &row, time(NULL));
+
+	if (ret != PS_OK)
+		return ret;
+	store->file = ps_db_file(store->db);
+	store->commits = 0;
+	return PS_OK;
+}
+
+static int
+enter_anew(struct store *store)
+{
+	int ret = enter(store);
+
+	if (ret == PS_OK)
+		post_replaced(store);
+	return ret;
+}
+
 /* Reads the policy; the reference is for the loop. */
 static int
 load_policy(struct store *store, struct ps_policy **policy_r)
@@ -331,6 +278,19 @@ look_at_policy(struct store *store)
 	return PS_OK;
 }
 
+/* A backup was restored into the file: what lives is to be written again. */
+static int
+look_at_commits(struct store *store)
+{
+	int64_t commits;
+	int ret = ps_db_commits(store->db, store->tag, &commits);
+
+	if (ret != PS_OK || commits == store->commits)
+		return ret;
+	store->is_new = true;
+	return enter_anew(store);
+}
+
 /* What the administrator did since the last look. */
 static int
 look_for_changes(struct store *store)
@@ -343,7 +303,8 @@ look_for_changes(struct store *store)
 	store->is_unseen = store->is_unseen || changed;
 	if (!store->is_unseen)
 		return PS_OK;
-	if ((ret = look_at_policy(store)) == PS_OK)
+	if ((ret = look_at_commits(store)) == PS_OK &&
+	    (ret = look_at_policy(store)) == PS_OK)
 		ret = ps_db_each_close_request(store->db, store->node,
 		    post_close_request, store);
 	store->is_unseen = ret != PS_OK;
@@ -369,76 +330,57 @@ write_record(struct store *store, const struct record *record)
 	    ps_db_add_usage(store->db, &record->usage);
 }
 
+static int
+write_records(struct store *store, const struct record_list *batch)
+{
+	const struct record *record;
+	int ret = ps_db_begin(store->db);
+
+	STAILQ_FOREACH(record, batch, next) {
+		if (ret != PS_OK)
+			break;
+		ret = write_record(store, record);
+	}
+	if (ret == PS_OK)
+		ret = ps_db_count_commit(store->db, store->tag);
+	if (ret == PS_OK)
+		ret = ps_db_commit(store->db);
+	if (ret != PS_OK)
+		ps_db_rollback(store->db);
+	else
+		store->commits++;
+	return ret;
+}
+
 /* One transaction; its records are forgotten once it is committed. */
 static int
 write_batch(struct store *store)
 {
-	struct record *record;
-	uint64_t n = 0, i;
-	int ret = ps_db_begin(store->db);
+	struct record_list batch;
+	int ret;
 
-	STAILQ_FOREACH(record, &store->pending, next) {
-		if (ret != PS_OK || n == BATCH)
-			break;
-		ret = write_record(store, record);
-		n++;
-	}
-	if (ret == PS_OK)
-		ret = ps_db_commit(store->db);
-	if (ret != PS_OK) {
-		ps_db_rollback(store->db);
-		return ret;
-	}
-	for (i = 0; i < n; i++) {
-		record = STAILQ_FIRST(&store->pending);
-		STAILQ_REMOVE_HEAD(&store->pending, next);
-		free(record);
-	}
-	store->n_pending -= n;
-	pthread_mutex_lock(&store->thread.mutex);
-	store->status.written += n;
-	store->status.waiting = store->n_pending;
-	pthread_mutex_unlock(&store->thread.mutex);
-	return PS_OK;
-}
-
-static void
-take_inbox(struct store *store)
-{
-	struct record *record;
-	uint64_t lost;
-
-	pthread_mutex_lock(&store->thread.mutex);
-	STAILQ_CONCAT(&store->pending, &store->inbox);
-	store->n_pending += store->n_inbox;
-	store->n_inbox = 0;
-	for (; store->n_pending > store->max_unwritten; store->n_pending--) {
-		record = STAILQ_FIRST(&store->pending);
-		STAILQ_REMOVE_HEAD(&store->pending, next);
-		free(record);
-		store->status.lost++;
-	}
-	store->status.waiting = store->n_pending;
-	lost = store->status.lost;
-	pthread_mutex_unlock(&store->thread.mutex);
-	if (lost > 0 && !store->told_loss) {
-		store->told_loss = true;
-		ps_error("store: more than max_unwritten records wait, the "
-			 "oldest are lost");
-	}
+	backlog_take(&store->backlog, BATCH, &batch);
+	if ((ret = write_records(store, &batch)) == PS_OK)
+		backlog_written(&store->backlog, &batch);
+	else
+		backlog_put_back(&store->backlog, &batch);
+	return ret;
 }
 
 static int
-write_pending(struct store *store)
+write_waiting(struct store *store)
 {
+	/* After a failure even nothing is written, to see whether it can be. */
+	bool must_try = store->failing_since_ms != 0;
 	int ret = PS_OK;
 
-	take_inbox(store);
-	/* After a failure even nothing is written, to see whether it can be. */
-	if (store->n_pending == 0 && store->failing_since_ms != 0)
+	while (ret == PS_OK &&
+	    (must_try || backlog_status(&store->backlog).waiting > 0)) {
 		ret = write_batch(store);
-	while (ret == PS_OK && store->n_pending > 0)
-		ret = write_batch(store);
+		must_try = false;
+		if (ret == PS_OK)
+			ret = look_for_changes(store);
+	}
 	return ret;
 }
 
@@ -471,22 +413,15 @@ open_again(struct store *store, char *error)
 	return ps_db_open(&store->db, store->path, PS_DB_WRITE, error);
 }
 
-/* Nothing that lives is known to a file that was put in place of another. */
 static int
 greet(struct store *store)
 {
 	struct ps_file_id file = ps_db_file(store->db);
-	int ret;
 
 	if (file.device == store->file.device &&
 	    file.inode == store->file.inode)
 		return PS_OK;
-	ret = ps_db_close_left_open(store->db, store->node, time(NULL));
-	if (ret != PS_OK)
-		return ret;
-	store->file = file;
-	post_replaced(store);
-	return PS_OK;
+	return enter_anew(store);
 }
 
 static int
@@ -500,7 +435,7 @@ work(struct store *store, char *error)
 	if ((ret = greet(store)) == PS_OK)
 		ret = look_for_changes(store);
 	if (ret == PS_OK)
-		ret = write_pending(store);
+		ret = write_waiting(store);
 	if (ret == PS_OK)
 		ret = prune(store);
 	if (ret != PS_OK)
@@ -512,10 +447,11 @@ work(struct store *store, char *error)
 static void
 set_failing(struct store *store, bool failing)
 {
+	backlog_set_failing(&store->backlog, failing);
 	pthread_mutex_lock(&store->thread.mutex);
-	store->status.failing = failing;
+	store->failing = failing;
 	if (failing)
-		store->status.failures++;
+		store->failures++;
 	pthread_mutex_unlock(&store->thread.mutex);
 }
 
@@ -548,8 +484,23 @@ on_success(struct store *store)
 		ps_info("store: the database can be written again");
 	if (store->failing_since_ms != 0)
 		set_failing(store, false);
-	store->told_failure = false;
+	store->told_failure = store->told_loss = false;
 	store->failing_since_ms = 0;
+}
+
+/* Once a failure; how many they are is among the figures. */
+static void
+tell_losses(struct store *store)
+{
+	uint64_t lost = backlog_status(&store->backlog).lost;
+
+	if (lost == store->told_lost)
+		return;
+	store->told_lost = lost;
+	if (!store->told_loss)
+		ps_error("store: more than max_unwritten records wait, the "
+			 "oldest are lost");
+	store->told_loss = true;
 }
 
 static void
@@ -575,6 +526,7 @@ cycle(struct store *store)
 		on_success(store);
 	else
 		on_failure(store, error);
+	tell_losses(store);
 }
 
 /* What came last; whoever holds the lock meanwhile is waited for. */
@@ -584,7 +536,7 @@ finish(struct store *store)
 	uint64_t deadline_ms = ps_clock_ms() + PATIENCE_MS;
 
 	cycle(store);
-	while (store->n_pending > 0 && store->db != NULL &&
+	while (store->failing_since_ms != 0 && store->db != NULL &&
 	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms)
 		cycle(store);
 }
@@ -594,10 +546,14 @@ run(void *arg)
 {
 	struct store *store = arg;
 
+	/* The loop goes first; records can wait. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while (ps_thread_wait(&store->thread,
-	    store->failing_since_ms != 0 ? RETRY_MS : STORE_PERIOD_MS))
+	    store->db == NULL ? RETRY_MS : STORE_PERIOD_MS))
 		cycle(store);
 	finish(store);
+	if (store->db != NULL)
+		ps_db_checkpoint(store->db);
 	return NULL;
 }
 
@@ -611,8 +567,7 @@ remember(struct store *store, const struct store_memory *memory)
 	struct ps_policy *policy;
 	int ret;
 
-	if ((ret = ps_db_close_left_open(store->db, store->node, now_s)) !=
-		PS_OK ||
+	if ((ret = enter(store)) != PS_OK ||
 	    (ret = ps_db_each_usage(store->db, now_s / 86400, memory->usage,
 		 store->owner)) != PS_OK ||
 	    (ret = ps_db_each_recent_create(store->db,
@@ -620,9 +575,30 @@ remember(struct store *store, const struct store_memory *memory)
 		PS_OK ||
 	    (ret = load_policy(store, &policy)) != PS_OK)
 		return ret;
-	store->file = ps_db_file(store->db);
 	store->ops->policy(store->owner, policy);
 	return PS_OK;
+}
+
+/* Our own socket is ours: who listens there is the only bridge. */
+static int
+look_for_other(struct store *store, char *error)
+{
+	char socket[PS_SOCKET_PATH_MAX];
+	int ret, fd;
+
+	ret = ps_db_node_socket(store->db, store->node, socket,
+	    sizeof(socket));
+	if (ret != PS_OK) {
+		snprintf(error, PS_DB_ERROR_MAX, "%s", ps_db_error(store->db));
+		return ret;
+	}
+	if (*socket == '\0' || strcmp(socket, store->socket) == 0 ||
+	    (fd = ps_socket_connect(socket)) < 0)
+		return PS_OK;
+	close(fd);
+	snprintf(error, PS_DB_ERROR_MAX,
+	    "node %s is that of another wsbridge, at %s", store->node, socket);
+	return PS_ERR_CLOSED;
 }
 
 static bool
@@ -630,7 +606,8 @@ open_database(struct store *store, const struct store_memory *memory)
 {
 	char error[PS_DB_ERROR_MAX];
 
-	if (ps_db_open(&store->db, store->path, PS_DB_WRITE, error) == PS_OK) {
+	if (ps_db_open(&store->db, store->path, PS_DB_WRITE, error) == PS_OK &&
+	    look_for_other(store, error) == PS_OK) {
 		if (remember(store, memory) == PS_OK)
 			return true;
 		snprintf(error, sizeof(error), "%s", ps_db_error(store->db));
@@ -645,8 +622,7 @@ store_free(struct store *store)
 	struct request *request;
 
 	ps_db_close(store->db);
-	free_records(&store->inbox);
-	free_records(&store->pending);
+	backlog_deinit(&store->backlog);
 	while ((request = STAILQ_FIRST(&store->mail.requests)) != NULL) {
 		STAILQ_REMOVE_HEAD(&store->mail.requests, next);
 		free(request);
@@ -657,12 +633,14 @@ store_free(struct store *store)
 	ps_thread_deinit(&store->thread);
 	free(store->path);
 	free(store->node);
+	free(store->tag);
+	free(store->socket);
 	free(store);
 }
 
 static struct store *
-store_create(const struct ps_config *config, const struct store_ops *ops,
-    void *owner)
+store_create(const struct ps_config *config, const char *tag,
+    const struct store_ops *ops, void *owner)
 {
 	struct store *store = calloc(1, sizeof(*store));
 
@@ -671,13 +649,16 @@ store_create(const struct ps_config *config, const struct store_ops *ops,
 	store->ops = ops;
 	store->owner = owner;
 	ps_thread_init(&store->thread);
-	STAILQ_INIT(&store->inbox);
-	STAILQ_INIT(&store->pending);
+	backlog_init(&store->backlog, config->max_unwritten);
 	STAILQ_INIT(&store->mail.requests);
 	store->path = strdup(config->database);
 	store->node = strdup(config->node);
+	store->socket = strdup(config->bridge_socket);
+	store->tag = strdup(tag);
+	store->started_at_s = time(NULL);
 	store_configure(store, config);
-	if (store->path != NULL && store->node != NULL)
+	if (store->path != NULL && store->node != NULL &&
+	    store->socket != NULL && store->tag != NULL)
 		return store;
 	store_free(store);
 	return NULL;
@@ -690,11 +671,11 @@ on_closed(uv_handle_t *handle)
 }
 
 struct store *
-store_start(uv_loop_t *loop, const struct ps_config *config,
+store_start(uv_loop_t *loop, const struct ps_config *config, const char *tag,
     const struct store_ops *ops, const struct store_memory *memory,
     void *owner)
 {
-	struct store *store = store_create(config, ops, owner);
+	struct store *store = store_create(config, tag, ops, owner);
 	int error;
 
 	if (store == NULL) {
@@ -718,12 +699,15 @@ store_start(uv_loop_t *loop, const struct ps_config *config,
 void
 store_stop(struct store *store)
 {
+	uint64_t waiting;
+
 	if (store == NULL)
 		return;
 	ps_thread_stop(&store->thread);
-	if (store->n_pending + store->n_inbox > 0)
+	waiting = backlog_status(&store->backlog).waiting;
+	if (waiting > 0)
 		ps_error("store: %llu records are lost: the database could "
 			 "not be written",
-		    (unsigned long long)(store->n_pending + store->n_inbox));
+		    (unsigned long long)waiting);
 	uv_close((uv_handle_t *)&store->async, on_closed);
 }

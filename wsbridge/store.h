@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "backlog.h"
 #include "ps_config.h"
 #include "ps_db.h"
 
@@ -53,8 +54,8 @@ struct store_status {
  * logged why not.
  */
 struct store *store_start(uv_loop_t *loop, const struct ps_config *config,
-    const struct store_ops *ops, const struct store_memory *memory,
-    void *owner);
+    const char *tag, const struct store_ops *ops,
+    const struct store_memory *memory, void *owner);
 /*
  * Writes what waits, if it can be, and ends the thread; nothing is told any
  * more. The store is freed when the loop has closed its handle. NULL is fine.
@@ -64,8 +65,9 @@ void store_stop(struct store *store);
 /* Takes over the reloadable options. */
 void store_configure(struct store *store, const struct ps_config *config);
 
-/* What is to be written is copied. A NULL store forgets it. */
-void store_put_session(struct store *store, const struct ps_session_row *row);
+/* What is to be written is copied; see backlog.h. A NULL store forgets it. */
+void store_put_session(struct store *store, const struct ps_session_row *row,
+    struct backlog_ticket *ticket);
 void store_add_usage(struct store *store, const struct ps_usage *usage);
 
 /*

@@ -499,15 +499,20 @@ on_writable(struct upstream *upstream, struct lws *wsi)
 	return 0;
 }
 
-/* Ends the connection because the target breaks a rule. */
+/*
+ * Ends the connection because the target breaks a rule: from a timer, since
+ * libwebsockets still has the rest of what it read in hand.
+ */
 static int
-reject(struct upstream *upstream, struct lws *wsi, uint16_t code,
-    const char *reason)
+reject(struct upstream *upstream, uint16_t code, const char *reason)
 {
-	lws_close_reason(wsi, (enum lws_close_status)code,
-	    (unsigned char *)(uintptr_t)reason, strlen(reason));
+	if (upstream->phase == PHASE_OPEN) {
+		message_queue_deinit(&upstream->queue);
+		start_close(upstream, code, ps_slice_str(reason));
+		set_timer(upstream, 0);
+	}
 	report_close(upstream, code, ps_slice_str(reason), false);
-	return -1;
+	return 0;
 }
 
 static int
@@ -518,10 +523,10 @@ deliver(struct upstream *upstream, struct lws *wsi, struct ps_slice data)
 	struct message *message;
 
 	if (type == PS_EVENT_TEXT && !ps_utf8_is_valid(data.data, data.len))
-		return reject(upstream, wsi, 1007, "invalid UTF-8");
+		return reject(upstream, 1007, "invalid UTF-8");
 	message = message_create(type, data);
 	if (message == NULL)
-		return reject(upstream, wsi, 1011, "out of memory");
+		return reject(upstream, 1011, "out of memory");
 	session_from_peer(upstream->session, message);
 	return 0;
 }
@@ -543,11 +548,11 @@ deliver_compressed(struct upstream *upstream, struct lws *wsi,
 		deflate_release(codec);
 		return ret;
 	case PS_ERR_TOO_LARGE:
-		return reject(upstream, wsi, 1009, "message too large");
+		return reject(upstream, 1009, "message too large");
 	case PS_ERR_MALFORMED:
-		return reject(upstream, wsi, 1007, "invalid compressed data");
+		return reject(upstream, 1007, "invalid compressed data");
 	default:
-		return reject(upstream, wsi, 1011, "out of memory");
+		return reject(upstream, 1011, "out of memory");
 	}
 }
 
@@ -589,14 +594,14 @@ on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
 		return 0;
 	max = session_max_message(upstream->session, NULL);
 	if (!take_reserved_bits(upstream, wsi))
-		return reject(upstream, wsi, 1002, "reserved bits");
+		return reject(upstream, 1002, "reserved bits");
 	if (len > max || rx->len > max - len)
-		return reject(upstream, wsi, 1009, "message too large");
+		return reject(upstream, 1009, "message too large");
 	if (last && rx->len == 0)
 		return deliver_whole(upstream, wsi, ps_slice(data, len));
 	ps_writer_bytes(rx, data, len);
 	if (rx->failed)
-		return reject(upstream, wsi, 1011, "out of memory");
+		return reject(upstream, 1011, "out of memory");
 	if (!last)
 		return 0;
 	ret = deliver_whole(upstream, wsi, ps_slice(rx->data, rx->len));

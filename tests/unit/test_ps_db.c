@@ -167,7 +167,8 @@ drop_triggers(void)
 	snprintf(drops, sizeof(drops), "%s",
 	    admin_text("SELECT group_concat('DROP TRIGGER ' || name, ';') "
 		       "FROM sqlite_schema WHERE type = 'trigger' AND name "
-		       "NOT GLOB '*ed' AND name <> 'tokens_delete'"));
+		       "NOT GLOB '*ed' AND name NOT IN "
+		       "('tokens_delete', 'policy_change_insert')"));
 	admin_run("%s", drops);
 }
 
@@ -759,6 +760,40 @@ ids(const char *where)
 	    where);
 }
 
+static const struct ps_bridge_row bridge_a = { "anewer", "a",
+	"/run/bridge.sock", "1.0", 77, NOON_S };
+
+static void
+a_bridge_takes_the_place_of_its_predecessor(void **state)
+{
+	struct ps_bridge_row row = bridge_a;
+	char socket[64];
+	int64_t commits;
+
+	(void)state;
+	assert_int_equal(ps_db_node_socket(db, "a", socket, sizeof(socket)),
+	    PS_OK);
+	assert_string_equal(socket, "");
+	row.tag = "aolder";
+	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
+	row.tag = "bother";
+	row.node = "b";
+	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
+	assert_int_equal(ps_db_enter(db, &bridge_a, NOON_S), PS_OK);
+	assert_string_equal(admin_text("SELECT group_concat(tag) FROM bridges"),
+	    "anewer,bother");
+	assert_int_equal(ps_db_node_socket(db, "a", socket, sizeof(socket)),
+	    PS_OK);
+	assert_string_equal(socket, "/run/bridge.sock");
+	assert_int_equal(ps_db_begin(db), PS_OK);
+	assert_int_equal(ps_db_count_commit(db, "anewer"), PS_OK);
+	assert_int_equal(ps_db_commit(db), PS_OK);
+	assert_int_equal(ps_db_commits(db, "anewer", &commits), PS_OK);
+	assert_int_equal(commits, 1);
+	assert_int_equal(ps_db_commits(db, "aolder", &commits), PS_OK);
+	assert_int_equal(commits, -1);
+}
+
 static void
 rows_left_open_by_this_node_are_closed(void **state)
 {
@@ -767,7 +802,7 @@ rows_left_open_by_this_node_are_closed(void **state)
 	put_session("a-2", "a", NOON_S, NOON_S + 1);
 	put_session("a-3", "a", NOON_S, 0);
 	put_session("b-1", "b", NOON_S, 0);
-	assert_int_equal(ps_db_close_left_open(db, "a", NOON_S + 60), PS_OK);
+	assert_int_equal(ps_db_enter(db, &bridge_a, NOON_S + 60), PS_OK);
 	assert_string_equal(ids("closed_at IS NULL"), "b-1");
 	assert_string_equal(ids("close_reason = 'bridge restarted' AND "
 				"close_code = 1006 AND closed_at = "
@@ -938,6 +973,7 @@ main(void)
 		with_database(a_lock_is_waited_for_but_not_for_ever),
 		with_database(a_full_disk_is_no_lock_and_passes),
 		with_database(what_a_table_does_not_take_is_told),
+		with_database(a_bridge_takes_the_place_of_its_predecessor),
 		with_database(rows_left_open_by_this_node_are_closed),
 		with_database(rows_are_pruned_a_few_at_a_time),
 		with_database(close_requests_are_those_of_live_sessions_here),
