@@ -192,3 +192,20 @@ ps_schema_prepare(const char *path, char *error)
 		unlink(path);
 	return ret;
 }
+
+int
+ps_schema_check(const char *path, char *error)
+{
+	sqlite3 *db = NULL;
+	int ret;
+
+	if ((ret = ps_db_check(path, error)) != PS_OK)
+		return ret;
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) !=
+	    SQLITE_OK)
+		ret = fail(db, error, "cannot be opened", PS_ERR_IO);
+	else
+		ret = look_for_damage(db, error);
+	sqlite3_close(db);
+	return ret;
+}

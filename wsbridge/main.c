@@ -217,7 +217,7 @@ check_database(const struct ps_config *config)
 {
 	char error[PS_DB_ERROR_MAX];
 
-	if (ps_db_check(config->database, error) == PS_OK)
+	if (ps_schema_check(config->database, error) == PS_OK)
 		return true;
 	ps_error("database %s: %s", config->database, error);
 	return false;
