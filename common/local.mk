@@ -10,6 +10,8 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_config.c %D%/ps_config.h \
 	%D%/ps_container.h \
 	%D%/ps_db.c %D%/ps_db.h \
+	%D%/ps_db_policy.c \
+	%D%/ps_db_records.c \
 	%D%/ps_err.h \
 	%D%/ps_ipc.c %D%/ps_ipc.h \
 	%D%/ps_json.c %D%/ps_json.h \
@@ -22,6 +24,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_reply.c %D%/ps_reply.h \
 	%D%/ps_schema.c %D%/ps_schema.h %D%/ps_schema_sql.h \
 	%D%/ps_socket.c %D%/ps_socket.h \
+	%D%/ps_sql.c %D%/ps_sql.h \
 	%D%/ps_thread.c %D%/ps_thread.h \
 	%D%/ps_url.c %D%/ps_url.h \
 	%D%/ps_utf8.c %D%/ps_utf8.h

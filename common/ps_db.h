@@ -1,5 +1,5 @@
 /*
- * The SQLite database. All SQL text of the programs is in ps_db.c, but for
+ * The SQLite database. All SQL text of the programs is in ps_sql.c, but for
  * what makes the database (ps_schema.h). See schema/schema.sql for the tables.
  *
  * A connection belongs to one thread at a time and is opened after fork().

@@ -1,0 +1,130 @@
+#include "config.h"
+
+#include "ps_sql.h"
+
+#include <stdio.h>
+
+const char *const ps_sql[] = {
+	[PS_SQL_APPLICATION_ID] = "PRAGMA application_id",
+	[PS_SQL_VERSION] = "PRAGMA user_version",
+	[PS_SQL_DATA_VERSION] = "PRAGMA data_version",
+	[PS_SQL_BEGIN_READ] = "BEGIN",
+	[PS_SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[PS_SQL_COMMIT] = "COMMIT",
+	[PS_SQL_ROLLBACK] = "ROLLBACK",
+	[PS_SQL_REVISION] = "SELECT revision FROM policy",
+	/* What is no time is long over. */
+	[PS_SQL_TOKENS] =
+	    "SELECT id, name, secret_hash, enabled, admin, allow_no_origin,"
+	    " CASE WHEN expires_at IS NOT NULL THEN"
+	    " coalesce(CAST(strftime('%s', expires_at) AS INTEGER), 0) END,"
+	    " max_sockets, max_creates_per_minute, max_messages_per_day,"
+	    " max_bytes_per_day, max_message_bytes, max_queue_bytes"
+	    " FROM tokens",
+	[PS_SQL_ORIGINS] = "SELECT token_id, pattern FROM token_origins",
+	[PS_SQL_TARGETS] = "SELECT token_id, pattern FROM token_targets",
+	[PS_SQL_PUT_SESSION] =
+	    "INSERT INTO sessions (id, kind, token_id, node, subject, origin,"
+	    " remote_addr, agent, opened_at, closed_at, close_code,"
+	    " close_reason, messages_up, messages_down, bytes_up, bytes_down)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+	    " datetime(?9, 'unixepoch'), datetime(?10, 'unixepoch'), ?11, ?12,"
+	    " ?13, ?14, ?15, ?16)"
+	    " ON CONFLICT (id) DO UPDATE SET closed_at = excluded.closed_at,"
+	    " close_code = excluded.close_code,"
+	    " close_reason = excluded.close_reason,"
+	    " messages_up = excluded.messages_up,"
+	    " messages_down = excluded.messages_down,"
+	    " bytes_up = excluded.bytes_up, bytes_down = excluded.bytes_down",
+	[PS_SQL_ADD_USAGE] =
+	    "INSERT INTO token_usage (token_id, day, creates, refused,"
+	    " messages_up, messages_down, bytes_up, bytes_down)"
+	    " SELECT id, date(?2 * 86400, 'unixepoch'), ?3, ?4, ?5, ?6, ?7, ?8"
+	    " FROM tokens WHERE id = ?1"
+	    " ON CONFLICT (token_id, day) DO UPDATE SET"
+	    " creates = creates + excluded.creates,"
+	    " refused = refused + excluded.refused,"
+	    " messages_up = messages_up + excluded.messages_up,"
+	    " messages_down = messages_down + excluded.messages_down,"
+	    " bytes_up = bytes_up + excluded.bytes_up,"
+	    " bytes_down = bytes_down + excluded.bytes_down",
+	[PS_SQL_CLOSE_LEFT_OPEN] =
+	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch'),"
+	    " close_code = 1006, close_reason = 'bridge restarted'"
+	    " WHERE closed_at IS NULL AND node = ?1",
+	[PS_SQL_FORGET_BRIDGES] = "DELETE FROM bridges WHERE node = ?1",
+	[PS_SQL_ADD_BRIDGE] =
+	    "INSERT INTO bridges (tag, node, pid, socket, version, started_at)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
+	[PS_SQL_NODE_SOCKET] = "SELECT socket FROM bridges WHERE node = ?1",
+	[PS_SQL_COUNT_COMMIT] =
+	    "UPDATE bridges SET commits = commits + 1 WHERE tag = ?1",
+	[PS_SQL_COMMITS] = "SELECT commits FROM bridges WHERE tag = ?1",
+	[PS_SQL_PRUNE] =
+	    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions"
+	    " WHERE closed_at < datetime(?1, 'unixepoch') LIMIT ?2)",
+	[PS_SQL_CLOSE_REQUESTS] =
+	    "SELECT id FROM sessions WHERE node = ?1 AND close_requested = 1"
+	    " AND closed_at IS NULL",
+	[PS_SQL_USAGE] =
+	    "SELECT token_id, creates, refused, messages_up, messages_down,"
+	    " bytes_up, bytes_down FROM token_usage"
+	    " WHERE day = date(?1 * 86400, 'unixepoch')",
+	[PS_SQL_RECENT_CREATES] =
+	    "SELECT t.id, CAST(strftime('%s', s.opened_at) AS INTEGER),"
+	    " count(*) FROM tokens AS t JOIN sessions AS s"
+	    " ON s.token_id = t.id"
+	    " AND s.opened_at > datetime(?1, 'unixepoch')"
+	    " GROUP BY t.id, s.opened_at",
+};
+_Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
+    "every statement needs its text");
+
+static int
+fail(struct ps_db *db, enum ps_sql statement)
+{
+	snprintf(db->error, sizeof(db->error), "%s",
+	    sqlite3_errmsg(db->sqlite));
+	db->busy = (sqlite3_errcode(db->sqlite) & 0xff) == SQLITE_BUSY;
+	sqlite3_reset(db->statements[statement]);
+	return PS_ERR_IO;
+}
+
+int
+ps_sql_run(struct ps_db *db, enum ps_sql statement)
+{
+	sqlite3_stmt *stmt = db->statements[statement];
+	int step;
+
+	while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
+		;
+	if (step != SQLITE_DONE)
+		return fail(db, statement);
+	sqlite3_reset(stmt);
+	return PS_OK;
+}
+
+int
+ps_sql_each(struct ps_db *db, enum ps_sql statement,
+    int (*row)(void *arg, sqlite3_stmt *stmt), void *arg)
+{
+	sqlite3_stmt *stmt = db->statements[statement];
+	int step, ret = PS_OK;
+
+	while ((step = sqlite3_step(stmt)) == SQLITE_ROW && ret == PS_OK)
+		ret = row(arg, stmt);
+	if (ret == PS_OK && step != SQLITE_DONE)
+		return fail(db, statement);
+	if (ret != PS_OK)
+		snprintf(db->error, sizeof(db->error), "out of memory");
+	db->busy = false;
+	sqlite3_reset(stmt);
+	return ret;
+}
+
+int
+ps_sql_number_row(void *arg, sqlite3_stmt *stmt)
+{
+	*(int64_t *)arg = sqlite3_column_int64(stmt, 0);
+	return PS_OK;
+}

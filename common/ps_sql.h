@@ -1,0 +1,64 @@
+/*
+ * The statements of the programs, and how ps_db*.c run them; for these alone.
+ */
+#ifndef PS_SQL_H
+#define PS_SQL_H
+
+#include <sqlite3.h>
+
+#include "ps_db.h"
+
+enum ps_sql {
+	PS_SQL_APPLICATION_ID,
+	PS_SQL_VERSION,
+	PS_SQL_DATA_VERSION,
+	PS_SQL_BEGIN_READ,
+	PS_SQL_BEGIN,
+	PS_SQL_COMMIT,
+	PS_SQL_ROLLBACK,
+	PS_SQL_REVISION,
+	PS_SQL_TOKENS,
+	PS_SQL_ORIGINS,
+	PS_SQL_TARGETS,
+	PS_SQL_READ__COUNT, /* a reader prepares those above */
+	PS_SQL_PUT_SESSION = PS_SQL_READ__COUNT,
+	PS_SQL_ADD_USAGE,
+	PS_SQL_CLOSE_LEFT_OPEN,
+	PS_SQL_FORGET_BRIDGES,
+	PS_SQL_ADD_BRIDGE,
+	PS_SQL_NODE_SOCKET,
+	PS_SQL_COUNT_COMMIT,
+	PS_SQL_COMMITS,
+	PS_SQL_PRUNE,
+	PS_SQL_CLOSE_REQUESTS,
+	PS_SQL_USAGE,
+	PS_SQL_RECENT_CREATES,
+	PS_SQL__COUNT,
+};
+
+/* The text of each. */
+extern const char *const ps_sql[];
+
+struct ps_db {
+	sqlite3 *sqlite;
+	sqlite3_stmt *statements[PS_SQL__COUNT];
+	char *path, *wal_path, *shm_path;
+	struct ps_file_id file, wal;
+	int64_t data_version; /* -1: not asked yet */
+	bool busy;	      /* the last failure */
+	char error[PS_DB_ERROR_MAX];
+};
+
+/*
+ * A failure is PS_ERR_IO, with SQLite's message as the error of the connection.
+ *
+ * The first runs to its end a statement whose rows nobody wants.
+ */
+PS_MUST_CHECK int ps_sql_run(struct ps_db *db, enum ps_sql statement);
+/* Calls `row` for every row; what it returns is PS_OK or PS_ERR_NOMEM. */
+PS_MUST_CHECK int ps_sql_each(struct ps_db *db, enum ps_sql statement,
+    int (*row)(void *arg, sqlite3_stmt *stmt), void *arg);
+/* For ps_sql_each(): the one integer of a row, into an int64_t. */
+int ps_sql_number_row(void *arg, sqlite3_stmt *stmt);
+
+#endif
