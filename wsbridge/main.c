@@ -303,8 +303,10 @@ run(struct ps_config *config)
 	/* libwebsockets would send what is for targets through it. */
 	unsetenv("http_proxy");
 	raise_fd_limit(config);
-	if (!drop_rights(config) || !prepare_database(config))
+	if (!drop_rights(config) || !prepare_database(config)) {
+		ps_config_destroy(config);
 		return 1;
+	}
 	if (!arguments.foreground)
 		ready_fd = detach_begin();
 	if (!start(config))
