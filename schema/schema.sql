@@ -188,7 +188,7 @@ CREATE TRIGGER tokens_before_insert BEFORE INSERT ON tokens BEGIN
 		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
 	WHEN NEW.expires_at IS NOT NULL AND (coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
 			-- SQLite takes the 31st of February for the 3rd of March.
-			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10)) IS NOT substr(NEW.expires_at, 1, 10)))
+			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10), '+0 days') IS NOT substr(NEW.expires_at, 1, 10)))
 		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
@@ -209,7 +209,7 @@ CREATE TRIGGER tokens_before_update BEFORE UPDATE OF id, name, secret, secret_ha
 		THEN RAISE(ABORT, 'the secret would stay readable in the file: say PRAGMA secure_delete = ON first')
 	WHEN NEW.expires_at IS NOT NULL AND (coalesce(datetime(NEW.expires_at) < '2000-01-02', 1)
 			-- SQLite takes the 31st of February for the 3rd of March.
-			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10)) IS NOT substr(NEW.expires_at, 1, 10)))
+			OR (NEW.expires_at GLOB '????-??-??*' AND date(substr(NEW.expires_at, 1, 10), '+0 days') IS NOT substr(NEW.expires_at, 1, 10)))
 		THEN RAISE(ABORT, 'expires_at is no time in UTC such as 2030-12-31 23:59:59')
 	END;
 END;
@@ -347,6 +347,15 @@ WHEN NOT EXISTS (SELECT 1 FROM tokens WHERE id = NEW.token_id) BEGIN
 	SELECT RAISE(ABORT, 'there is no token with this token_id');
 END;
 
+-- REPLACE deletes a token without the trigger below: what was left of it is
+-- nobody's.
+CREATE TRIGGER tokens_insert AFTER INSERT ON tokens BEGIN
+	DELETE FROM token_origins WHERE token_id = NEW.id;
+	DELETE FROM token_targets WHERE token_id = NEW.id;
+	DELETE FROM token_channels WHERE token_id = NEW.id;
+	DELETE FROM token_callbacks WHERE token_id = NEW.id;
+	DELETE FROM token_usage WHERE token_id = NEW.id;
+END;
 CREATE TRIGGER tokens_delete AFTER DELETE ON tokens BEGIN
 	DELETE FROM token_origins WHERE token_id = OLD.id;
 	DELETE FROM token_targets WHERE token_id = OLD.id;
@@ -394,6 +403,7 @@ CREATE TABLE bridges (
 	socket TEXT NOT NULL,
 	-- Of the program.
 	version TEXT NOT NULL,
+	-- When it was.
 	started_at TEXT NOT NULL,
 	-- Its transactions; one that it does not know tells it of a restored backup.
 	commits INTEGER NOT NULL DEFAULT 0

@@ -31,6 +31,8 @@ COLUMNS = {
     "token_channels": ["token_id", "pattern", "may_emit", "may_listen"],
     "token_callbacks": ["token_id", "pattern"],
     "policy": ["revision"],
+    "bridges": ["tag", "node", "pid", "socket", "version", "started_at",
+                "commits"],
     "token_usage": ["token_id", "day", "creates", "refused", *DIRECTIONS],
     "sessions": [
         "id", "kind", "token_id", "node", "subject", "origin", "remote_addr",
@@ -206,6 +208,7 @@ NEEDS_SECRET = "a token needs a secret; only anonymous has none"
 NO_SECRET = "the token anonymous has no secret"
 SAME_SECRET = "another token has this secret"
 SAME_NAME = "there is a token of that name"
+UNIQUE_NAME = "UNIQUE constraint failed: tokens.name"
 EXPIRES = "expires_at is no time in UTC such as 2030-12-31 23:59:59"
 CREATED = "created_at is a time in UTC such as 2030-12-31 23:59:59"
 KEY = "callback_key is whsec_ followed by base64 of 24 to 64 bytes"
@@ -262,14 +265,13 @@ NONSENSE = [
     (new_token(name="a\nb"), NAME),
     (new_token(name="a\x7f"), NAME),
     ("INSERT INTO tokens (name, secret) VALUES ('a' || char(0), 's')", NAME),
-    (new_token(name="a"), SAME_NAME),
+    (new_token(name="a"), UNIQUE_NAME),
     (new_token(name=None), "NOT NULL constraint failed: tokens.name"),
     (new_token(name=b"n"),
      "cannot store BLOB value in TEXT column tokens.name"),
     (change(name=""), NAME),
     (change(name="b"), SAME_NAME),
     ("UPDATE tokens SET name = 'same'", SAME_NAME),
-    ("INSERT OR REPLACE" + new_token(name="a")[6:], SAME_NAME),
     ("UPDATE OR REPLACE" + change(name="b")[6:], SAME_NAME),
     # Ids.
     (new_token(id=1), "there is a token with this id"),
@@ -317,7 +319,8 @@ NONSENSE = [
     # Times.
     *((new_token(expires_at=value), EXPIRES) for value in (
         "", "tomorrow", "+1 day", "12:00", "2030", "2030-13-01",
-        "2030-01-01 25:00:00", 1893456000, "1999-01-01")),
+        "2030-01-01 25:00:00", "2030-02-31", "2030-02-30 12:00",
+        1893456000, "1999-01-01")),
     (change(expires_at="never"), EXPIRES),
     *((change(created_at=value), CREATED) for value in (
         "", "yesterday", "2030-01-01", "2030-01-01T00:00:00")),
@@ -616,6 +619,51 @@ def test_the_file_would_show_a_secret_that_is_kept(database):
         assert b"PlainSecret" in database.files()
 
 
+# Statements that insert where there is something.
+
+def test_upsert_changes_the_token_that_is_there(tokens):
+    tokens.sql(RIGHTS[1])
+    upsert = ("INSERT INTO tokens (name, secret, max_sockets) VALUES"
+              " ('{}', '{}', 5) ON CONFLICT (name) DO UPDATE SET"
+              " secret = excluded.secret, max_sockets = excluded.max_sockets")
+    tokens.sql(upsert.format("a", "PlainOther"),
+               upsert.format("c", "PlainThird"))
+    assert hash_of(tokens, "a") == sha3("PlainOther")
+    assert hash_of(tokens, "c") == sha3("PlainThird")
+    assert tokens.row("SELECT id, secret, max_sockets FROM tokens"
+                      " WHERE name = 'a'") == {
+        "id": 1, "secret": None, "max_sockets": 5}
+    assert tokens.values("SELECT token_id FROM token_targets") == [1]
+    assert b"Plain" not in tokens.files()
+    # With its own secret again, but not with another's.
+    tokens.sql(upsert.format("a", "PlainOther"))
+    assert refused(tokens, upsert.format("a", "secret-b")) == SAME_SECRET
+
+
+def test_insert_or_ignore_leaves_the_token_that_is_there(tokens):
+    before = everything(tokens)
+    tokens.sql("INSERT OR IGNORE INTO tokens (name, secret) VALUES"
+               " ('a', 'PlainOther')",
+               "INSERT OR IGNORE INTO tokens (name) VALUES ('anonymous')")
+    assert everything(tokens) == before
+    assert b"Plain" not in tokens.files()
+
+
+@pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
+def test_replace_makes_a_token_without_the_rights_of_the_old(tokens,
+                                                             foreign_keys):
+    tokens.sql(*RIGHTS, "INSERT INTO token_usage (token_id, day) VALUES"
+                        " (1, '2030-01-01')")
+    tokens.sql(f"PRAGMA foreign_keys = {foreign_keys}",
+               "REPLACE INTO tokens (name, secret) VALUES"
+               " ('a', 'PlainOther')")
+    assert tokens.value("SELECT id FROM tokens WHERE name = 'a'") == 4
+    assert b"Plain" not in tokens.files()
+    tokens.sql("INSERT INTO tokens (id, name, secret) VALUES (1, 'c', 'c')")
+    for table in (*TOKEN_TABLES[1:], "token_usage"):
+        assert tokens.values(f"SELECT token_id FROM {table}") == [], table
+
+
 # The token of requests without one.
 
 def test_anonymous_is_made_without_a_secret(database):
@@ -623,7 +671,7 @@ def test_anonymous_is_made_without_a_secret(database):
     assert database.row("SELECT secret, secret_hash FROM tokens") == {
         "secret": None, "secret_hash": None}
     assert refused(database, "INSERT INTO tokens (name) VALUES ('anonymous')"
-                   ) == SAME_NAME
+                   ) == UNIQUE_NAME
 
 
 def test_anonymous_becomes_another_token_with_a_secret(tokens):
