@@ -30,6 +30,8 @@ STREAMED = "this one comes by a stream"
 TIMEOUT_S = 20
 # Nothing on this host may be reached through a relay unless this says so.
 OPTIONS = {"log_level": "info", "allow_networks": "127.0.0.0/8, ::1/128"}
+# The bridge writes too, and sqlite3 waits for no lock unless it is told to.
+SQLITE3 = "sqlite3 -cmd '.timeout 5000'"
 
 
 def parse_arguments():
@@ -113,15 +115,13 @@ COMMIT""")
 
     def print_sql(self, sql, *options):
         said = self.sqlite3(sql, *options)
-        words = " ".join(["sqlite3", *options, str(self.db_path)])
+        words = " ".join([SQLITE3, *options, str(self.db_path)])
         self.say(f'\n$ {words} "{sql}"\n{said}')
         return said
 
     def sqlite3(self, sql, *options):
-        # The bridge writes as well; people have this in ~/.sqliterc.
-        patience = ["-cmd", f".timeout {TIMEOUT_S * 1000}"]
         done = subprocess.run(
-            ["sqlite3", "-bail", *patience, *options, self.db_path],
+            [*shlex.split(SQLITE3), "-bail", *options, self.db_path],
             input=sql, text=True, capture_output=True, check=False)
         check(done.returncode == 0, f"sqlite3: {done.stderr}")
         return done.stdout.strip()
@@ -254,7 +254,7 @@ curl -s -N {stack.url}/x/SOCKET
 curl -s -d code=1000 {stack.url}/c/SOCKET
 # The database: who is connected, and the end of it for all.
 sqlite3 -box {stack.db_path} "SELECT * FROM live_sessions"
-sqlite3 {stack.db_path} "UPDATE sessions SET close_requested = 1"
+{SQLITE3} {stack.db_path} "UPDATE sessions SET close_requested = 1"
 # Interrupt (Ctrl-C) to stop.""")
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -41,8 +41,8 @@ def test_once_prints_the_conversation_and_exits(demo, server):
                  "/polysocket/close"):
         assert re.search(rf"^\$ curl .*{part}", done.stdout, re.MULTILINE)
     assert "201" in done.stdout and '"type":"close"' in done.stdout
-    made, = re.findall(r'^\$ sqlite3 \S+ "\nBEGIN;\nINSERT INTO tokens[^"]*"\n'
-                       r"([0-9a-f]{32})$", done.stdout, re.MULTILINE)
+    made, = re.findall(r'^\$ sqlite3 [^"]+ "\nBEGIN;\nINSERT INTO tokens'
+                       r'[^"]*"\n([0-9a-f]{32})$', done.stdout, re.MULTILINE)
     assert f'"token":"{made}"' in done.stdout, "it uses the token it has made"
     assert re.search(r'^\$ sqlite3 .*live_sessions"\n[^$]*'
                      r"│ demo +│ ws://127.0.0.1:\d+/ +│", done.stdout,

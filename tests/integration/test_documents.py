@@ -40,7 +40,6 @@ def operations_statements():
 @pytest.fixture
 def administrator(new_stack, tmp_path):
     """A stack without a token, and one who speaks to its sqlite3."""
-    (tmp_path / ".sqliterc").write_text(".timeout 10000\n")
     stack = new_stack(targets=None)
 
     def run(words, replace=None, script=None):
@@ -50,8 +49,7 @@ def administrator(new_stack, tmp_path):
             words = [word.replace(old, new) for word in words]
             script = script and script.replace(old, new)
         done = subprocess.run(words, input=script or "", text=True,
-                              capture_output=True, timeout=30,
-                              env={"HOME": str(tmp_path), "PATH": "/usr/bin"})
+                              capture_output=True, timeout=30)
         assert (done.returncode, done.stderr) == (0, ""), (words, script)
         return done.stdout
 
@@ -117,7 +115,8 @@ def test_readme_gives_a_token_shows_who_is_connected_and_stops_them(
 
 def test_every_statement_of_the_manual_works(administrator):
     for statement in operations_statements():
-        administrator(["sqlite3", "-bail", DATABASE], script=statement)
+        administrator(["sqlite3", "-bail", "-cmd", ".timeout 5000", DATABASE],
+                      script=statement)
     stack = administrator.stack
     wait_for(lambda: stack.status("/polysocket/health/ready"),
              lambda status: status == 200)
