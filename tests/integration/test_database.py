@@ -14,7 +14,8 @@ import pytest
 import prometheus
 from client import Http, Polysocket
 from database import Database, SqlError, insert
-from stack import can_connect
+from conftest import DEFAULTS
+from stack import Stack, can_connect
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="needs root")
@@ -356,6 +357,12 @@ class Life:
             lambda: all(self.ready().status == 200 for _ in range(10)),
             "health to be well", timeout=timeout)
 
+    def wait_recorded(self):
+        """Until the database knows the two sessions that live."""
+        self.stack.wait_until(
+            lambda: len(self.stack.sql("SELECT * FROM live_sessions")) == 2,
+            "two rows", timeout=SOON)
+
     def rows(self):
         return self.stack.sql("SELECT * FROM sessions")
 
@@ -516,7 +523,6 @@ def test_backup_that_is_restored(life):
     stack, relay = life.stack, life.relay
     stack.add_token("early")
     backup = stack.directory / "backup.db"
-    stack.sql("SELECT 1")
     subprocess.run(["sqlite3", stack.db_path, f".backup '{backup}'"],
                    check=True)
     stack.sql("DELETE FROM tokens WHERE name = 'early'")
@@ -524,6 +530,8 @@ def test_backup_that_is_restored(life):
     stack.wait_policy()
     assert relay.try_create(NOWHERE, token="late").code == "connect_refused"
     assert relay.try_create(NOWHERE, token="early").code == "token_unknown"
+    late = relay.create(life.url)
+    life.wait_recorded()
     subprocess.run(["sqlite3", "-cmd", ".timeout 10000", stack.db_path,
                     f".restore '{backup}'"], check=True)
     stack.wait_until(
@@ -531,8 +539,16 @@ def test_backup_that_is_restored(life):
         == "connect_refused" and relay.try_create(
             NOWHERE, token="late").code == "token_unknown",
         "the rights of the backup", timeout=SOON)
-    life.goes_on()
+    # Who lives is in it again, and can be closed.
+    life.wait_recorded()
+    stack.sql("UPDATE sessions SET close_requested = 1 WHERE id IN"
+              " (SELECT id FROM live_sessions)")
+    for session in (late, life.session):
+        close, = session.receive()
+        assert (close.code, close.reason) == (1008, "closed by administrator")
     assert life.ready().status == 200
+    stack.sql("UPDATE tokens SET note = 'seen' WHERE name = 'early'")
+    stack.wait_policy()
 
 
 @pytest.mark.parametrize("statement", [
@@ -646,14 +662,17 @@ def test_max_unwritten_is_not_reached_by_what_waits_a_moment(life):
     life.wait_all_written()
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_bridge_that_stops_writes_what_waits(life, sig):
+@pytest.mark.parametrize("sig, seconds", [(signal.SIGTERM, 5),
+                                          (signal.SIGINT, 0.5)])
+def test_bridge_that_stops_writes_what_waits(life, sig, seconds):
     with life.stack.database.shell() as shell:
         shell.run("BEGIN IMMEDIATE")
         for _ in range(5):
             life.goes_on()
-        threading.Timer(1, lambda: shell.run("COMMIT")).start()
+        threading.Timer(seconds, lambda: shell.run("COMMIT")).start()
+        bridge = life.stack.bridge
         life.stack.stop_bridge(sig)
+        assert bridge.returncode == 0
     usage = life.stack.sql("SELECT sum(creates) AS n, sum(messages_up) AS up"
                            " FROM token_usage")
     assert usage == [{"n": life.n_sessions, "up": life.n_messages}]
@@ -669,6 +688,59 @@ def test_bridge_stops_though_it_cannot_write(life):
         life.stack.stop_bridge()
         assert bridge.returncode == 0
         assert time.monotonic() - begun < 15
+
+
+def test_bridge_that_stops_leaves_nothing_beside_the_file(life):
+    # So that the file alone may be copied then.
+    life.goes_on()
+    life.stack.stop_workers()
+    life.stack.stop_bridge()
+    log = life.stack.directory / "polysocket.db-wal"
+    assert not log.exists() or log.stat().st_size == 0
+    assert len(life.rows()) == life.n_sessions
+
+
+# Two of them.
+
+def second_bridge(stack, **options):
+    """Another one on the database of the stack."""
+    directory = stack.directory / "second"
+    directory.mkdir()
+    second = Stack("lighttpd", directory=directory, options={
+        **DEFAULTS, "database": stack.db_path, **options})
+    second.write_config()
+    return second
+
+
+def test_node_has_one_bridge(life):
+    second = second_bridge(life.stack)
+    done = wsbridge(second, "--foreground")
+    assert done.returncode == 1
+    assert "node a is that of another wsbridge" in done.stderr
+    # Which is not disturbed.
+    life.goes_on()
+    life.wait_all_written()
+    # It may go on where the first has ended, in whatever way.
+    life.stack.stop_bridge(signal.SIGKILL)
+    second.start_bridge()
+    second.stop_bridge()
+    assert life.stack.sql("SELECT * FROM live_sessions") == []
+
+
+def test_nodes_share_a_database(life):
+    life.goes_on()
+    second = second_bridge(life.stack, node="b")
+    second.start_bridge()
+    life.wait_all_written()
+    rows = life.stack.sql("SELECT node, commits > 0 AS writes FROM bridges"
+                          " ORDER BY node")
+    assert [row["node"] for row in rows] == ["a", "b"]
+    # What one of them leaves open the other does not end.
+    second.stop_bridge(signal.SIGKILL)
+    second.start_bridge()
+    second.stop_bridge()
+    life.goes_on()
+    life.wait_all_written()
 
 
 # Workers, which only read.

@@ -122,3 +122,19 @@ def test_held_requests_are_limited(http, target, stack):
         exchange.close()
     for session in sessions:
         session.close()
+
+
+@pytest.mark.options(max_probes="2")
+def test_probes_are_limited(http, stack):
+    probes = [http.begin("GET", "/polysocket/probe") for _ in range(2)]
+    for probe in probes:
+        assert probe.head() == 200
+    response = http.get("/polysocket/probe")
+    assert (response.status, response.code) == (503, "too_many_held")
+    assert response.json["limit"] == "max_probes"
+    assert int(response.header("Retry-After")) >= 1
+    # One that is over makes room for another.
+    assert probes[0].response().status == 200
+    stack.wait_until(lambda: http.get("/polysocket/probe").status == 200,
+                     "room for a probe")
+    probes[1].close()

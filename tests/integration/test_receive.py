@@ -127,6 +127,32 @@ def test_large_message_comes_whole(quiet, target):
 
 
 @pytest.mark.options(max_message="1000B")
+@pytest.mark.parametrize("size", [1001, 2000, 10000, 300000])
+def test_target_that_sends_far_too_much_harms_nobody(relay, target, size):
+    # libwebsockets has the rest of it in hand when the rule is broken.
+    session, other = (relay.create(target.url("quiet")) for _ in range(2))
+    target.connection(0).send("x" * size)
+    assert target.connection(0).wait_closed() == (1009, "message too large")
+    close, = session.receive()
+    assert close == Close(1009, "message too large", False)
+    target.connection(1).send("still here")
+    assert other.receive() == ["still here"]
+
+
+@pytest.mark.parametrize("behind", [1, 5000, 300000])
+def test_target_that_goes_on_after_bad_utf8_harms_nobody(relay, target,
+                                                         behind):
+    session, other = (relay.create(target.url("quiet")) for _ in range(2))
+    connection = target.connection(0)
+    connection.start("say-invalid-utf8")
+    connection.start("flood", str(behind // 1000 + 1), "1000")
+    assert connection.wait_closed()[0] == 1007
+    assert session.receive()[-1].code == 1007
+    target.connection(1).send("still here")
+    assert other.receive() == ["still here"]
+
+
+@pytest.mark.options(max_message="1000B")
 def test_message_over_the_limit_from_the_target_closes_with_1009(quiet,
                                                                  target):
     connection = target.connection()

@@ -780,6 +780,30 @@ def test_names_that_are_being_resolved_are_counted(new_stack, tmp_path):
 
 
 @pytest.mark.options(node="refused")
+def test_tokens_are_listed_up_to_a_bound(new_stack, target):
+    """Beyond 500 in use they are summed up, and none is left out."""
+    stack = new_stack(server="lighttpd", options={
+        "max_creates_per_second": "1000", "max_sessions_per_address": "1000"})
+    n = 503
+    numbers = ("WITH RECURSIVE n(i) AS (VALUES (10) UNION ALL"
+               f" SELECT i + 1 FROM n WHERE i < 9 + {n}) ")
+    stack.sql(f"{numbers} INSERT INTO tokens (id, name, secret, admin)"
+              " SELECT i, 't' || i, 's' || i, 1 FROM n",
+              f"{numbers} INSERT INTO token_targets"
+              " SELECT i, 'ws://127.0.0.1:*' FROM n")
+    stack.wait_policy()
+    relay = Polysocket(Http(stack.port))
+    for i in range(10, 10 + n):
+        relay.create(target.url("quiet"), token=f"s{i}").send("hello")
+    for name, total in (("sockets", n), ("messages_today", n),
+                        ("bytes_today", 5 * n)):
+        name = f"polysocket_token_{name}"
+        found = figures(relay.http, "s10")
+        assert found.sum(name) == total
+        assert len([key for key in found.samples if key[0] == name]) == 501
+        assert found.value(name, id="", token="others") > 0
+
+
 def test_refusals_are_counted(http, admin, target, new_token):
     relay = Polysocket(http)
     start = figures(http, admin)
