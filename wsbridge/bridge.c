@@ -9,7 +9,6 @@
 
 #include "ps_clock.h"
 #include "ps_log.h"
-#include "record.h"
 
 /* Timers fired in one wake-up; the rest is due in the next. */
 #define TIMERS_BATCH 256
@@ -55,6 +54,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 		.unix_s = ps_clock_unix_s,
 		.started_unix_s = ps_clock_unix_s() };
 	TAILQ_INIT(&bridge->sessions);
+	TAILQ_INIT(&bridge->records.changed);
 	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;
 	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
@@ -66,7 +66,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	*p = '\0';
 	if (!table_init(&bridge->sessions_by_id, seed) ||
 	    !table_init(&bridge->sessions_by_name, seed) ||
-	    !records_init(bridge, seed) ||
+	    !quotas_init(&bridge->quotas, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
 		return PS_ERR_NOMEM;
 	bridge->config = config;

@@ -15,6 +15,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
 	%D%/intake.c %D%/intake.h \
+	%D%/ledger.c %D%/ledger.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/parked.c %D%/parked.h \

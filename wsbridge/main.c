@@ -16,10 +16,10 @@
 #include "bridge.h"
 #include "drain.h"
 #include "intake.h"
+#include "ledger.h"
 #include "ps_db.h"
 #include "ps_log.h"
 #include "ps_schema.h"
-#include "record.h"
 #include "resolver.h"
 #include "store.h"
 #include "websocket.h"
@@ -258,7 +258,7 @@ start(struct ps_config *config)
 	}
 	/* Who listens is the only bridge, and may write. */
 	if (intake_start(bridge) != PS_OK || websocket_start(bridge) != PS_OK ||
-	    !records_start(bridge))
+	    !ledger_open(bridge))
 		return false;
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
 	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
@@ -279,7 +279,7 @@ stop(void)
 	}
 	intake_stop(bridge);
 	websocket_stop(bridge);
-	records_stop(bridge);
+	ledger_close(bridge);
 	bridge_stop(bridge);
 	if (resolver_count() > 0) {
 		/* A name server that does not answer must not hold us up. */

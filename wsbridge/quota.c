@@ -9,10 +9,9 @@
 #define DAY_S 86400
 
 bool
-quotas_init(struct quotas *quotas, uint64_t seed,
-    void (*write)(struct quotas *quotas, const struct ps_usage *usage))
+quotas_init(struct quotas *quotas, uint64_t seed)
 {
-	quotas->write = write;
+	quotas->write = NULL;
 	TAILQ_INIT(&quotas->all);
 	TAILQ_INIT(&quotas->changed);
 	return table_init(&quotas->by_id, seed);
@@ -78,7 +77,8 @@ turn_day(struct quotas *quotas, struct quota *quota, int64_t now_s)
 		return;
 	if (quota->has_changed) {
 		forget_change(quotas, quota);
-		quotas->write(quotas, &quota->unwritten);
+		if (quotas->write != NULL)
+			quotas->write(quotas, &quota->unwritten);
 	}
 	quota->day = day;
 	quota->messages = quota->bytes = 0;

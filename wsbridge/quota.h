@@ -55,12 +55,11 @@ struct quotas {
 	struct table by_id;
 	struct quota_list all;
 	struct quota_list changed; /* with something in `unwritten` */
-	/* Takes what is unwritten of a day that is over. */
+	/* Takes what is unwritten of a day that is over. NULL: nobody does. */
 	void (*write)(struct quotas *quotas, const struct ps_usage *usage);
 };
 
-PS_MUST_CHECK bool quotas_init(struct quotas *quotas, uint64_t seed,
-    void (*write)(struct quotas *quotas, const struct ps_usage *usage));
+PS_MUST_CHECK bool quotas_init(struct quotas *quotas, uint64_t seed);
 void quotas_deinit(struct quotas *quotas);
 
 /* The quota of a token, made where there is none yet; NULL: out of memory. */

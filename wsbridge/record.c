@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#include "enforce.h"
-#include "ps_log.h"
 #include "session.h"
 #include "store.h"
 
@@ -20,26 +18,11 @@ static void
 on_timer(struct timer *timer);
 
 static void
-write_over_day(struct quotas *quotas, const struct ps_usage *usage)
-{
-	struct bridge *bridge = PS_CONTAINER(quotas, struct bridge, quotas);
-
-	store_add_usage(bridge->store, usage);
-}
-
-bool
-records_init(struct bridge *bridge, uint64_t seed)
-{
-	TAILQ_INIT(&bridge->records.changed);
-	bridge->records.timer.fire = on_timer;
-	return quotas_init(&bridge->quotas, seed, write_over_day);
-}
-
-static void
 set_timer(struct bridge *bridge, uint64_t in_ms)
 {
 	struct timer *timer = &bridge->records.timer;
 
+	timer->fire = on_timer;
 	if (!timer_is_set(timer) && bridge->store != NULL)
 		timers_set(&bridge->timers, timer, bridge->now_ms() + in_ms);
 }
@@ -210,73 +193,21 @@ record_end(struct session *session, uint16_t code, const char *reason)
 	write_row(session);
 }
 
-/* What the store tells. */
-
-static void
-on_policy(void *owner, struct ps_policy *policy)
+void
+records_repeat(struct bridge *bridge)
 {
-	enforce_policy(owner, policy);
-}
-
-static void
-on_close_request(void *owner, const char *id)
-{
-	enforce_close(owner, id);
-}
-
-/* All that lives is to be written to a database that does not know it. */
-static void
-on_replaced(void *owner)
-{
-	struct bridge *bridge = owner;
 	struct session *session;
 
-	ps_info("record: the database is another file");
 	TAILQ_FOREACH(session, &bridge->sessions, all)
 		mark_due(session);
 	timers_cancel(&bridge->timers, &bridge->records.timer);
 	set_timer(bridge, 0);
 }
 
-static void
-on_usage(void *owner, const struct ps_usage *usage)
-{
-	struct bridge *bridge = owner;
-	struct quota *quota = quotas_get(&bridge->quotas, usage->token_id);
-
-	if (quota != NULL)
-		quota_restore_usage(quota, usage);
-}
-
-static void
-on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
-{
-	struct bridge *bridge = owner;
-	struct quota *quota = quotas_get(&bridge->quotas, token_id);
-
-	if (quota != NULL)
-		quota_restore_creates(quota, second_s, count);
-}
-
-bool
-records_start(struct bridge *bridge)
-{
-	static const struct store_ops ops = { on_policy, on_close_request,
-		on_replaced };
-	static const struct store_memory memory = { on_usage, on_create,
-		QUOTA_WINDOW_S };
-
-	bridge->store = store_start(bridge->loop, bridge->config,
-	    bridge->tag, &ops, &memory, bridge);
-	return bridge->store != NULL;
-}
-
 void
-records_stop(struct bridge *bridge)
+records_flush(struct bridge *bridge)
 {
 	write_usage(bridge);
 	while (!TAILQ_EMPTY(&bridge->records.changed))
 		write_row(TAILQ_FIRST(&bridge->records.changed));
-	store_stop(bridge->store);
-	bridge->store = NULL;
 }

@@ -19,16 +19,6 @@ struct record_subject {
 	struct ps_slice subject, origin, remote_addr, agent;
 };
 
-PS_MUST_CHECK bool records_init(struct bridge *bridge, uint64_t seed);
-
-/*
- * Starts the store: what the database remembers of day and minute is in the
- * quotas, its policy in force. False having logged why not.
- */
-PS_MUST_CHECK bool records_start(struct bridge *bridge);
-/* Writes what is not written yet and ends the store. */
-void records_stop(struct bridge *bridge);
-
 /* A session begins. Out of memory, it has no row. */
 void record_begin(struct session *session,
     const struct record_subject *subject);
@@ -39,6 +29,12 @@ void record_traffic(struct session *session);
  * lives as long as the session.
  */
 void record_end(struct session *session, uint16_t code, const char *reason);
+
 /* Something of a token was counted: written within a second. */
 void records_wake(struct bridge *bridge);
+/* All that lives is to be written to a database that does not know it. */
+void records_repeat(struct bridge *bridge);
+/* Hands all that is not written yet to the store. */
+void records_flush(struct bridge *bridge);
+
 #endif

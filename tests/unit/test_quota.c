@@ -30,8 +30,9 @@ setup(void **state)
 	(void)state;
 	now_s = NOON_S;
 	n_over = 0;
-	if (!quotas_init(&quotas, 1, write_over))
+	if (!quotas_init(&quotas, 1))
 		return -1;
+	quotas.write = write_over;
 	quota = quotas_get(&quotas, 7);
 	return quota == NULL ? -1 : 0;
 }

@@ -1,0 +1,77 @@
+#include "config.h"
+
+#include "ledger.h"
+
+#include "enforce.h"
+#include "ps_log.h"
+#include "record.h"
+#include "store.h"
+
+static void
+write_over_day(struct quotas *quotas, const struct ps_usage *usage)
+{
+	struct bridge *bridge = PS_CONTAINER(quotas, struct bridge, quotas);
+
+	store_add_usage(bridge->store, usage);
+}
+
+static void
+on_policy(void *owner, struct ps_policy *policy)
+{
+	enforce_policy(owner, policy);
+}
+
+static void
+on_close_request(void *owner, const char *id)
+{
+	enforce_close(owner, id);
+}
+
+static void
+on_replaced(void *owner)
+{
+	ps_info("ledger: the database does not know what lives, it is told");
+	records_repeat(owner);
+}
+
+static void
+on_usage(void *owner, const struct ps_usage *usage)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota = quotas_get(&bridge->quotas, usage->token_id);
+
+	if (quota != NULL)
+		quota_restore_usage(quota, usage);
+}
+
+static void
+on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota = quotas_get(&bridge->quotas, token_id);
+
+	if (quota != NULL)
+		quota_restore_creates(quota, second_s, count);
+}
+
+bool
+ledger_open(struct bridge *bridge)
+{
+	static const struct store_ops ops = { on_policy, on_close_request,
+		on_replaced };
+	static const struct store_memory memory = { on_usage, on_create,
+		QUOTA_WINDOW_S };
+
+	bridge->quotas.write = write_over_day;
+	bridge->store = store_start(bridge->loop, bridge->config,
+	    bridge->tag, &ops, &memory, bridge);
+	return bridge->store != NULL;
+}
+
+void
+ledger_close(struct bridge *bridge)
+{
+	records_flush(bridge);
+	store_stop(bridge->store);
+	bridge->store = NULL;
+}
