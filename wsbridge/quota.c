@@ -72,6 +72,8 @@ static void
 turn_day(struct quotas *quotas, struct quota *quota, int64_t now_s)
 {
 	int64_t day = now_s / DAY_S;
+	uint64_t messages = quota->messages, bytes = quota->bytes;
+	bool is_other = day == quota->other_day;
 
 	if (quota->day == day)
 		return;
@@ -80,8 +82,12 @@ turn_day(struct quotas *quotas, struct quota *quota, int64_t now_s)
 		if (quotas->write != NULL)
 			quotas->write(quotas, &quota->unwritten);
 	}
+	quota->messages = is_other ? quota->other_messages : 0;
+	quota->bytes = is_other ? quota->other_bytes : 0;
+	quota->other_day = quota->day;
+	quota->other_messages = messages;
+	quota->other_bytes = bytes;
 	quota->day = day;
-	quota->messages = quota->bytes = 0;
 }
 
 /*

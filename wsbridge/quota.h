@@ -45,7 +45,10 @@ struct quota {
 
 	int64_t day;
 	uint64_t messages, bytes; /* of the day, both directions */
-	struct ps_usage unwritten; /* of that day */
+	/* The day that was counted before: a clock may go back over midnight. */
+	int64_t other_day;
+	uint64_t other_messages, other_bytes;
+	struct ps_usage unwritten; /* of `day` */
 	bool has_changed;
 };
 

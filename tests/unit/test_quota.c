@@ -693,6 +693,13 @@ a_clock_set_back_over_midnight_counts_for_the_day_it_shows(void **state)
 	assert_int_equal(n_over, 1);
 	assert_int_equal(over[0].day, DAY + 1);
 	assert_int_equal(over[0].traffic.bytes_up, 10);
+	/* Neither day is used twice because the clock goes back and forth. */
+	assert_non_null(take(PS_UP, 1, 7));
+	now_s++;
+	assert_non_null(take(PS_UP, 1, 1));
+	now_s--;
+	assert_null(take(PS_UP, 1, 6));
+	assert_non_null(take(PS_UP, 1, 1));
 	assert_int_equal(unwritten().day, DAY);
 }
 
