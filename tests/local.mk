@@ -5,6 +5,7 @@
 
 unit_tests = \
 	%D%/unit/test_address \
+	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
 	%D%/unit/test_deflate \
 	%D%/unit/test_enforce \
@@ -39,6 +40,7 @@ unit_tests = \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_session_quota \
+	%D%/unit/test_store \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
 	%D%/unit/test_timers
@@ -48,6 +50,7 @@ check_LIBRARIES = %D%/unit/libunit.a
 %C%_unit_libunit_a_SOURCES = \
 	%D%/unit/database.c %D%/unit/database.h \
 	%D%/unit/fixture.c %D%/unit/fixture.h \
+	%D%/unit/loop.h \
 	%D%/unit/unit.h
 libunit_LIBS = %D%/unit/libunit.a
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
@@ -56,6 +59,9 @@ libunit_LIBS = %D%/unit/libunit.a
 	-Wl,--wrap=uv_getaddrinfo,--wrap=uv_freeaddrinfo \
 	-Wl,--wrap=lws_client_connect_via_info
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
+%C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
+	-Wl,--wrap=time
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif

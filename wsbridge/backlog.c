@@ -39,22 +39,6 @@ backlog_deinit(struct backlog *backlog)
 	pthread_mutex_destroy(&backlog->mutex);
 }
 
-void
-backlog_set_max(struct backlog *backlog, uint64_t max_unwritten)
-{
-	pthread_mutex_lock(&backlog->mutex);
-	backlog->max_unwritten = max_unwritten;
-	pthread_mutex_unlock(&backlog->mutex);
-}
-
-void
-backlog_set_failing(struct backlog *backlog, bool failing)
-{
-	pthread_mutex_lock(&backlog->mutex);
-	backlog->failing = failing;
-	pthread_mutex_unlock(&backlog->mutex);
-}
-
 static bool
 is_bounded(const struct backlog *backlog)
 {
@@ -62,12 +46,14 @@ is_bounded(const struct backlog *backlog)
 	    ps_clock_ms() - backlog->progress_ms > STUCK_MS;
 }
 
-/* Takes out those that are too many; the caller frees them. */
+/* Takes out those that are too many, if any are; the caller frees them. */
 static void
 cut(struct backlog *backlog, struct record_list *lost)
 {
 	struct record *record;
 
+	if (!is_bounded(backlog))
+		return;
 	while (backlog->n_records > 0 &&
 	    backlog->n_records + backlog->n_taken > backlog->max_unwritten) {
 		record = STAILQ_FIRST(&backlog->records);
@@ -77,6 +63,30 @@ cut(struct backlog *backlog, struct record_list *lost)
 		backlog->lost++;
 		backlog->turn++;
 	}
+}
+
+void
+backlog_set_max(struct backlog *backlog, uint64_t max_unwritten)
+{
+	struct record_list lost = STAILQ_HEAD_INITIALIZER(lost);
+
+	pthread_mutex_lock(&backlog->mutex);
+	backlog->max_unwritten = max_unwritten;
+	cut(backlog, &lost);
+	pthread_mutex_unlock(&backlog->mutex);
+	free_records(&lost);
+}
+
+void
+backlog_set_failing(struct backlog *backlog, bool failing)
+{
+	struct record_list lost = STAILQ_HEAD_INITIALIZER(lost);
+
+	pthread_mutex_lock(&backlog->mutex);
+	backlog->failing = failing;
+	cut(backlog, &lost);
+	pthread_mutex_unlock(&backlog->mutex);
+	free_records(&lost);
 }
 
 /* NULL: there was no memory for it. Under the mutex; the caller frees `lost`. */
@@ -91,8 +101,7 @@ add(struct backlog *backlog, struct record *record, struct record_list *lost)
 		backlog->progress_ms = ps_clock_ms();
 	STAILQ_INSERT_TAIL(&backlog->records, record, next);
 	backlog->n_records++;
-	if (is_bounded(backlog))
-		cut(backlog, lost);
+	cut(backlog, lost);
 }
 
 /* Copies a text behind the record; `*end` moves on. */
@@ -152,8 +161,9 @@ backlog_put_session(struct backlog *backlog, const struct ps_session_row *row,
 		amend(ticket->record, row);
 	} else {
 		ticket->record = session_record(row);
-		ticket->turn = backlog->turn; /* which it may be lost in */
 		add(backlog, ticket->record, &lost);
+		/* It is the last now, or there was no room at all. */
+		ticket->turn = backlog->n_records > 0 ? backlog->turn : 0;
 	}
 	pthread_mutex_unlock(&backlog->mutex);
 	free_records(&lost);
@@ -215,8 +225,7 @@ backlog_put_back(struct backlog *backlog, struct record_list *batch)
 	STAILQ_CONCAT(&backlog->records, batch);
 	backlog->n_records += backlog->n_taken;
 	backlog->n_taken = 0;
-	if (is_bounded(backlog))
-		cut(backlog, &lost);
+	cut(backlog, &lost);
 	pthread_mutex_unlock(&backlog->mutex);
 	free_records(&lost);
 }

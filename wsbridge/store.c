@@ -367,16 +367,18 @@ write_batch(struct store *store)
 	return ret;
 }
 
+/* What waits now; what comes meanwhile keeps nothing else waiting. */
 static int
 write_waiting(struct store *store)
 {
+	uint64_t left = backlog_status(&store->backlog).waiting;
 	/* After a failure even nothing is written, to see whether it can be. */
 	bool must_try = store->failing_since_ms != 0;
 	int ret = PS_OK;
 
-	while (ret == PS_OK &&
-	    (must_try || backlog_status(&store->backlog).waiting > 0)) {
+	while (ret == PS_OK && (must_try || left > 0)) {
 		ret = write_batch(store);
+		left -= left < BATCH ? left : BATCH;
 		must_try = false;
 		if (ret == PS_OK)
 			ret = look_for_changes(store);
