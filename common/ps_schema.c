@@ -101,6 +101,17 @@ look_for_damage(sqlite3 *db, char *error)
 	return ret;
 }
 
+/* Whether the tables are those of the version that it says it has. */
+static int
+try_to_use(const char *path, char *error)
+{
+	struct ps_db *db = NULL;
+	int ret = ps_db_open(&db, path, PS_DB_READ, error);
+
+	ps_db_close(db);
+	return ret;
+}
+
 /* Writing the version anew shows that there is permission and room. */
 static int
 try_to_write(sqlite3 *db, char *error)
@@ -142,7 +153,8 @@ make_or_upgrade(sqlite3 *db, char *error)
 	    !(ret == PS_ERR_VERSION && version < PS_DB_VERSION))
 		return ret;
 	if ((ret = look_for_damage(db, error)) != PS_OK ||
-	    (ret = upgrade(db, version, error)) != PS_OK)
+	    (ret = upgrade(db, version, error)) != PS_OK ||
+	    (ret = try_to_use(sqlite3_db_filename(db, NULL), error)) != PS_OK)
 		return ret;
 	return try_to_write(db, error);
 }
@@ -207,5 +219,5 @@ ps_schema_check(const char *path, char *error)
 	else
 		ret = look_for_damage(db, error);
 	sqlite3_close(db);
-	return ret;
+	return ret == PS_OK ? try_to_use(path, error) : ret;
 }

@@ -18,7 +18,7 @@
  */
 PS_MUST_CHECK int ps_schema_prepare(const char *path, char *error);
 
-/* As ps_db_check(), and looks for damage too; changes nothing. */
+/* Whether ps_db_open() takes it, and it is not damaged; changes nothing. */
 PS_MUST_CHECK int ps_schema_check(const char *path, char *error);
 
 #endif

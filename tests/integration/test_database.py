@@ -61,6 +61,11 @@ def foreign_with_an_id(path):
                        "CREATE TABLE recipes (name TEXT)")
 
 
+def without_tables(path):
+    Database(path).sql("PRAGMA application_id = 0x506f6c79",
+                       "PRAGMA user_version = 2")
+
+
 def newer(path):
     Database.create(path)
     Database(path).sql("PRAGMA user_version = 99")
@@ -98,6 +103,7 @@ def dangling(path):
 FAULTS = [
     (foreign, "is no polysocket database"),
     (foreign_with_an_id, "is no polysocket database"),
+    (without_tables, "no such table"),
     (newer, "version 99"),
     (garbage, "not a database"),
     (directory, "cannot be opened"),
@@ -712,6 +718,13 @@ def second_bridge(stack, **options):
     return second
 
 
+def come_and_go(bridge):
+    bridge.start_bridge()
+    pid = f"wsbridge[{bridge.bridge_pid}] info: main: "
+    bridge.wait_until(lambda: pid in bridge.log("wsbridge"), "the bridge")
+    bridge.stop_bridge()
+
+
 def test_node_has_one_bridge(life):
     second = second_bridge(life.stack)
     done = wsbridge(second, "--foreground")
@@ -722,8 +735,7 @@ def test_node_has_one_bridge(life):
     life.wait_all_written()
     # It may go on where the first has ended, in whatever way.
     life.stack.stop_bridge(signal.SIGKILL)
-    second.start_bridge()
-    second.stop_bridge()
+    come_and_go(second)
     assert life.stack.sql("SELECT * FROM live_sessions") == []
 
 
@@ -737,13 +749,27 @@ def test_nodes_share_a_database(life):
     assert [row["node"] for row in rows] == ["a", "b"]
     # What one of them leaves open the other does not end.
     second.stop_bridge(signal.SIGKILL)
-    second.start_bridge()
-    second.stop_bridge()
+    come_and_go(second)
     life.goes_on()
     life.wait_all_written()
 
 
 # Workers, which only read.
+
+def test_workers_open_the_file_for_reading(life):
+    life.goes_on()
+    flags = set()
+    for pid in life.stack.worker_pids:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"/proc/{pid}/fd/{name}") == str(
+                        life.stack.db_path):
+                    with open(f"/proc/{pid}/fdinfo/{name}",
+                              encoding="ascii") as info:
+                        flags.add(int(info.read().split("flags:")[1].split()
+                                      [0], 8) & os.O_ACCMODE)
+    assert flags == {os.O_RDONLY}
+
 
 def test_worker_without_rights_says_so(new_stack, target):
     stack = new_stack(start=False)
