@@ -718,13 +718,6 @@ def second_bridge(stack, **options):
     return second
 
 
-def come_and_go(bridge):
-    bridge.start_bridge()
-    pid = f"wsbridge[{bridge.bridge_pid}] info: main: "
-    bridge.wait_until(lambda: pid in bridge.log("wsbridge"), "the bridge")
-    bridge.stop_bridge()
-
-
 def test_node_has_one_bridge(life):
     second = second_bridge(life.stack)
     done = wsbridge(second, "--foreground")
@@ -735,7 +728,8 @@ def test_node_has_one_bridge(life):
     life.wait_all_written()
     # It may go on where the first has ended, in whatever way.
     life.stack.stop_bridge(signal.SIGKILL)
-    come_and_go(second)
+    second.start_bridge()
+    second.stop_bridge()
     assert life.stack.sql("SELECT * FROM live_sessions") == []
 
 
@@ -749,7 +743,8 @@ def test_nodes_share_a_database(life):
     assert [row["node"] for row in rows] == ["a", "b"]
     # What one of them leaves open the other does not end.
     second.stop_bridge(signal.SIGKILL)
-    come_and_go(second)
+    second.start_bridge()
+    second.stop_bridge()
     life.goes_on()
     life.wait_all_written()
 

@@ -224,12 +224,19 @@ class Stack:
                         f"{n} held requests", self.bridge, timeout)
 
     def start_bridge(self, *args, wait=True):
+        """Waits until it serves: its sockets are there before it has read
+        the database, and its log, where it has one, tells the rest."""
+        logged = len(self.log("wsbridge"))
         self.bridge = self.run("wsbridge", [
             *self.bridge_wrapper, self.wsbridge, "--config", self.conf_path,
             "--foreground", *args])
         if wait:
             for path in (self.bridge_socket, self.ws_socket):
                 self.wait_until(lambda p=path: can_connect(p), path.name,
+                                self.bridge)
+            if self.options["log_level"] in ("debug", "info"):
+                self.wait_until(lambda: " is ready (tag " in
+                                self.log("wsbridge")[logged:], "wsbridge",
                                 self.bridge)
 
     def stop_bridge(self, sig=signal.SIGTERM):
