@@ -37,6 +37,7 @@ unit_tests = \
 	%D%/unit/test_ps_utf8 \
 	%D%/unit/test_quota \
 	%D%/unit/test_resolver \
+	%D%/unit/test_record \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_session_quota \
@@ -60,6 +61,7 @@ libunit_LIBS = %D%/unit/libunit.a
 	-Wl,--wrap=lws_client_connect_via_info
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
 %C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=time
 check_PROGRAMS += $(unit_tests)
