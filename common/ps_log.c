@@ -50,23 +50,24 @@ ps_log_is_debug(void)
 	return logger.level >= PS_LOG_DEBUG;
 }
 
-/* Of UTF-8: C0, DEL, or the first byte of C1. */
+/* Of UTF-8: C0, DEL, or a byte of C1, which begins with `before` 0xc2. */
 static bool
-is_control(const unsigned char *p)
+is_control(unsigned char before, unsigned char c, unsigned char after)
 {
-	return *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0);
+	return c < 0x20 || c == 0x7f || (c == 0xc2 && after < 0xa0) ||
+	    (before == 0xc2 && c < 0xa0);
 }
 
 /* Replaces control characters by \xNN; truncates what does not fit. */
 static void
 escape(char *out, size_t size, const char *in)
 {
+	unsigned char before = 0, c;
 	size_t used = 0;
 
-	for (; *in != '\0' && used + 5 < size; in++) {
-		unsigned char c = (unsigned char)*in;
-
-		if (is_control((const unsigned char *)in))
+	for (; *in != '\0' && used + 5 < size; in++, before = c) {
+		c = (unsigned char)*in;
+		if (is_control(before, c, (unsigned char)in[1]))
 			used += (size_t)snprintf(out + used, size - used,
 			    "\\x%02x", c);
 		else

@@ -75,12 +75,14 @@ ps_utf8_is_valid(const char *data, size_t len)
 	return true;
 }
 
-/* U+2028 to U+202E, U+2066 to U+2069, U+200E, U+200F. */
+/* U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069. */
 static bool
 is_hidden(const unsigned char *p)
 {
 	if (p[0] == 0xc2)
 		return p[1] < 0xa0; /* C1 */
+	if (p[0] == 0xd8)
+		return p[1] == 0x9c;
 	if (p[0] != 0xe2)
 		return false;
 	if (p[1] == 0x80)

@@ -218,6 +218,28 @@ a_lower_revision_of_another_database_holds_at_once(void **state)
 }
 
 static void
+after_a_restored_backup_workers_words_are_worth_nothing(void **state)
+{
+	(void)state;
+	enforce_one(100, limited(1, 50));
+	assert_non_null(create(101, limited(1, 7)));
+	enforce_one(60, limited(1, 60));
+	assert_int_equal(max_sockets(1), 60);
+	assert_non_null(create(101, limited(1, 7)));
+	assert_int_equal(max_sockets(1), 60);
+	enforce_one(61, disabled(1));
+	assert_null(create(101, limited(1, 7)));
+	fixture_advance(AHEAD_MS - 1);
+	assert_null(create(101, limited(1, 7)));
+	fixture_advance(1); /* by now a worker that is ahead is just that */
+	assert_non_null(create(101, limited(1, 7)));
+	assert_int_equal(max_sockets(1), 7);
+	/* The same once more is no fall. */
+	enforce_one(61, limited(1, 61));
+	assert_int_equal(max_sockets(1), 7);
+}
+
+static void
 a_worker_that_is_ahead_knows_of_a_token_before_the_bridge(void **state)
 {
 	struct quota *quota;
@@ -582,6 +604,7 @@ main(void)
 		fresh(a_policy_that_a_worker_knew_before_changes_nothing),
 		fresh(a_worker_is_ahead_for_seconds_only),
 		fresh(a_lower_revision_of_another_database_holds_at_once),
+		fresh(after_a_restored_backup_workers_words_are_worth_nothing),
 		fresh(a_worker_that_is_ahead_knows_of_a_token_before_the_bridge),
 		fresh(a_token_that_only_a_worker_knows_keeps_its_quota),
 		fresh(a_token_that_was_only_in_another_database_is_expelled_in_the_end),

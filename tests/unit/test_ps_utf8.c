@@ -123,6 +123,42 @@ every_code_point_but_the_surrogates_is_valid(void **state)
 	}
 }
 
+/* Which characters a text may not have that a terminal shows. */
+static const struct {
+	unsigned first, last;
+} hidden[] = {
+	{ 0x00, 0x1f },	    /* C0 */
+	{ 0x7f, 0x9f },	    /* DEL and C1 */
+	{ 0x61c, 0x61c },   /* Arabic letter mark */
+	{ 0x200e, 0x200f }, /* marks of direction */
+	{ 0x2028, 0x202e }, /* separators, embeddings, overrides */
+	{ 0x2066, 0x2069 }, /* isolates */
+};
+
+static void
+hidden_characters_are_not_plain(void **state)
+{
+	char text[8] = "a";
+	unsigned code;
+	size_t i, len;
+
+	(void)state;
+	assert_true(ps_utf8_is_plain("", 0));
+	for (code = 0; code < 0x110000; code++) {
+		bool plain = true;
+
+		if (code == 0xd800)
+			code = 0xe000; /* behind the surrogates */
+		for (i = 0; i < ROWS(hidden); i++)
+			plain = plain && (code < hidden[i].first ||
+					     code > hidden[i].last);
+		len = 1 + encode(text + 1, code);
+		assert_row(code, ps_utf8_is_plain(text, len) == plain);
+		text[len] = 'b';
+		assert_row(code, ps_utf8_is_plain(text, len + 1) == plain);
+	}
+}
+
 int
 main(void)
 {
@@ -130,6 +166,7 @@ main(void)
 		cmocka_unit_test(rfc_3629_decides),
 		cmocka_unit_test(a_bad_byte_is_found_at_every_place),
 		cmocka_unit_test(every_code_point_but_the_surrogates_is_valid),
+		cmocka_unit_test(hidden_characters_are_not_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
