@@ -6,14 +6,20 @@
  */
 #include "config.h"
 
+#include "database.h"
 #include "fixture.h"
 
 #include "fcgi-app/params.h"
+#include "fcgi-app/rights.h"
 #include "ps_json.h"
 #include "ps_pattern.h"
+#include "wsbridge/backlog.h"
 #include "wsbridge/deflate.h"
+#include "wsbridge/enforce.h"
 #include "wsbridge/parked.h"
+#include "wsbridge/record.h"
 #include "wsbridge/service.h"
+#include "wsbridge/store.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -347,6 +353,227 @@ tell_stats(void)
 	tell_figures(PS_IPC_STATS_JSON);
 }
 
+static int
+build_policy(struct ps_policy *policy)
+{
+	struct ps_token token = { .has_secret = true, .enabled = true,
+		.expires_at_s = INT64_MAX };
+	char text[16];
+	int i, ret;
+
+	for (i = 1; i <= 10; i++) {
+		token.id = i;
+		token.hash[0] = (unsigned char)i;
+		if ((token.name = strdup("name")) == NULL)
+			return PS_ERR_NOMEM;
+		if ((ret = ps_policy_add_token(policy, &token)) != PS_OK) {
+			free(token.name);
+			return ret;
+		}
+	}
+	if ((ret = ps_policy_seal(policy)) != PS_OK)
+		return ret;
+	for (i = 0; i < 5; i++) {
+		snprintf(text, sizeof(text), "ws://h%d", i);
+		ret = ps_policy_add_pattern(policy, 7, PS_RIGHT_TARGET, text);
+		if (ret != PS_OK)
+			return ret;
+	}
+	return PS_OK;
+}
+
+static void
+permit(void)
+{
+	struct ps_policy *policy;
+	int ret;
+
+	arm();
+	policy = ps_policy_create(1);
+	if (!succeeded(policy != NULL))
+		return;
+	ret = build_policy(policy);
+	if (!succeeded(ret == PS_OK))
+		assert_int_equal(ret, PS_ERR_NOMEM);
+	ps_policy_unref(policy);
+}
+
+static void
+begin_of_token(void)
+{
+	static const struct ps_token_limits limits;
+	struct refusal refusal = { .code = PS_CODE__COUNT };
+	struct quota *quota;
+
+	assert_int_equal(fixture_setup(NULL), 0);
+	session_end(fixture_open(), "makes room for timers");
+	arm();
+	quota = enforce_create(&bridge, 5, 1, &limits, &refusal);
+	disarm();
+	if (!succeeded(quota != NULL)) {
+		assert_int_equal(refusal.code, PS_CODE_BRIDGE_FULL);
+		assert_int_equal(bridge.quotas.by_id.count, 1);
+	}
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+/* Counted as lost, and the next one is not amended to what is not there. */
+static void
+put_records(void)
+{
+	struct ps_session_row row = { .id = "a-1", .node = "a",
+		.subject = "", .origin = "", .remote_addr = "", .agent = "" };
+	struct ps_usage usage = { .token_id = 1 };
+	struct backlog_ticket ticket = { 0 };
+	struct backlog backlog;
+	struct backlog_status status;
+
+	backlog_init(&backlog, 10);
+	arm();
+	backlog_put_session(&backlog, &row, &ticket);
+	backlog_put_usage(&backlog, &usage);
+	disarm();
+	status = backlog_status(&backlog);
+	assert_int_equal(status.waiting + status.lost, 2);
+	succeeded(status.lost == 0);
+	backlog_put_session(&backlog, &row, &ticket);
+	assert_int_equal(backlog_status(&backlog).lost, status.lost);
+	backlog_deinit(&backlog);
+}
+
+static void
+read_database(void)
+{
+	char error[PS_DB_ERROR_MAX];
+	struct ps_policy *policy = NULL;
+	struct ps_db *db = NULL;
+	int ret;
+
+	arm();
+	ret = ps_db_open(&db, database_path, PS_DB_WRITE, error);
+	if (!succeeded(ret == PS_OK)) {
+		assert_int_equal(ret, PS_ERR_NOMEM);
+		assert_string_equal(error, "cannot be opened (out of memory)");
+		return;
+	}
+	ret = ps_db_load_policy(db, &policy);
+	disarm();
+	if (!succeeded(ret == PS_OK)) {
+		assert_int_equal(ret, PS_ERR_NOMEM);
+		assert_null(policy);
+	}
+	/* What it had begun is over. */
+	assert_int_equal(ps_db_begin(db), PS_OK);
+	assert_int_equal(ps_db_commit(db), PS_OK);
+	ps_policy_unref(policy);
+	ps_db_close(db);
+}
+
+static void
+ignore_policy(void *owner, struct ps_policy *policy)
+{
+	(void)owner;
+	ps_policy_unref(policy);
+}
+
+static void
+ignore_request(void *owner, const char *id)
+{
+	(void)owner;
+	(void)id;
+}
+
+static void
+ignore_replaced(void *owner)
+{
+	(void)owner;
+}
+
+static void
+ignore_usage(void *owner, const struct ps_usage *usage)
+{
+	(void)owner;
+	(void)usage;
+}
+
+static void
+ignore_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
+{
+	(void)owner;
+	(void)token_id;
+	(void)second_s;
+	(void)count;
+}
+
+static const struct store_ops store_ops = { ignore_policy, ignore_request,
+	ignore_replaced };
+static const struct store_memory store_memory = { ignore_usage, ignore_create,
+	60 };
+
+/* The thread waits before it does anything, by when no allocation fails. */
+static void
+open_store(void)
+{
+	struct session *session;
+	char option[256];
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	snprintf(option, sizeof(option), "database=%s", database_path);
+	fixture_set(option);
+	session = fixture_open();
+	arm();
+	bridge.store = store_start(bridge.loop, bridge.config, bridge.tag,
+	    &store_ops, &store_memory, &bridge);
+	if (succeeded(bridge.store != NULL)) {
+		record_begin(session, &(struct record_subject){ 0 });
+		disarm();
+		succeeded(session->row != NULL);
+	}
+	disarm();
+	fixture_from_peer(session, "x"); /* with a row or without */
+	session_end(session, "test");
+	store_stop(bridge.store);
+	bridge.store = NULL;
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+static void
+know_rights(void)
+{
+	struct ps_config *config = ps_config_create();
+	struct ps_policy *policy;
+	struct rights *rights;
+
+	assert_non_null(config);
+	free(config->database);
+	config->database = strdup(database_path);
+	arm();
+	rights = rights_start(config);
+	disarm();
+	if (succeeded(rights != NULL)) {
+		policy = rights_take(rights);
+		succeeded(policy != NULL);
+		assert_int_equal(rights_are_current(rights), policy != NULL);
+		ps_policy_unref(policy);
+		rights_stop(rights);
+	}
+	ps_config_destroy(config);
+}
+
+/* For all that needs a database with something in it. */
+static int
+make_database(void **state)
+{
+	if (database_setup(state) != 0)
+		return -1;
+	admin_run("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+		  "FROM n WHERE i < 10) INSERT INTO tokens (id, name, secret) "
+		  "SELECT i, 'n' || i, 's' || i FROM n;"
+		  "INSERT INTO token_targets SELECT id, 'ws://h' || id FROM "
+		  "tokens");
+	return 0;
+}
+
 static void
 a_configuration_is_made_or_not(void **state)
 {
@@ -411,6 +638,52 @@ figures_are_whole_or_not_told(void **state)
 	fail_each_allocation(tell_stats);
 }
 
+static void
+a_policy_is_whole_or_not_there(void **state)
+{
+	(void)state;
+	fail_each_allocation(permit);
+}
+
+static void
+a_create_without_memory_is_refused(void **state)
+{
+	(void)state;
+	fail_each_allocation(begin_of_token);
+}
+
+static void
+a_record_is_kept_or_counted_as_lost(void **state)
+{
+	(void)state;
+	fail_each_allocation(put_records);
+}
+
+static void
+a_policy_is_read_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	fail_each_allocation(read_database);
+}
+
+static void
+a_store_is_opened_or_not(void **state)
+{
+	(void)state;
+	fail_each_allocation(open_store);
+}
+
+static void
+a_worker_knows_all_rights_or_none(void **state)
+{
+	(void)state;
+	fail_each_allocation(know_rights);
+}
+
+#define with_database(test) \
+	cmocka_unit_test_setup_teardown(test, make_database, \
+	    database_teardown)
+
 int
 main(void)
 {
@@ -424,6 +697,12 @@ main(void)
 		cmocka_unit_test(a_request_is_parked_or_ended),
 		cmocka_unit_test(a_probe_runs_or_ends),
 		cmocka_unit_test(figures_are_whole_or_not_told),
+		cmocka_unit_test(a_policy_is_whole_or_not_there),
+		cmocka_unit_test(a_create_without_memory_is_refused),
+		cmocka_unit_test(a_record_is_kept_or_counted_as_lost),
+		with_database(a_policy_is_read_whole_or_not_at_all),
+		with_database(a_store_is_opened_or_not),
+		with_database(a_worker_knows_all_rights_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
