@@ -38,6 +38,7 @@ unit_tests = \
 	%D%/unit/test_quota \
 	%D%/unit/test_resolver \
 	%D%/unit/test_record \
+	%D%/unit/test_rights \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_session_quota \
