@@ -193,10 +193,12 @@ prepare_statements(struct ps_db *db, enum ps_db_mode mode)
 static int
 open_file(struct ps_db *db, enum ps_db_mode mode)
 {
+	struct ps_file_id wal;
 	int ret;
 
 	/* Looked at before and after: it may be replaced in between. */
 	db->file = file_id(db->path);
+	db->wal = file_id(db->wal_path);
 	if (db->file.inode == 0) {
 		snprintf(db->error, sizeof(db->error), "is not there");
 		return PS_ERR_IO;
@@ -218,8 +220,10 @@ open_file(struct ps_db *db, enum ps_db_mode mode)
 		    "cannot be used (%s)", sqlite3_errmsg(db->sqlite));
 		return PS_ERR_MALFORMED;
 	}
+	wal = db->wal;
 	db->wal = file_id(db->wal_path);
-	if (!is_file(db->file, db->path)) {
+	if (!is_file(db->file, db->path) ||
+	    (wal.inode != 0 && wal.inode != db->wal.inode)) {
 		snprintf(db->error, sizeof(db->error), "is being replaced");
 		return PS_ERR_IO;
 	}

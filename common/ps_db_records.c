@@ -104,6 +104,7 @@ enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 	int ret;
 
 	bind_text(forget, 1, row->node);
+	bind_text(forget, 2, row->socket);
 	bind_text(add, 1, row->tag);
 	bind_text(add, 2, row->node);
 	sqlite3_bind_int64(add, 3, row->pid);

@@ -98,7 +98,7 @@ const struct ps_option ps_options[] = {
 	  "New sessions of one remote address in a second, 0 for any number; keeps a loop that creates sessions from starving the rest." },
 	{ "max_held", PS_OPTION_COUNT, AT(max_held), 1, 1000000, "8000", true, NULL, NULL,
 	  "Requests held at once; keep it below what the web server in front allows: a poll above it is answered at once, a stream is 503." },
-	{ "max_probes", PS_OPTION_COUNT, AT(max_probes), 0, 1000000, "32", true, NULL, NULL,
+	{ "max_probes", PS_OPTION_COUNT, AT(max_probes), 1, 1000000, "32", true, NULL, NULL,
 	  "Requests of /polysocket/probe that run at once, of those in max_held; anybody may probe, so that they must not crowd out the others." },
 	{ "hold_default", PS_OPTION_DURATION, AT(hold_default), 10, HOUR, "25s", true, NULL, NULL,
 	  "How long a poll is held, and a stream silent, when the client names no time; proxies cut silent connections after 30 s." },

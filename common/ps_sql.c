@@ -52,7 +52,8 @@ const char *const ps_sql[] = {
 	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch'),"
 	    " close_code = 1006, close_reason = 'bridge restarted'"
 	    " WHERE closed_at IS NULL AND node = ?1",
-	[PS_SQL_FORGET_BRIDGES] = "DELETE FROM bridges WHERE node = ?1",
+	[PS_SQL_FORGET_BRIDGES] = 
+	    "DELETE FROM bridges WHERE node = ?1 OR socket = ?2",
 	[PS_SQL_ADD_BRIDGE] =
 	    "INSERT INTO bridges (tag, node, pid, socket, version, started_at)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",

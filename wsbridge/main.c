@@ -261,9 +261,12 @@ start(struct ps_config *config)
 		return false;
 	}
 	/* Who listens is the only bridge, and may write. */
-	if (intake_start(bridge) != PS_OK || websocket_start(bridge) != PS_OK ||
-	    !ledger_open(bridge))
+	if (intake_start(bridge) != PS_OK)
 		return false;
+	if (websocket_start(bridge) != PS_OK || !ledger_open(bridge)) {
+		intake_stop_listening(bridge);
+		return false;
+	}
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
 	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
 	watch_signal(&daemon_state.hangup, on_hangup, SIGHUP);

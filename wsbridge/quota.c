@@ -176,11 +176,17 @@ refuse(struct refusal *refusal_r, enum ps_code code,
 	return false;
 }
 
+unsigned
+quota_day_left_s(int64_t now_s)
+{
+	return (unsigned)(DAY_S - now_s % DAY_S);
+}
+
 static bool
 may_create(struct quota *quota, int64_t now_s, struct refusal *refusal_r)
 {
 	const uint64_t *limit = quota->limits.value;
-	unsigned midnight = (unsigned)(DAY_S - now_s % DAY_S);
+	unsigned midnight = quota_day_left_s(now_s);
 
 	if (quota->n_sessions >= limit[PS_LIMIT_SOCKETS])
 		return refuse(refusal_r, PS_CODE_CONNECTION_LIMIT,

@@ -101,6 +101,9 @@ const char *quota_take(struct quotas *quotas, struct quota *quota,
     enum ps_direction direction, uint64_t messages, uint64_t bytes,
     int64_t now_s);
 
+/* Seconds until the next day begins, and with it another use of its limits. */
+unsigned quota_day_left_s(int64_t now_s);
+
 /* Takes what is unwritten of the first quota of `changed`; false: none. */
 bool quotas_take_unwritten(struct quotas *quotas, struct ps_usage *usage_r);
 

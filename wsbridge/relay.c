@@ -236,7 +236,9 @@ reply_send(struct exchange *exchange, int ret, const char *limit)
 		    limit);
 		return;
 	case PS_ERR_QUOTA:
-		exchange_reply_limit(exchange, PS_CODE_DAILY_LIMIT, limit);
+		exchange_reply_refusal(exchange,
+		    &(struct refusal){ PS_CODE_DAILY_LIMIT, limit,
+			quota_day_left_s(exchange->bridge->unix_s()) });
 		return;
 	case PS_ERR_MALFORMED:
 		exchange_reply_error(exchange, PS_CODE_UNKNOWN_TYPE, NULL);

@@ -486,7 +486,11 @@ on_success(struct store *store)
 		ps_info("store: the database can be written again");
 	if (store->failing_since_ms != 0)
 		set_failing(store, false);
-	store->told_failure = store->told_loss = false;
+	/* What was lost may have been the end of a session, whose row would be
+	 * open for ever: all of them are ended, and those that live say so. */
+	if (store->told_loss && enter_anew(store) == PS_OK)
+		store->told_loss = false;
+	store->told_failure = false;
 	store->failing_since_ms = 0;
 }
 

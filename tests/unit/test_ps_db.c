@@ -775,6 +775,7 @@ a_bridge_takes_the_place_of_its_predecessor(void **state)
 	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
 	row.tag = "bother";
 	row.node = "b";
+	row.socket = "/run/b.sock";
 	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
 	assert_int_equal(ps_db_enter(db, &bridge_a, NOON_S), PS_OK);
 	assert_string_equal(admin_text("SELECT group_concat(tag) FROM bridges"),
@@ -782,6 +783,12 @@ a_bridge_takes_the_place_of_its_predecessor(void **state)
 	assert_int_equal(ps_db_node_socket(db, "a", socket, sizeof(socket)),
 	    PS_OK);
 	assert_string_equal(socket, "/run/bridge.sock");
+	/* A node that has another name now. */
+	row.tag = "cthird";
+	row.node = "c";
+	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
+	assert_string_equal(admin_text("SELECT group_concat(tag) FROM bridges"),
+	    "anewer,cthird");
 	assert_int_equal(ps_db_begin(db), PS_OK);
 	assert_int_equal(ps_db_count_commit(db, "anewer"), PS_OK);
 	assert_int_equal(ps_db_commit(db), PS_OK);
