@@ -282,7 +282,8 @@ def test_limits_of_an_open_session_may_change(plain, target, one):
     session = plain.create(target.url("quiet"), token=token.secret)
     assert session.try_send("x" * 11).status == 413
     token.set(max_message_bytes=None)
-    session.send("x" * 11)
+    token.stack.wait_until(lambda: session.try_send("x" * 11).status == 201,
+                           "no limit", timeout=SOON)
     token.set(max_message_bytes=5)
     token.stack.wait_until(lambda: session.try_send("x" * 6).status == 413,
                            "the new limit", timeout=SOON)
