@@ -23,6 +23,7 @@ static const struct ps_code_info infos[] = {
 	[PS_CODE_ADMIN_REQUIRED] = { "admin_required", 403, 0, "this needs the token of an administrator" },
 	[PS_CODE_NOT_FOUND] = { "not_found", 404, 0, "there is nothing at this path" },
 	[PS_CODE_METHOD_NOT_ALLOWED] = { "method_not_allowed", 405, 0, "the method is not allowed here" },
+	[PS_CODE_GAP] = { "gap", 409, 0, "the number is not one that may come now, see expected" },
 	[PS_CODE_BODY_TOO_LARGE] = { "body_too_large", 413, 0, "the body is larger than allowed" },
 	[PS_CODE_MESSAGE_TOO_LARGE] = { "message_too_large", 413, 0, "a message is larger than allowed" },
 	[PS_CODE_SLOW_TARGET] = { "slow_target", 429, 1, "the target does not read fast enough, nothing was sent, try again" },

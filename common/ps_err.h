@@ -21,6 +21,7 @@ enum ps_err {
 	PS_ERR_IO = -6,	       /* a system call failed, errno tells */
 	PS_ERR_VERSION = -7,   /* the other side speaks another version */
 	PS_ERR_QUOTA = -8,     /* what a token may use is used up */
+	PS_ERR_GAP = -9,       /* a number is not the one that is next */
 };
 
 #endif

@@ -138,6 +138,7 @@ ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m)
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
 	ps_writer_u8(w, m->more);
+	ps_writer_u64(w, m->first);
 }
 
 size_t
@@ -180,6 +181,7 @@ ps_ipc_decode_send(struct ps_reader *r, struct ps_ipc_send *m)
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
 	m->more = decode_enum(r, 2) != 0;
+	m->first = ps_reader_u64(r);
 	if (r->failed || r->left < 2)
 		return PS_ERR_MALFORMED;
 	ps_reader_init(&m->events, r->data, r->left - 2);
@@ -202,6 +204,8 @@ ps_ipc_encode_receive(struct ps_writer *w, const struct ps_ipc_receive *m)
 	ps_writer_u8(w, (uint8_t)m->dialect);
 	ps_writer_u8(w, (uint8_t)m->framing);
 	ps_writer_u32(w, m->hold_ms);
+	ps_writer_u8(w, m->acknowledges);
+	ps_writer_u64(w, m->ack);
 	frame_end(w);
 }
 
@@ -213,6 +217,8 @@ ps_ipc_decode_receive(struct ps_reader *r, struct ps_ipc_receive *m)
 	m->dialect = decode_enum(r, PS_DIALECT__COUNT);
 	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
 	m->hold_ms = ps_reader_u32(r);
+	m->acknowledges = decode_enum(r, 2) != 0;
+	m->ack = ps_reader_u64(r);
 	return done(r);
 }
 

@@ -26,7 +26,7 @@
 #include "ps_policy.h"
 #include "ps_reply.h"
 
-#define PS_IPC_VERSION 2
+#define PS_IPC_VERSION 3
 #define PS_IPC_LENGTH_BYTES 4
 
 enum ps_ipc_type {
@@ -97,6 +97,7 @@ struct ps_ipc_send {
 	struct ps_ipc_request request;
 	struct ps_slice socket;
 	bool more; /* the last event goes on in the next send */
+	uint64_t first; /* number of the first event; 0: they have none */
 	uint16_t count;
 	struct ps_reader events;
 };
@@ -107,6 +108,8 @@ struct ps_ipc_receive {
 	enum ps_dialect dialect;
 	enum ps_ipc_framing framing;
 	uint32_t hold_ms;
+	bool acknowledges; /* the client says what it has got */
+	uint64_t ack;	   /* and that is the number of its last message */
 };
 
 struct ps_ipc_close {

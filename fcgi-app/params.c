@@ -297,8 +297,8 @@ params_text(struct params *params, const char *name, struct ps_slice *value_r)
 	return true;
 }
 
-static bool
-parse_number(struct ps_slice text, int64_t *value_r)
+bool
+params_parse_number(struct ps_slice text, int64_t *value_r)
 {
 	char copy[32], *end;
 	size_t digits = text.len > 0 && text.data[0] == '-' ? 1 : 0;
@@ -333,7 +333,7 @@ params_number(struct params *params, const char *name, int64_t *value_r)
 	}
 	if (!params_text(params, name, &text))
 		return false;
-	if (parse_number(text, value_r))
+	if (params_parse_number(text, value_r))
 		return true;
 	bad(params, PS_CODE_BAD_PARAMETER, name, "is not an integer");
 	return false;

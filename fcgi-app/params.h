@@ -63,6 +63,8 @@ bool params_text(struct params *params, const char *name,
 /* True when it is there and an integer; huge ones come out as the extremes. */
 bool params_number(struct params *params, const char *name,
     int64_t *value_r);
+/* The same of a text that is no parameter. */
+bool params_parse_number(struct ps_slice text, int64_t *value_r);
 /* True for 1 or true. */
 bool params_flag(struct params *params, const char *name);
 /* A JSON array, also as the text of a form field; NULL when it is none. */

@@ -405,6 +405,23 @@ add_json_event(struct request *request, json_object *event)
 	return add_event(request, PS_DIALECT_POLYSOCKET, type, data);
 }
 
+/* The number of the first event, where the client gives them numbers. */
+static bool
+take_number(struct request *request, uint64_t *first_r)
+{
+	int64_t number;
+
+	if (!params_number(request->params, "n", &number))
+		return true;
+	if (number >= 1) {
+		*first_r = (uint64_t)number;
+		return true;
+	}
+	request_refuse(request, PS_CODE_BAD_PARAMETER,
+	    "n is the number of the first event, 1 or more", NULL);
+	return false;
+}
+
 void
 relay_send_events(struct request *request, const struct route *route)
 {
@@ -418,7 +435,8 @@ relay_send_events(struct request *request, const struct route *route)
 		return;
 	m.more = params_flag(request->params, "more");
 	events = params_array(request->params, "events");
-	if (request_refused_params(request))
+	if (!take_number(request, &m.first) ||
+	    request_refused_params(request))
 		return;
 	if (events == NULL) {
 		request_refuse(request, PS_CODE_BAD_PARAMETER,
@@ -460,7 +478,8 @@ relay_send_data(struct request *request, const struct route *route)
 	if (!params_text(request->params, "t", &type))
 		missing[n++] = "t";
 	m.more = params_flag(request->params, "more");
-	if (request_refused_params(request))
+	if (!take_number(request, &m.first) ||
+	    request_refused_params(request))
 		return;
 	if (n > 0) {
 		request_refuse_missing(request, missing, n);
@@ -488,6 +507,34 @@ take_hold(struct request *request, const struct route *route)
 	if (hold > (int64_t)config->hold_max)
 		return (uint32_t)config->hold_max;
 	return (uint32_t)hold;
+}
+
+/*
+ * The number of the last message that the client has got: the parameter `ack`,
+ * or rather what a browser's EventSource sends when it comes again (HTML
+ * standard, 9.2.4), since its URL stays the same. False, having answered, when
+ * it is none.
+ */
+static bool
+take_ack(struct request *request, struct ps_ipc_receive *m)
+{
+	struct ps_slice id = request_env(request, "HTTP_LAST_EVENT_ID");
+	int64_t ack;
+
+	m->acknowledges = params_number(request->params, "ack", &ack);
+	if (m->framing == PS_IPC_FRAMING_EVENTSOURCE && id.len > 0) {
+		m->acknowledges = true;
+		if (!params_parse_number(id, &ack))
+			ack = -1;
+	}
+	if (m->acknowledges && ack < 0) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+		    "ack or Last-Event-ID is not the number of a message",
+		    NULL);
+		return false;
+	}
+	m->ack = (uint64_t)ack;
+	return true;
 }
 
 /* A JSONP poll needs its callback, under either name, besides its socket. */
@@ -520,7 +567,7 @@ relay_receive(struct request *request, const struct route *route)
 	    !take_socket(request, route, &m.socket))
 		return;
 	m.hold_ms = take_hold(request, route);
-	if (request_refused_params(request))
+	if (!take_ack(request, &m) || request_refused_params(request))
 		return;
 	if (request->method == METHOD_HEAD) {
 		check_socket(request, m.socket);

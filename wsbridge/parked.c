@@ -2,6 +2,8 @@
 
 #include "parked.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The scratch buffer is given back when one answer was larger. */
@@ -149,7 +151,10 @@ put_messages(struct parked *parked, struct ps_writer *out)
 		parked->ending = true;
 	}
 	last = session_take(session, n, close != NULL);
-	framing->end(out, &parked->context, n == 0 ? 0 : last);
+	framing->end(out, &parked->context,
+	    n == 0 && close == NULL ? 0 : last);
+	if (session_wants_ack(session))
+		parked->ending = true;
 }
 
 static void
@@ -252,38 +257,71 @@ park(struct parked *parked)
 	exchange_watch(parked->exchange);
 }
 
-void
-parked_create(struct session *session, struct exchange *exchange,
-    const struct framing *framing, enum ps_dialect dialect, uint64_t hold_ms)
+/* What the client says it has got cannot be, or is everything. */
+static void
+refuse_ack(const struct session *session, struct exchange *exchange, int ret)
 {
-	struct bridge *bridge = session->bridge;
-	struct framing_context context = { dialect, exchange->style.callback,
-		false };
-	struct parked *parked;
+	char expected[48];
 
-	if (bridge->n_held >= bridge->config->max_held &&
-	    !session_has_unsent(session) && session->receiver == NULL) {
-		refuse_held(bridge, exchange, framing, &context);
+	if (ret != PS_ERR_GAP) {
+		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
 		return;
 	}
-	if ((parked = calloc(1, sizeof(*parked))) == NULL) {
+	snprintf(expected, sizeof(expected), "\"expected\":%" PRIu64,
+	    session_acknowledged(session));
+	exchange_reply_error(exchange, PS_CODE_GAP, expected);
+}
+
+static struct parked *
+make_parked(struct bridge *bridge, struct exchange *exchange,
+    const struct framing *framing, const struct ps_ipc_receive *m)
+{
+	struct parked *parked = calloc(1, sizeof(*parked));
+
+	if (parked == NULL)
+		return NULL;
+	parked->receiver.ops = &receiver_ops;
+	parked->receiver.deadline_ms = bridge->now_ms() + m->hold_ms;
+	parked->bridge = bridge;
+	parked->exchange = exchange;
+	parked->framing = framing;
+	parked->context.dialect = m->dialect;
+	parked->context.callback = exchange->style.callback;
+	parked->context.numbered = m->acknowledges;
+	parked->hold_ms = m->hold_ms;
+	return parked;
+}
+
+void
+parked_create(struct session *session, struct exchange *exchange,
+    const struct framing *framing, const struct ps_ipc_receive *m)
+{
+	struct bridge *bridge = session->bridge;
+	struct parked *parked = make_parked(bridge, exchange, framing, m);
+	bool replaces = session->receiver != NULL;
+	int ret;
+
+	if (parked == NULL) {
 		exchange_reply_error(exchange, PS_CODE_TOO_MANY_HELD, NULL);
 		return;
 	}
-	*parked = (struct parked){ .receiver = { .ops = &receiver_ops },
-		.bridge = bridge,
-		.exchange = exchange,
-		.framing = framing,
-		.context = context,
-		.hold_ms = hold_ms };
-	parked->receiver.deadline_ms = bridge->now_ms() + hold_ms;
-	bridge->n_held++;
-	exchange_set_owner(exchange, &exchange_ops, parked);
-	if (!session_attach(session, &parked->receiver)) {
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
-		parked_free(parked);
+	ret = session_acknowledge(session, m->acknowledges ? &m->ack : NULL);
+	if (ret != PS_OK) {
+		free(parked);
+		refuse_ack(session, exchange, ret);
 		return;
 	}
+	if (bridge->n_held >= bridge->config->max_held &&
+	    !session_has_unsent(session) && !replaces) {
+		refuse_held(bridge, exchange, framing, &parked->context);
+		free(parked);
+		return;
+	}
+	bridge->n_held++;
+	parked->context.got = session_acknowledged(session);
+	exchange_set_owner(exchange, &exchange_ops, parked);
+	session_attach(session, &parked->receiver,
+	    m->acknowledges || framing->tells_ids);
 	if (session_has_unsent(session))
 		parked_deliver(&parked->receiver);
 	if (!parked->ending && parked->exchange != NULL)

@@ -14,6 +14,6 @@
  * waiting. Takes over the exchange; answers it too when it cannot park.
  */
 void parked_create(struct session *session, struct exchange *exchange,
-    const struct framing *framing, enum ps_dialect dialect, uint64_t hold_ms);
+    const struct framing *framing, const struct ps_ipc_receive *m);
 
 #endif

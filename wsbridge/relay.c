@@ -2,6 +2,7 @@
 
 #include "relay.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -217,9 +218,11 @@ relay_on_create(struct bridge *bridge, struct ps_reader *r, int fd)
 }
 
 static void
-reply_send(struct exchange *exchange, int ret, const char *limit)
+reply_send(struct exchange *exchange, const struct session *session, int ret,
+    const char *limit)
 {
 	static const char json[] = "{\"ok\":true}";
+	char expected[48];
 
 	switch (ret) {
 	case PS_OK:
@@ -227,6 +230,11 @@ reply_send(struct exchange *exchange, int ret, const char *limit)
 		    exchange->style.callback.len > 0 ?
 			ps_slice(json, sizeof(json) - 1) :
 			ps_slice(NULL, 0));
+		return;
+	case PS_ERR_GAP:
+		snprintf(expected, sizeof(expected), "\"expected\":%" PRIu64,
+		    session->next_up);
+		exchange_reply_error(exchange, PS_CODE_GAP, expected);
 		return;
 	case PS_ERR_FULL:
 		exchange_reply_limit(exchange, PS_CODE_SLOW_TARGET, limit);
@@ -286,7 +294,7 @@ relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 	if (session == NULL)
 		return PS_OK;
 	ret = session_from_client(session, &m, &limit);
-	reply_send(exchange, ret, limit);
+	reply_send(exchange, session, ret, limit);
 	return PS_OK;
 }
 
@@ -302,7 +310,7 @@ relay_on_receive(struct bridge *bridge, struct ps_reader *r, int fd)
 	session = take(bridge, fd, &m.request, m.socket, &exchange);
 	if (session != NULL)
 		parked_create(session, exchange, framing_relay(m.framing),
-		    m.dialect, m.hold_ms);
+		    &m);
 	return PS_OK;
 }
 

@@ -180,7 +180,7 @@ session_create(struct bridge *bridge, struct ps_slice remote_addr,
 	session->quota = quota;
 	quota_enter(&bridge->quotas, quota, session, bridge->unix_s());
 	session->created_ms = bridge->now_ms();
-	session->first_seq = 1;
+	session->first_seq = session->next_up = 1;
 	session->timer.fire = on_timer;
 	session->idle_at_ms = session->stall_at_ms = UINT64_MAX;
 	session->end_at_ms =
@@ -595,12 +595,13 @@ session_queue_bytes(const struct session *session, const char **limit_r)
 
 /*
  * Makes the messages of one request: the first is joined to what an earlier
- * request left, the last is left over itself when `more`. Nothing in the
- * session changes. PS_OK with all references in `batch`.
+ * request left, the last is left over itself when `more`; the first `n_known`
+ * are passed over. Nothing in the session changes. PS_OK with all references in
+ * `batch`.
  */
 static int
 make_messages(const struct session *session, struct ps_ipc_send *send,
-    struct message_queue *batch, const char **limit_r)
+    uint16_t n_known, struct message_queue *batch, const char **limit_r)
 {
 	const struct message *partial = session->partial;
 	uint64_t max = session_max_message(session, limit_r);
@@ -611,6 +612,8 @@ make_messages(const struct session *session, struct ps_ipc_send *send,
 
 	for (i = 0; i < send->count; i++) {
 		type = ps_ipc_next_event(&send->events, &data);
+		if (i < n_known)
+			continue;
 		if (partial != NULL && partial->type != type)
 			return PS_ERR_MALFORMED;
 		if (data.len > max ||
@@ -644,6 +647,8 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 	if (count > 0 &&
 	    !take_quota(session, PS_UP, count, bytes, limit_r))
 		return PS_ERR_QUOTA;
+	/* From here on it is done, or the session is: a part of a request
+	 * would be doubled when the client repeats it. */
 	message_unref(session->partial);
 	session->partial = more ? message_ref(last) : NULL;
 	for (; count > 0; count--) {
@@ -651,6 +656,7 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 		message_queue_pop(batch);
 		if (!session->peer_ops->send(session->peer, message)) {
 			message_unref(message);
+			session_expel(session, 1011, "out of memory");
 			return PS_ERR_NOMEM;
 		}
 	}
@@ -662,37 +668,81 @@ session_from_client(struct session *session, struct ps_ipc_send *send,
     const char **limit_r)
 {
 	struct message_queue batch = { 0 };
+	uint16_t n_known = 0; /* events taken before */
 	int ret;
 
 	*limit_r = NULL;
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return PS_ERR_CLOSED;
 	ps_debug("session %s: %u messages up", session->name, send->count);
-	if (send->count == 0)
+	if (send->first > session->next_up)
+		return PS_ERR_GAP;
+	if (send->first != 0)
+		n_known = (uint16_t)smaller(session->next_up - send->first,
+		    send->count);
+	if (n_known == send->count)
 		return PS_OK;
-	ret = make_messages(session, send, &batch, limit_r);
+	ret = make_messages(session, send, n_known, &batch, limit_r);
 	if (ret == PS_OK)
 		ret = send_batch(session, &batch, send->more, limit_r);
+	if (ret == PS_OK)
+		session->next_up += (uint64_t)(send->count - n_known);
 	message_queue_deinit(&batch);
 	return ret;
 }
 
-bool
-session_attach(struct session *session, struct receiver *receiver)
+uint64_t
+session_acknowledged(const struct session *session)
 {
-	/* What the old receiver took counts as handed over: it is on its way,
-	 * and giving it to the new one as well would double it. */
-	if (session->taken > 0 || session->close_taken) {
-		session_confirm(session);
-		if (session->state == SESSION_CLOSED)
-			return false;
+	return session->first_seq - 1;
+}
+
+/* The client has got `count` messages, and the close event where `all`; what
+ * a receiver has taken beyond that is waiting again. */
+static int
+drop(struct session *session, uint64_t count, bool all)
+{
+	session->taken = session->written = 0;
+	session->close_taken = session->close_written = false;
+	for (; count > 0; count--) {
+		message_queue_pop(&session->queue);
+		session->first_seq++;
+	}
+	if (all) {
+		session_end(session, "close event fetched");
+		return PS_ERR_CLOSED;
+	}
+	update_pressure(session);
+	return PS_OK;
+}
+
+int
+session_acknowledge(struct session *session, const uint64_t *ack)
+{
+	uint64_t before = session_acknowledged(session);
+	uint64_t count = session->taken;
+	bool all = session->close_taken;
+
+	if (ack != NULL) {
+		count = session->queue.count;
+		all = session->close != NULL && *ack == before + count + 1;
+		if (*ack < before || (*ack > before + count && !all))
+			return PS_ERR_GAP;
+		count = all ? count : *ack - before;
 	}
 	release_receiver(session);
+	return drop(session, count, all);
+}
+
+void
+session_attach(struct session *session, struct receiver *receiver, bool keeps)
+{
+	assert(session->receiver == NULL && session->taken == 0);
 	session->receiver = receiver;
+	session->keeps = keeps;
 	receiver->session = session;
 	session->idle_at_ms = UINT64_MAX;
 	set_timer(session);
-	return true;
 }
 
 void
@@ -702,11 +752,18 @@ session_detach(struct session *session)
 		return;
 	session->receiver->session = NULL;
 	session->receiver = NULL;
-	session->taken = 0;
-	session->close_taken = false;
+	session->taken = session->written;
+	session->close_taken = session->close_written;
 	session->idle_at_ms =
 	    now(session) + session->bridge->config->receiver_grace;
 	set_timer(session);
+}
+
+bool
+session_wants_ack(const struct session *session)
+{
+	return session->keeps && session->taken > 0 &&
+	    session->taken == session->queue.count && !queue_is_roomy(session);
 }
 
 struct message *
@@ -735,19 +792,16 @@ session_take(struct session *session, uint32_t count, bool with_close)
 {
 	session->taken += count;
 	session->close_taken = session->close_taken || with_close;
-	return session->first_seq + session->taken - 1;
+	return session->first_seq + session->taken - 1 + session->close_taken;
 }
 
 void
 session_confirm(struct session *session)
 {
-	for (; session->taken > 0; session->taken--) {
-		message_queue_pop(&session->queue);
-		session->first_seq++;
-	}
-	if (session->close_taken) {
-		session_end(session, "close event fetched");
+	if (session->keeps) {
+		session->written = session->taken;
+		session->close_written = session->close_taken;
 		return;
 	}
-	update_pressure(session);
+	(void)drop(session, session->taken, session->close_taken);
 }

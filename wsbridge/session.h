@@ -5,7 +5,9 @@
  *
  * What waits for the client is in the queue until it was handed over: a
  * receiver first takes messages (session_take) and later confirms them
- * (session_confirm), or is lost, and then they are waiting again.
+ * (session_confirm), or is lost, and then they are waiting again. Where the
+ * client acknowledges, what is confirmed is kept on until its next receiver
+ * says what has arrived (session_acknowledge).
  *
  * States: connecting -> open -> closing -> closed. A session is `closing` as
  * soon as either side closes, until the client has fetched the close event or
@@ -81,19 +83,25 @@ struct session {
 	void *peer;
 	struct receiver *receiver;
 
-	/* For the client. `first_seq` numbers the front of the queue, `taken`
-	 * counts from there what the receiver has but did not confirm. */
+	/* For the client. `first_seq` is the number of the queue's front. The
+	 * first `taken` messages of the queue are a receiver's; the first
+	 * `written` of these are with the web server and kept until they are
+	 * acknowledged. The close event has the number after the last message,
+	 * and is taken, written and kept in the same way. */
 	struct message_queue queue;
 	uint64_t first_seq;
-	uint32_t taken;
+	uint32_t taken, written;
 	struct close_event *close; /* the peer is gone, and why; owned */
-	bool close_taken;
+	bool close_taken, close_written;
+	bool keeps; /* the receiver's client acknowledges */
 	bool paused; /* the peer holds back because the queue is full */
 	bool deaf;   /* closing, and a message had to be dropped: so are all */
 	const char *cause;   /* why it is no longer open */
 	uint16_t expel_code; /* the bridge closed it itself; 0: it did not */
 
+	/* From the client. */
 	struct message *partial; /* of a send that goes on; owned */
+	uint64_t next_up;	 /* number of its next event */
 
 	struct timer timer;
 	uint64_t idle_at_ms;  /* end of the grace without a receiver */
@@ -134,7 +142,10 @@ void session_peer_closed(struct session *session, uint16_t code,
  * PS_ERR_FULL when the peer has no room; PS_ERR_TOO_LARGE when a message is;
  * PS_ERR_QUOTA when the day's limit of the token would be exceeded, which
  * closes the session; PS_ERR_MALFORMED when the parts of a message differ in
- * type; PS_ERR_NOMEM. `limit_r` is the name of a limit that was exceeded.
+ * type; PS_ERR_GAP when `send->first` is above `next_up`; PS_ERR_NOMEM, which
+ * closes the session too where the peer had a part. Events with numbers below
+ * `next_up` are passed over. `limit_r` is the name of a limit that was
+ * exceeded.
  */
 PS_MUST_CHECK int session_from_client(struct session *session,
     struct ps_ipc_send *send, const char **limit_r);
@@ -162,23 +173,43 @@ void session_drain(struct session *session);
 void session_end(struct session *session, const char *why);
 
 /*
- * The receiver's side. Attaching releases another receiver. False, attaching
- * nothing, when that one already had the close event, so that all is over.
+ * The receiver's side. A client that comes with a new receiver first says what
+ * it has got: `ack` is the number of the last message or of the close event,
+ * all up to that is dropped, and the rest is waiting again, whatever another
+ * receiver has taken of it. NULL: what was taken counts as got, as far as no
+ * receiver was lost with it.
+ *
+ * A receiver that is there is released. PS_ERR_CLOSED when the client has got
+ * the close event, so that all is over; PS_ERR_GAP, changing nothing, when
+ * `ack` is below what was acknowledged before or above the last number.
  */
-PS_MUST_CHECK bool session_attach(struct session *session,
-    struct receiver *receiver);
+PS_MUST_CHECK int session_acknowledge(struct session *session,
+    const uint64_t *ack);
+/*
+ * Right after session_acknowledge(). What a receiver takes is dropped when it
+ * confirms it, unless it `keeps`.
+ */
+void session_attach(struct session *session, struct receiver *receiver,
+    bool keeps);
 /* What was taken and not confirmed is waiting again. */
 void session_detach(struct session *session);
+/*
+ * All is taken, and so much is kept that the queue may run full: a stream has
+ * to end, so that its client comes again and acknowledges.
+ */
+bool session_wants_ack(const struct session *session);
+/* The number up to which all was acknowledged or dropped: the least `ack`. */
+uint64_t session_acknowledged(const struct session *session);
 /* The message `index` after those taken; NULL when there is none. */
 struct message *session_unsent(const struct session *session, uint32_t index);
 /* The close event when it is next after `index` unsent messages, or NULL. */
 const struct close_event *session_unsent_close(const struct session *session,
     uint32_t index);
 bool session_has_unsent(const struct session *session);
-/* Marks as taken; returns the number of the last message taken ever. */
+/* Marks as taken; returns the number of the last message or close taken. */
 uint64_t session_take(struct session *session, uint32_t count,
     bool with_close);
-/* What was taken is with the client. May end the session. */
+/* What was taken is with the web server. May end the session. */
 void session_confirm(struct session *session);
 /* The receiver changed its deadline. */
 void session_update_deadline(struct session *session);

@@ -99,6 +99,7 @@ def test_eventsource_has_its_form(quiet, target):
     with quiet.begin("events") as exchange:
         assert exchange.head() == 200
         assert exchange.header("Content-Type").startswith("text/event-stream")
+        assert exchange.line() == "id: 0"
         assert exchange.line() == "retry: 100"
         assert exchange.line() == ""
         target.connection().send("a\nb\r\u2028")

@@ -320,8 +320,16 @@ int
 fixture_send(struct session *session, const char *events, bool more,
     const char **limit_r)
 {
+	return fixture_send_from(session, 0, events, more, limit_r);
+}
+
+int
+fixture_send_from(struct session *session, uint64_t first, const char *events,
+    bool more, const char **limit_r)
+{
 	struct ps_ipc_send m = { .socket = ps_slice_str(session->id),
-		.more = more };
+		.more = more,
+		.first = first };
 	struct ps_writer frame = { 0 };
 	struct ps_reader r;
 	uint16_t count = 0;
@@ -346,13 +354,38 @@ fixture_send(struct session *session, const char *events, bool more,
 	return ret;
 }
 
+static int
+attach(struct session *session, struct fake_receiver *r, uint64_t hold_ms,
+    bool keeps, const uint64_t *ack)
+{
+	int ret = session_acknowledge(session, ack);
+
+	if (ret != PS_OK)
+		return ret;
+	r->receiver.ops = &receiver_ops;
+	r->receiver.deadline_ms = clock_ms + hold_ms;
+	session_attach(session, &r->receiver, keeps);
+	return PS_OK;
+}
+
 bool
 fixture_attach(struct session *session, struct fake_receiver *r,
     uint64_t hold_ms)
 {
-	r->receiver.ops = &receiver_ops;
-	r->receiver.deadline_ms = clock_ms + hold_ms;
-	return session_attach(session, &r->receiver);
+	return attach(session, r, hold_ms, false, NULL) == PS_OK;
+}
+
+int
+fixture_attach_ack(struct session *session, struct fake_receiver *r,
+    uint64_t ack)
+{
+	return attach(session, r, UINT32_MAX, true, &ack);
+}
+
+int
+fixture_attach_keeping(struct session *session, struct fake_receiver *r)
+{
+	return attach(session, r, UINT32_MAX, true, NULL);
 }
 
 void

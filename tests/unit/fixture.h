@@ -91,9 +91,19 @@ void fixture_from_peer(struct session *session, const char *text);
  */
 int fixture_send(struct session *session, const char *events, bool more,
     const char **limit_r);
-/* Attaches `r`, whose deadline is `hold_ms` from now. */
+/* The same with the number of its first event. */
+int fixture_send_from(struct session *session, uint64_t first,
+    const char *events, bool more, const char **limit_r);
+/* Attaches `r`, whose deadline is `hold_ms` from now; false: all is over. */
 bool fixture_attach(struct session *session, struct fake_receiver *r,
     uint64_t hold_ms);
+/*
+ * Attaches `r` for a client that acknowledges, or that will, as an EventSource
+ * does; it has no deadline. The result of session_acknowledge().
+ */
+int fixture_attach_ack(struct session *session, struct fake_receiver *r,
+    uint64_t ack);
+int fixture_attach_keeping(struct session *session, struct fake_receiver *r);
 /* Takes all that is unsent, as a receiver does; notes it in `r->got`. */
 void fixture_take(struct session *session, struct fake_receiver *r);
 

@@ -51,7 +51,8 @@ static const struct unit {
 	{ .name = "close",
 	    .messages = { { PS_EVENT__COUNT, NULL, 0 } },
 	    .close = 1006,
-	    .reason = "" },
+	    .reason = "",
+	    .last = 22 },
 	{ .name = "messages and close",
 	    .messages = { { PS_EVENT_TEXT, "last", 4 },
 		{ PS_EVENT_BINARY, "bye", 3 },
@@ -108,8 +109,10 @@ write_all(struct ps_writer *golden, const struct framing *framing,
     enum ps_dialect dialect)
 {
 	struct framing_context context = { .dialect = dialect,
-		.callback = ps_slice_str("app.on") };
+		.callback = ps_slice_str("app.on"),
+		.got = 20 };
 	struct ps_writer part = { 0 };
+	char name[40];
 	size_t i;
 
 	ps_writer_printf(golden, "--- %s, %s\n", framing->content_type,
@@ -118,11 +121,16 @@ write_all(struct ps_writer *golden, const struct framing *framing,
 		framing->open(&part, &context);
 		show(golden, "open", &part);
 	}
-	for (i = 0; i < ROWS(units); i++) {
+	for (i = 0; i < 2 * ROWS(units); i++) {
+		const struct unit *unit = &units[i % ROWS(units)];
+
+		context.numbered = i >= ROWS(units);
+		snprintf(name, sizeof(name), "%s%s", unit->name,
+		    context.numbered ? ", numbered" : "");
 		ps_writer_reset(&part);
-		write_unit(&part, framing, &context, &units[i]);
+		write_unit(&part, framing, &context, unit);
 		assert_false(part.failed);
-		show(golden, units[i].name, &part);
+		show(golden, name, &part);
 	}
 	ps_writer_deinit(&part);
 }

@@ -272,7 +272,7 @@ park(void)
 	if (succeeded(exchange != NULL))
 		parked_create(session, exchange,
 		    framing_relay(PS_IPC_FRAMING_LINES),
-		    PS_DIALECT_POLYSOCKET, 1000);
+		    &(struct ps_ipc_receive){ .hold_ms = 1000 });
 	fixture_turn();
 	disarm();
 	fixture_from_peer(session, "x");

@@ -124,7 +124,8 @@ requests_are_counted_while_they_are_open(void **state)
 
 	(void)state;
 	parked_create(session, fixture_exchange(&web, NULL),
-	    framing_relay(PS_IPC_FRAMING_JSON), PS_DIALECT_POLYSOCKET, 2000);
+	    framing_relay(PS_IPC_FRAMING_JSON),
+	    &(struct ps_ipc_receive){ .hold_ms = 2000 });
 	probe_create(fixture_exchange(&other_web, NULL));
 	assert_int_equal(figure("open_requests"), 2);
 	assert_int_equal(figure("held_requests"), 2);

@@ -10,15 +10,43 @@
 #define EVENTS(events) "{\"ok\":true,\"events\":[" events "]}"
 
 static void
-park(struct session *session, struct web_server *w,
-    enum ps_ipc_framing framing)
+park_as(struct session *session, struct web_server *w,
+    enum ps_ipc_framing framing, bool acknowledges, uint64_t ack)
 {
 	struct ps_style style = { 0 };
 
 	if (framing == PS_IPC_FRAMING_JSONP)
 		style.callback = ps_slice_str("cb");
 	parked_create(session, fixture_exchange(w, &style),
-	    framing_relay(framing), PS_DIALECT_POLYSOCKET, HOLD_MS);
+	    framing_relay(framing),
+	    &(struct ps_ipc_receive){ .hold_ms = HOLD_MS,
+		.acknowledges = acknowledges,
+		.ack = ack });
+}
+
+static void
+park(struct session *session, struct web_server *w,
+    enum ps_ipc_framing framing)
+{
+	park_as(session, w, framing, false, 0);
+}
+
+static void
+park_ack(struct session *session, struct web_server *w,
+    enum ps_ipc_framing framing, uint64_t ack)
+{
+	park_as(session, w, framing, true, ack);
+}
+
+static void
+assert_refused(struct web_server *w, const char *status, const char *word)
+{
+	web_server_read(w);
+	ps_writer_u8(&w->out, 0);
+	assert_int_equal(strncmp(w->out.data, "Status: ", 8), 0);
+	assert_int_equal(strncmp(w->out.data + 8, status, 3), 0);
+	assert_non_null(strstr(w->out.data, word));
+	assert_true(w->ended);
 }
 
 /* What has come of the body since the last call; the head comes first. */
@@ -313,7 +341,7 @@ a_silent_stream_has_heartbeats(void **state)
 
 	(void)state;
 	park(session, &web, PS_IPC_FRAMING_EVENTSOURCE);
-	assert_slice(body(&web), "retry: 100\n\n");
+	assert_slice(body(&web), "id: 0\nretry: 100\n\n");
 	for (i = 0; i < 5; i++) {
 		fixture_advance(HOLD_MS - 1);
 		assert_slice(body(&web), "");
@@ -416,13 +444,13 @@ a_replaced_stream_just_ends(void **state)
 
 	(void)state;
 	park(session, &web, PS_IPC_FRAMING_EVENTSOURCE);
-	assert_slice(body(&web), "retry: 100\n\n");
+	assert_slice(body(&web), "id: 0\nretry: 100\n\n");
 	park(session, &other_web, PS_IPC_FRAMING_EVENTSOURCE);
 	assert_slice(body(&web), "");
 	assert_true(web.ended);
 	fixture_from_peer(session, "one");
 	assert_slice(body(&other_web),
-	    "retry: 100\n\ndata: " EVENTS(TEXT("one")) "\nid: 1\n\n");
+	    "id: 0\nretry: 100\n\ndata: " EVENTS(TEXT("one")) "\nid: 1\n\n");
 }
 
 static void
@@ -436,8 +464,11 @@ a_stream_ends_with_the_close_event(void **state)
 	session_peer_closed(session, 1000, ps_slice(NULL, 0), true);
 	assert_slice(body(&web),
 	    "data: " EVENTS("{\"type\":\"close\",\"code\":1000,\"reason\":\"\","
-			    "\"wasClean\":true}") "\n\n");
+			    "\"wasClean\":true}") "\nid: 1\n\n");
 	assert_true(web.ended);
+	assert_int_equal(bridge.n_held, 0);
+	park_ack(session, &web, PS_IPC_FRAMING_EVENTSOURCE, 1);
+	assert_refused(&web, "403", "socket_unknown");
 	assert_int_equal(bridge.sessions_by_id.count, 0);
 }
 
@@ -475,6 +506,215 @@ a_stream_whose_client_goes_leaves_the_session_its_grace(void **state)
 	assert_int_equal(peer.abandon_code, 1001);
 }
 
+/* --- acknowledgement --- */
+
+#define NUMBERED(events, seq) \
+	"{\"ok\":true,\"events\":[" events "],\"seq\":" seq "}"
+#define CLOSED \
+	"{\"type\":\"close\",\"code\":1000,\"reason\":\"\",\"wasClean\":true}"
+
+static void
+a_poll_with_ack_tells_the_number_of_its_last_message(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	fixture_from_peer(session, "one");
+	fixture_from_peer(session, "two");
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	assert_slice(body(&web),
+	    NUMBERED(TEXT("one") "," TEXT("two"), "2"));
+	assert_true(web.ended);
+	assert_int_equal(session->queue.count, 2);
+	park_ack(session, &web, PS_IPC_FRAMING_JSONP, 1);
+	assert_slice(body(&web), "/**/cb(" NUMBERED(TEXT("two"), "2") ");");
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 2);
+	assert_int_equal(session->queue.count, 0);
+	fixture_advance(HOLD_MS);
+	assert_slice(body(&web), NOTHING); /* nothing, so no number */
+}
+
+static void
+an_answer_with_ack_that_got_lost_comes_again(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	fixture_from_peer(session, "one");
+	web_server_read(&web); /* and here it is lost, unseen */
+	assert_true(web.ended);
+	park_ack(session, &other_web, PS_IPC_FRAMING_LINES, 0);
+	body(&other_web);
+	fixture_from_peer(session, "two");
+	assert_slice(body(&other_web), NUMBERED(TEXT("two"), "2") "\n");
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	assert_slice(body(&web),
+	    NUMBERED(TEXT("one") "," TEXT("two"), "2"));
+	assert_true(other_web.fd >= 0);
+}
+
+static void
+a_poll_that_replaces_one_being_written_gets_what_it_lacks(void **state)
+{
+	struct session *session = fixture_open();
+	size_t len = 1000000;
+	char *text = malloc(len + 1);
+
+	(void)state;
+	memset(text, 'x', len);
+	text[len] = '\0';
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	fixture_from_peer(session, text);
+	fixture_from_peer(session, "after");
+	web_server_read(&web); /* a part of it, no more */
+	assert_false(web.ended);
+	park_ack(session, &other_web, PS_IPC_FRAMING_JSON, 0);
+	web_server_read_all(&web);
+	assert_true(web.ended && web.out.len > len);
+	assert_int_equal(session->queue.count, 2);
+	web_server_read_all(&other_web);
+	assert_true(other_web.ended && other_web.out.len > len);
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 1);
+	assert_slice(body(&web), NUMBERED(TEXT("after"), "2"));
+	free(text);
+}
+
+static void
+an_ack_that_cannot_be_is_refused_and_replaces_nobody(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	fixture_from_peer(session, "one");
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 1);
+	park_ack(session, &other_web, PS_IPC_FRAMING_JSON, 0);
+	assert_refused(&other_web, "409", "\"code\":\"gap\",\"expected\":1}");
+	park_ack(session, &other_web, PS_IPC_FRAMING_LINES, 2);
+	assert_refused(&other_web, "409", "\"code\":\"gap\",\"expected\":1}");
+	assert_int_equal(bridge.n_held, 1);
+	fixture_from_peer(session, "two");
+	assert_slice(body(&web), NUMBERED(TEXT("two"), "2"));
+}
+
+static void
+the_close_event_is_the_last_number(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	fixture_from_peer(session, "one");
+	session_peer_closed(session, 1000, ps_slice(NULL, 0), true);
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	assert_slice(body(&web), NUMBERED(TEXT("one") "," CLOSED, "2"));
+	assert_int_equal(bridge.n_held, 0);
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 1);
+	assert_slice(body(&web), NUMBERED(CLOSED, "2"));
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 2);
+	assert_refused(&web, "403", "socket_unknown");
+	assert_int_equal(bridge.sessions_by_id.count, 0);
+}
+
+static void
+an_eventsource_keeps_what_it_sent(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	park(session, &web, PS_IPC_FRAMING_EVENTSOURCE);
+	fixture_from_peer(session, "one");
+	fixture_from_peer(session, "two");
+	assert_slice(body(&web),
+	    "id: 0\nretry: 100\n\n"
+	    "data: " EVENTS(TEXT("one")) "\nid: 1\n\n"
+	    "data: " EVENTS(TEXT("two")) "\nid: 2\n\n");
+	fixture_turn();
+	web_server_close(&web);
+	fixture_turn();
+	assert_int_equal(session->queue.count, 2);
+	park_ack(session, &web, PS_IPC_FRAMING_EVENTSOURCE, 1);
+	assert_slice(body(&web),
+	    "id: 1\nretry: 100\n\n"
+	    "data: " NUMBERED(TEXT("two"), "2") "\nid: 2\n\n");
+}
+
+static void
+what_an_eventsource_sent_is_got_for_a_poll_without_ack(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	park(session, &web, PS_IPC_FRAMING_EVENTSOURCE);
+	fixture_from_peer(session, "one");
+	park(session, &other_web, PS_IPC_FRAMING_JSON);
+	assert_int_equal(session->queue.count, 0);
+	fixture_from_peer(session, "two");
+	assert_slice(body(&other_web), EVENTS(TEXT("two")));
+}
+
+static void
+a_stream_ends_for_an_acknowledgement(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	park(session, &web, PS_IPC_FRAMING_EVENTSOURCE);
+	fixture_from_peer(session, "1");
+	fixture_from_peer(session, "2");
+	body(&web);
+	assert_false(web.ended);
+	fixture_from_peer(session, "3");
+	assert_slice(body(&web), "data: " EVENTS(TEXT("3")) "\nid: 3\n\n");
+	assert_true(web.ended);
+	assert_int_equal(bridge.n_held, 0);
+	assert_int_equal(peer.n_pause, 0);
+	park_ack(session, &web, PS_IPC_FRAMING_EVENTSOURCE, 3);
+	assert_false(web.ended);
+	assert_int_equal(session->queue.count, 0);
+}
+
+static void
+a_stream_that_is_behind_sends_all_before_it_ends(void **state)
+{
+	struct session *session = fixture_open();
+	char text[401] = "";
+	unsigned i;
+
+	(void)state;
+	memset(text, 'x', 400);
+	fixture_set("queue_bytes=1MiB");
+	for (i = 0; i < QUEUE_MESSAGES; i++) /* more than a reply holds */
+		fixture_from_peer(session, text);
+	park_ack(session, &web, PS_IPC_FRAMING_LINES, 0);
+	web_server_read(&web);
+	ps_writer_u8(&web.out, 0);
+	assert_non_null(strstr(web.out.data, "\"seq\":3}\n"));
+	assert_non_null(strstr(web.out.data, "\"seq\":4}\n"));
+	assert_true(web.ended);
+}
+
+/* It would run full otherwise, with nobody to say that it is not needed. */
+static void
+an_ack_above_the_ceiling_counts_all_the_same(void **state)
+{
+	struct session *a = fixture_open(), *b = fixture_open();
+
+	(void)state;
+	fixture_from_peer(b, "one");
+	park_ack(b, &web, PS_IPC_FRAMING_JSON, 0);
+	assert_int_equal(b->queue.count, 1);
+	fixture_set("max_held=1");
+	park(a, &web, PS_IPC_FRAMING_JSON);
+	park_ack(b, &other_web, PS_IPC_FRAMING_JSON, 0); /* something waits */
+	assert_slice(body(&other_web), NUMBERED(TEXT("one"), "1"));
+	park_ack(b, &other_web, PS_IPC_FRAMING_JSON, 1);
+	assert_slice(body(&other_web), NOTHING);
+	assert_int_equal(b->queue.count, 0);
+	park_ack(b, &other_web, PS_IPC_FRAMING_JSON, 2);
+	assert_refused(&other_web, "409", "\"expected\":1}");
+	assert_int_equal(bridge.n_held, 1);
+}
+
 #define on_loop(test) \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_loop, \
 	    fixture_teardown)
@@ -506,6 +746,18 @@ main(void)
 		on_loop(a_stream_above_the_ceiling_is_refused),
 		on_loop(
 		    a_stream_whose_client_goes_leaves_the_session_its_grace),
+		on_loop(a_poll_with_ack_tells_the_number_of_its_last_message),
+		on_loop(an_answer_with_ack_that_got_lost_comes_again),
+		on_loop(
+		    a_poll_that_replaces_one_being_written_gets_what_it_lacks),
+		on_loop(an_ack_that_cannot_be_is_refused_and_replaces_nobody),
+		on_loop(the_close_event_is_the_last_number),
+		on_loop(an_eventsource_keeps_what_it_sent),
+		on_loop(
+		    what_an_eventsource_sent_is_got_for_a_poll_without_ack),
+		on_loop(a_stream_ends_for_an_acknowledgement),
+		on_loop(a_stream_that_is_behind_sends_all_before_it_ends),
+		on_loop(an_ack_above_the_ceiling_counts_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,8 @@ encode_send(struct ps_writer *w)
 	ps_ipc_send_begin(w,
 	    &(struct ps_ipc_send){ .request = request,
 		.socket = ps_slice_str("socket"),
-		.more = true });
+		.more = true,
+		.first = 0xf1f2f3f4f5f6f7f8 });
 	put_event(w, PS_EVENT_BINARY, "binary");
 	put_event(w, PS_EVENT_TEXT, "text");
 	put_event(w, PS_EVENT_BINARY, "");
@@ -129,6 +130,7 @@ decode_send(struct ps_reader *r)
 	assert_request(&m.request);
 	assert_slice(m.socket, "socket");
 	assert_true(m.more);
+	assert_true(m.first == 0xf1f2f3f4f5f6f7f8);
 	assert_int_equal(m.count, 3);
 	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_BINARY);
 	assert_slice(data, "binary");
@@ -148,7 +150,9 @@ encode_receive(struct ps_writer *w)
 		.socket = ps_slice_str("socket"),
 		.dialect = PS_DIALECT_POLYSOCKETD,
 		.framing = PS_IPC_FRAMING_EVENTSOURCE,
-		.hold_ms = 0xfedcba98 });
+		.hold_ms = 0xfedcba98,
+		.acknowledges = true,
+		.ack = 0x8182838485868788 });
 }
 
 static int
@@ -164,6 +168,8 @@ decode_receive(struct ps_reader *r)
 	assert_int_equal(m.dialect, PS_DIALECT_POLYSOCKETD);
 	assert_int_equal(m.framing, PS_IPC_FRAMING_EVENTSOURCE);
 	assert_true(m.hold_ms == 0xfedcba98);
+	assert_true(m.acknowledges);
+	assert_true(m.ack == 0x8182838485868788);
 	return PS_OK;
 }
 
@@ -399,8 +405,9 @@ static const struct {
 	{ 1, 2 + 1 + 6 + 12, 1 },		/* tls */
 	{ 2, 2 + 1 + 6 + 12 + 10, 1 },		/* more */
 	{ 2, -7, PS_EVENT__COUNT - 1 },		/* type of the last event */
-	{ 3, -6, PS_DIALECT__COUNT - 1 },
-	{ 3, -5, PS_IPC_FRAMING__COUNT - 1 },
+	{ 3, -15, PS_DIALECT__COUNT - 1 },
+	{ 3, -14, PS_IPC_FRAMING__COUNT - 1 },
+	{ 3, -9, 1 },				/* acknowledges */
 	{ 6, -1, PS_CODE__COUNT - 1 },
 	{ 9, -1, PS_IPC_STATS__COUNT - 1 },
 };
@@ -431,7 +438,7 @@ a_value_that_no_enum_has_is_refused(void **state)
 	}
 	/* What was refused is in range all the same. */
 	encode_receive(&w);
-	w.data[w.len - 5] = '\xff';
+	w.data[w.len - 14] = '\xff';
 	ps_reader_init(&r, w.data + 5, w.len - 5);
 	assert_int_equal(ps_ipc_decode_receive(&r, &receive),
 	    PS_ERR_MALFORMED);

@@ -15,6 +15,8 @@
 struct framing_context {
 	enum ps_dialect dialect;
 	struct ps_slice callback; /* of JSONP */
+	bool numbered;		  /* the client acknowledges: tell `seq` */
+	uint64_t got; /* number of the last message it had when it came */
 	bool first; /* nothing was written in this unit yet; begin sets it */
 };
 
@@ -22,6 +24,7 @@ struct framing {
 	const char *name;
 	const char *content_type;
 	bool is_stream;
+	bool tells_ids; /* so that its client can acknowledge, without `seq` */
 	/* NULL where there is nothing to write. */
 	void (*open)(struct ps_writer *w, const struct framing_context *c);
 	void (*begin)(struct ps_writer *w, struct framing_context *c);
@@ -30,7 +33,8 @@ struct framing {
 	void (*heartbeat)(struct ps_writer *w, struct framing_context *c);
 	void (*close)(struct ps_writer *w, struct framing_context *c,
 	    uint16_t code, struct ps_slice reason, bool was_clean);
-	/* `last` is the number of the last message in the unit, or 0. */
+	/* `last` is the number of the last message or close in the unit, or
+	 * 0 when there is none. */
 	void (*end)(struct ps_writer *w, const struct framing_context *c,
 	    uint64_t last);
 };

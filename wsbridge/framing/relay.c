@@ -94,33 +94,31 @@ write_close(struct ps_writer *w, struct framing_context *c, uint16_t code,
 static void
 json_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
-	(void)c;
-	(void)last;
-	ps_writer_str(w, "]}");
+	ps_writer_str(w, "]");
+	if (c->numbered && last > 0)
+		ps_writer_printf(w, ",\"seq\":%" PRIu64, last);
+	ps_writer_str(w, "}");
 }
 
 static void
 jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
-	(void)c;
-	(void)last;
-	ps_writer_str(w, "]});");
+	json_end(w, c, last);
+	ps_writer_str(w, ");");
 }
 
 static void
 line_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
-	(void)c;
-	(void)last;
-	ps_writer_str(w, "]}\n");
+	json_end(w, c, last);
+	ps_writer_str(w, "\n");
 }
 
 static void
 eventsource_end(struct ps_writer *w, const struct framing_context *c,
     uint64_t last)
 {
-	(void)c;
-	ps_writer_str(w, "]}\n");
+	line_end(w, c, last);
 	if (last > 0)
 		ps_writer_printf(w, "id: %" PRIu64 "\n", last);
 	ps_writer_str(w, "\n");
@@ -139,22 +137,24 @@ line_open(struct ps_writer *w, const struct framing_context *c)
 	w->len += PRELUDE_BYTES;
 }
 
+/* An id at once: a client that is cut off before its first message would come
+ * again without one, as if it acknowledged what was on its way. */
 static void
 eventsource_open(struct ps_writer *w, const struct framing_context *c)
 {
-	(void)c;
-	ps_writer_printf(w, "retry: %d\n\n", EVENTSOURCE_RETRY_MS);
+	ps_writer_printf(w, "id: %" PRIu64 "\nretry: %d\n\n", c->got,
+	    EVENTSOURCE_RETRY_MS);
 }
 
 // clang-format off
 static const struct framing framings[] = {
-	[PS_IPC_FRAMING_JSON] = { "json", PS_TYPE_JSON, false,
+	[PS_IPC_FRAMING_JSON] = { "json", PS_TYPE_JSON, false, false,
 	    NULL, json_begin, write_message, write_heartbeat, write_close, json_end },
-	[PS_IPC_FRAMING_JSONP] = { "jsonp", PS_TYPE_JSONP, false,
+	[PS_IPC_FRAMING_JSONP] = { "jsonp", PS_TYPE_JSONP, false, false,
 	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, jsonp_end },
-	[PS_IPC_FRAMING_LINES] = { "xhr-streaming", PS_TYPE_TEXT, true,
+	[PS_IPC_FRAMING_LINES] = { "xhr-streaming", PS_TYPE_TEXT, true, false,
 	    line_open, json_begin, write_message, write_heartbeat, write_close, line_end },
-	[PS_IPC_FRAMING_EVENTSOURCE] = { "eventsource", PS_TYPE_EVENTSOURCE, true,
+	[PS_IPC_FRAMING_EVENTSOURCE] = { "eventsource", PS_TYPE_EVENTSOURCE, true, true,
 	    eventsource_open, eventsource_begin, write_message, write_heartbeat, write_close, eventsource_end },
 };
 // clang-format on
