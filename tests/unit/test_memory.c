@@ -358,7 +358,7 @@ build_policy(struct ps_policy *policy)
 {
 	struct ps_token token = { .has_secret = true, .enabled = true,
 		.expires_at_s = INT64_MAX };
-	char text[16];
+	char text[32];
 	int i, ret;
 
 	for (i = 1; i <= 10; i++) {
