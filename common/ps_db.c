@@ -145,9 +145,7 @@ file_id(const char *path)
 static bool
 is_file(struct ps_file_id id, const char *path)
 {
-	struct ps_file_id there = file_id(path);
-
-	return there.device == id.device && there.inode == id.inode;
+	return ps_file_is_same(file_id(path), id);
 }
 
 static int
@@ -162,8 +160,8 @@ set_up(struct ps_db *db, enum ps_db_mode mode)
 	    "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
 	    "PRAGMA secure_delete = ON; PRAGMA cache_size = -%d;"
 	    "PRAGMA journal_size_limit = %d; %s",
-	    CACHE_KIB, WAL_KEEP_BYTES, mode == PS_DB_WRITE ? "PRAGMA journal_mode = WAL" : "");
-	sqlite3_busy_timeout(db->sqlite, PS_DB_BUSY_MS);
+	    CACHE_KIB, WAL_KEEP_BYTES,
+	    mode == PS_DB_WRITE ? "PRAGMA journal_mode = WAL" : "");
 	if (sqlite3_create_function(db->sqlite, "sha3", 1, flags, NULL, sha3,
 		NULL, NULL) != SQLITE_OK ||
 	    sqlite3_create_function(db->sqlite, "sha3", 2, flags, NULL, sha3,
@@ -215,7 +213,8 @@ open_file(struct ps_db *db, enum ps_db_mode mode)
 	sqlite3_busy_timeout(db->sqlite, PS_DB_BUSY_MS);
 	if ((ret = check(db->sqlite, db->error)) != PS_OK)
 		return ret;
-	if (set_up(db, mode) != PS_OK || prepare_statements(db, mode) != PS_OK) {
+	if (set_up(db, mode) != PS_OK ||
+	    prepare_statements(db, mode) != PS_OK) {
 		snprintf(db->error, sizeof(db->error),
 		    "cannot be used (%s)", sqlite3_errmsg(db->sqlite));
 		return PS_ERR_MALFORMED;
@@ -334,7 +333,8 @@ int
 ps_db_has_changed(struct ps_db *db, bool *changed_r)
 {
 	int64_t version = 0;
-	int ret = ps_sql_each(db, PS_SQL_DATA_VERSION, ps_sql_number_row, &version);
+	int ret = ps_sql_each(db, PS_SQL_DATA_VERSION, ps_sql_number_row,
+	    &version);
 
 	if (ret != PS_OK)
 		return ret;

@@ -67,6 +67,12 @@ struct ps_file_id {
 };
 struct ps_file_id ps_db_file(const struct ps_db *db);
 
+static inline bool
+ps_file_is_same(struct ps_file_id a, struct ps_file_id b)
+{
+	return a.device == b.device && a.inode == b.inode;
+}
+
 /*
  * Whether the paths of the database and its write-ahead log lead to other
  * files by now, or to none.
@@ -122,6 +128,14 @@ ps_traffic_add(struct ps_traffic *traffic, enum ps_direction direction,
 		traffic->messages_down += messages;
 		traffic->bytes_down += bytes;
 	}
+}
+
+static inline void
+ps_traffic_sum(struct ps_traffic *sum, const struct ps_traffic *traffic)
+{
+	ps_traffic_add(sum, PS_UP, traffic->messages_up, traffic->bytes_up);
+	ps_traffic_add(sum, PS_DOWN, traffic->messages_down,
+	    traffic->bytes_down);
 }
 
 /* A row of `sessions`. */

@@ -10,7 +10,8 @@ int
 ps_db_revision(struct ps_db *db, uint64_t *revision_r)
 {
 	int64_t revision = 0;
-	int ret = ps_sql_each(db, PS_SQL_REVISION, ps_sql_number_row, &revision);
+	int ret = ps_sql_each(db, PS_SQL_REVISION, ps_sql_number_row,
+	    &revision);
 
 	*revision_r = (uint64_t)revision;
 	return ret;
@@ -28,7 +29,7 @@ token_row(void *arg, sqlite3_stmt *stmt)
 	int i, ret;
 
 	token.has_secret = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
-	/* A token without a secret that is not anonymous would be everybody's. */
+	/* Without a secret, and not anonymous, it would be everybody's. */
 	if (name == NULL ||
 	    token.has_secret == (strcmp(name, PS_TOKEN_ANONYMOUS) == 0) ||
 	    (token.has_secret &&
@@ -86,10 +87,13 @@ read_policy(struct ps_db *db, struct ps_policy **policy_r)
 		return ret;
 	if ((policy = ps_policy_create(revision)) == NULL)
 		return PS_ERR_NOMEM;
-	if ((ret = ps_sql_each(db, PS_SQL_TOKENS, token_row, policy)) != PS_OK ||
+	if ((ret = ps_sql_each(db, PS_SQL_TOKENS, token_row,
+		policy)) != PS_OK ||
 	    (ret = ps_policy_seal(policy)) != PS_OK ||
-	    (ret = ps_sql_each(db, PS_SQL_ORIGINS, origin_row, policy)) != PS_OK ||
-	    (ret = ps_sql_each(db, PS_SQL_TARGETS, target_row, policy)) != PS_OK) {
+	    (ret = ps_sql_each(db, PS_SQL_ORIGINS, origin_row,
+		policy)) != PS_OK ||
+	    (ret = ps_sql_each(db, PS_SQL_TARGETS, target_row,
+		policy)) != PS_OK) {
 		ps_policy_unref(policy);
 		return ret;
 	}

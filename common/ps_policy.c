@@ -2,7 +2,6 @@
 
 #include "ps_policy.h"
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 

@@ -216,13 +216,9 @@ static bool
 check_database(const struct ps_config *config)
 {
 	char error[PS_DB_ERROR_MAX];
-	struct ps_db *db;
 
-	if (ps_schema_check(config->database, error) == PS_OK &&
-	    ps_db_open(&db, config->database, PS_DB_READ, error) == PS_OK) {
-		ps_db_close(db);
+	if (ps_schema_check(config->database, error) == PS_OK)
 		return true;
-	}
 	ps_error("database %s: %s", config->database, error);
 	return false;
 }

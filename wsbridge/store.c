@@ -219,7 +219,7 @@ post_close_request(void *arg, const char *id)
 	uv_async_send(&store->async);
 }
 
-/* Nothing that lives is known to a database that was put in place of another. */
+/* Nothing that lives is known to a database that replaced another. */
 static int
 enter(struct store *store)
 {
@@ -418,10 +418,7 @@ open_again(struct store *store, char *error)
 static int
 greet(struct store *store)
 {
-	struct ps_file_id file = ps_db_file(store->db);
-
-	if (file.device == store->file.device &&
-	    file.inode == store->file.inode)
+	if (ps_file_is_same(ps_db_file(store->db), store->file))
 		return PS_OK;
 	return enter_anew(store);
 }
