@@ -45,6 +45,19 @@ ps_slice_is(struct ps_slice s, const char *str)
 	    (s.len == 0 || memcmp(s.data, str, s.len) == 0);
 }
 
+/* Copies it to `*end`, where there is room, terminated; `*end` moves on. */
+static inline const char *
+ps_slice_keep(struct ps_slice s, char **end)
+{
+	char *copy = *end;
+
+	if (s.len > 0)
+		memcpy(copy, s.data, s.len);
+	copy[s.len] = '\0';
+	*end += s.len + 1;
+	return copy;
+}
+
 struct ps_reader {
 	const unsigned char *data;
 	size_t left;

@@ -89,7 +89,7 @@ backlog_set_failing(struct backlog *backlog, bool failing)
 	free_records(&lost);
 }
 
-/* NULL: there was no memory for it. Under the mutex; the caller frees `lost`. */
+/* NULL: no memory for it. Under the mutex; the caller frees `lost`. */
 static void
 add(struct backlog *backlog, struct record *record, struct record_list *lost)
 {
@@ -102,17 +102,6 @@ add(struct backlog *backlog, struct record *record, struct record_list *lost)
 	STAILQ_INSERT_TAIL(&backlog->records, record, next);
 	backlog->n_records++;
 	cut(backlog, lost);
-}
-
-/* Copies a text behind the record; `*end` moves on. */
-static const char *
-keep(const char *text, char **end)
-{
-	size_t size = strlen(text) + 1;
-	char *copy = memcpy(*end, text, size);
-
-	*end += size;
-	return copy;
 }
 
 /* What can change of a session's row. */
@@ -140,12 +129,13 @@ session_record(const struct ps_session_row *row)
 	record->is_session = true;
 	record->row = *row;
 	end = record->texts;
-	record->row.id = keep(row->id, &end);
-	record->row.node = keep(row->node, &end);
-	record->row.subject = keep(row->subject, &end);
-	record->row.origin = keep(row->origin, &end);
-	record->row.remote_addr = keep(row->remote_addr, &end);
-	record->row.agent = keep(row->agent, &end);
+	record->row.id = ps_slice_keep(ps_slice_str(row->id), &end);
+	record->row.node = ps_slice_keep(ps_slice_str(row->node), &end);
+	record->row.subject = ps_slice_keep(ps_slice_str(row->subject), &end);
+	record->row.origin = ps_slice_keep(ps_slice_str(row->origin), &end);
+	record->row.remote_addr =
+	    ps_slice_keep(ps_slice_str(row->remote_addr), &end);
+	record->row.agent = ps_slice_keep(ps_slice_str(row->agent), &end);
 	amend(record, row);
 	return record;
 }

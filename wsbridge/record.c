@@ -88,7 +88,6 @@ on_timer(struct timer *timer)
 {
 	struct bridge *bridge = PS_CONTAINER(timer, struct bridge,
 	    records.timer);
-
 	bool more = false;
 
 	if (!store_status(bridge->store).failing) {
@@ -125,19 +124,6 @@ mark_due(struct session *session)
 	TAILQ_INSERT_HEAD(&session->bridge->records.changed, session, changed);
 }
 
-/* Copies a text behind the row; `*end` moves on. */
-static const char *
-keep(struct ps_slice text, char **end)
-{
-	char *copy = *end;
-
-	if (text.len > 0)
-		memcpy(copy, text.data, text.len);
-	copy[text.len] = '\0';
-	*end += text.len + 1;
-	return copy;
-}
-
 void
 record_begin(struct session *session, const struct record_subject *subject)
 {
@@ -161,10 +147,10 @@ record_begin(struct session *session, const struct record_subject *subject)
 		.id = session->name,
 		.node = bridge->config->node,
 		.opened_at_s = bridge->unix_s() };
-	row->subject = keep(about, &end);
-	row->origin = keep(subject->origin, &end);
-	row->remote_addr = keep(subject->remote_addr, &end);
-	row->agent = keep(subject->agent, &end);
+	row->subject = ps_slice_keep(about, &end);
+	row->origin = ps_slice_keep(subject->origin, &end);
+	row->remote_addr = ps_slice_keep(subject->remote_addr, &end);
+	row->agent = ps_slice_keep(subject->agent, &end);
 	session->row = row;
 	write_row(session);
 	records_wake(bridge);
