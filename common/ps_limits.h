@@ -35,7 +35,7 @@
 /* The `from` parameter: a program's name and version. */
 #define PS_AGENT_MAX 128
 
-/* What a session is about, in the records: the client chooses a target's path. */
+/* What a session is about, in the records: a client chooses the path. */
 #define PS_SUBJECT_MAX 512
 
 /* Textual IPv6 address with zone and a terminating NUL. */

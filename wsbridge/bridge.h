@@ -79,7 +79,7 @@ struct bridge {
 	struct ps_policy *policy; /* NULL: none was read yet */
 	struct quotas quotas;
 	struct timer enforce_timer; /* goes on closing many sessions */
-	uint64_t fell_until_ms; /* revisions of workers do not count till then */
+	uint64_t fell_until_ms; /* workers' revisions do not count till then */
 	struct store *store;	    /* NULL: nothing is written */
 	struct {
 		struct session_list changed; /* their traffic; longest first */

@@ -6,7 +6,8 @@
 #include "session.h"
 #include "store.h"
 
-#define CLOSED_BY_TOKEN 1008
+/* The node's rules forbid it: RFC 6455, 7.4.1. */
+#define POLICY_VIOLATION 1008
 /* Sessions closed in one wake-up. */
 #define BATCH 128
 /*
@@ -48,7 +49,7 @@ expel(struct bridge *bridge)
 				return;
 			}
 			session_expel(TAILQ_FIRST(&quota->sessions),
-			    CLOSED_BY_TOKEN, quota->expelled);
+			    POLICY_VIOLATION, quota->expelled);
 		}
 	}
 }
@@ -143,7 +144,7 @@ enforce_close(struct bridge *bridge, const char *name)
 	    session_find_name(bridge, ps_slice_str(name));
 
 	if (session != NULL)
-		session_expel(session, CLOSED_BY_TOKEN,
+		session_expel(session, POLICY_VIOLATION,
 		    "closed by administrator");
 }
 

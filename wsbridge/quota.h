@@ -32,7 +32,7 @@ struct quota {
 	struct ps_token_limits limits;
 	uint64_t revision; /* of the policy that they are from; see enforce.h */
 	uint64_t ahead_until_ms;
-	const char *expelled; /* why its sessions are closed; NULL: they are not */
+	const char *expelled; /* why its sessions are closed, or NULL */
 
 	struct quota_sessions sessions; /* connecting and open */
 	uint64_t n_sessions;
@@ -45,7 +45,7 @@ struct quota {
 
 	int64_t day;
 	uint64_t messages, bytes; /* of the day, both directions */
-	/* The day that was counted before: a clock may go back over midnight. */
+	/* The day counted before: a clock may go back over midnight. */
 	int64_t other_day;
 	uint64_t other_messages, other_bytes;
 	struct ps_usage unwritten; /* of `day` */

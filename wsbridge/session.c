@@ -234,7 +234,8 @@ session_set_peer(struct session *session, const struct peer_ops *ops,
 static void
 destroy(struct garbage *garbage)
 {
-	struct session *session = PS_CONTAINER(garbage, struct session, garbage);
+	struct session *session = PS_CONTAINER(garbage, struct session,
+	    garbage);
 
 	message_queue_deinit(&session->queue);
 	message_unref(session->partial);
@@ -292,18 +293,6 @@ abandon_peer(struct session *session, uint16_t code)
 		ops->abandon(session->peer, code);
 }
 
-static void
-add_to_totals(const struct session *session)
-{
-	const struct ps_traffic *its = &session->traffic;
-	struct ps_traffic *ended = &session->bridge->totals.ended;
-
-	ended->messages_up += its->messages_up;
-	ended->messages_down += its->messages_down;
-	ended->bytes_up += its->bytes_up;
-	ended->bytes_down += its->bytes_down;
-}
-
 void
 session_end(struct session *session, const char *why)
 {
@@ -321,7 +310,7 @@ session_end(struct session *session, const char *why)
 	record(session);
 	quota_release(session->quota);
 	enter_state(session, SESSION_CLOSED);
-	add_to_totals(session);
+	ps_traffic_sum(&bridge->totals.ended, &session->traffic);
 	timers_cancel(&bridge->timers, &session->timer);
 	table_remove(&bridge->sessions_by_id, &session->node);
 	table_remove(&bridge->sessions_by_name, &session->name_node);
@@ -567,30 +556,31 @@ session_expel(struct session *session, uint16_t code, const char *reason)
 	session_close(session, code, ps_slice_str(reason));
 }
 
+/* The lower of a token's limit and one of the node; `*limit_r` names it. */
+static uint64_t
+tighter(const struct session *session, enum ps_token_limit limit,
+    uint64_t node, const char *node_name, const char **limit_r)
+{
+	uint64_t token = session->quota->limits.value[limit];
+
+	if (limit_r != NULL)
+		*limit_r = token < node ? ps_token_limit_name(limit) :
+					  node_name;
+	return smaller(token, node);
+}
+
 uint64_t
 session_max_message(const struct session *session, const char **limit_r)
 {
-	uint64_t node = session->bridge->config->max_message;
-	uint64_t token = session->quota->limits.value[PS_LIMIT_MESSAGE_BYTES];
-
-	if (limit_r != NULL)
-		*limit_r = token < node ?
-		    ps_token_limit_name(PS_LIMIT_MESSAGE_BYTES) :
-		    "max_message";
-	return smaller(token, node);
+	return tighter(session, PS_LIMIT_MESSAGE_BYTES,
+	    session->bridge->config->max_message, "max_message", limit_r);
 }
 
 uint64_t
 session_queue_bytes(const struct session *session, const char **limit_r)
 {
-	uint64_t node = session->bridge->config->queue_bytes;
-	uint64_t token = session->quota->limits.value[PS_LIMIT_QUEUE_BYTES];
-
-	if (limit_r != NULL)
-		*limit_r = token < node ?
-		    ps_token_limit_name(PS_LIMIT_QUEUE_BYTES) :
-		    "queue_bytes";
-	return smaller(token, node);
+	return tighter(session, PS_LIMIT_QUEUE_BYTES,
+	    session->bridge->config->queue_bytes, "queue_bytes", limit_r);
 }
 
 /*
