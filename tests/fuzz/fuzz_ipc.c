@@ -32,82 +32,140 @@ encode_send(struct ps_ipc_send *m)
 	ps_ipc_send_end(&again, m->count);
 }
 
-/* True when the body is well-formed; `again` then holds the frame. */
+/* Each is true when the body is well-formed; `again` then holds the frame. */
+static bool
+try_hello(struct ps_reader *r)
+{
+	struct ps_ipc_hello m;
+
+	if (ps_ipc_decode_hello(r, &m) != PS_OK)
+		return false;
+	ps_ipc_encode_hello(&again, &m);
+	return true;
+}
+
+static bool
+try_create(struct ps_reader *r)
+{
+	struct ps_ipc_create m;
+
+	if (ps_ipc_decode_create(r, &m) != PS_OK)
+		return false;
+	ps_ipc_encode_create(&again, &m);
+	return true;
+}
+
+static bool
+try_send(struct ps_reader *r)
+{
+	struct ps_ipc_send m;
+
+	if (ps_ipc_decode_send(r, &m) != PS_OK)
+		return false;
+	encode_send(&m);
+	return true;
+}
+
+static bool
+try_receive(struct ps_reader *r)
+{
+	struct ps_ipc_receive m;
+
+	if (ps_ipc_decode_receive(r, &m) != PS_OK)
+		return false;
+	require(m.dialect < PS_DIALECT__COUNT);
+	require(m.framing < PS_IPC_FRAMING__COUNT);
+	ps_ipc_encode_receive(&again, &m);
+	return true;
+}
+
+static bool
+try_close(struct ps_reader *r)
+{
+	struct ps_ipc_close m;
+
+	if (ps_ipc_decode_close(r, &m) != PS_OK)
+		return false;
+	require(m.reason.len <= PS_CLOSE_REASON_MAX);
+	ps_ipc_encode_close(&again, &m);
+	return true;
+}
+
+static bool
+try_check(struct ps_reader *r)
+{
+	struct ps_ipc_check m;
+
+	if (ps_ipc_decode_check(r, &m) != PS_OK)
+		return false;
+	ps_ipc_encode_check(&again, &m);
+	return true;
+}
+
+static bool
+try_refuse(struct ps_reader *r)
+{
+	struct ps_ipc_refuse m;
+
+	if (ps_ipc_decode_refuse(r, &m) != PS_OK)
+		return false;
+	require(m.code < PS_CODE__COUNT);
+	ps_ipc_encode_refuse(&again, &m);
+	return true;
+}
+
+static bool
+try_ready(struct ps_reader *r)
+{
+	struct ps_ipc_ready m;
+
+	if (ps_ipc_decode_ready(r, &m) != PS_OK)
+		return false;
+	ps_ipc_encode_ready(&again, &m);
+	return true;
+}
+
+static bool
+try_probe(struct ps_reader *r)
+{
+	struct ps_ipc_probe m;
+
+	if (ps_ipc_decode_probe(r, &m) != PS_OK)
+		return false;
+	ps_ipc_encode_probe(&again, &m);
+	return true;
+}
+
+static bool
+try_stats(struct ps_reader *r)
+{
+	struct ps_ipc_stats m;
+
+	if (ps_ipc_decode_stats(r, &m) != PS_OK)
+		return false;
+	require(m.format < PS_IPC_STATS__COUNT);
+	ps_ipc_encode_stats(&again, &m);
+	return true;
+}
+
+static bool (*const try[])(struct ps_reader *) = {
+	[PS_IPC_HELLO] = try_hello,
+	[PS_IPC_CREATE] = try_create,
+	[PS_IPC_SEND] = try_send,
+	[PS_IPC_RECEIVE] = try_receive,
+	[PS_IPC_CLOSE] = try_close,
+	[PS_IPC_CHECK] = try_check,
+	[PS_IPC_REFUSE] = try_refuse,
+	[PS_IPC_READY] = try_ready,
+	[PS_IPC_PROBE] = try_probe,
+	[PS_IPC_STATS] = try_stats,
+};
+
 static bool
 decode(uint8_t type, struct ps_reader *r)
 {
-	union {
-		struct ps_ipc_hello hello;
-		struct ps_ipc_create create;
-		struct ps_ipc_send send;
-		struct ps_ipc_receive receive;
-		struct ps_ipc_close close;
-		struct ps_ipc_check check;
-		struct ps_ipc_refuse refuse;
-		struct ps_ipc_ready ready;
-		struct ps_ipc_probe probe;
-		struct ps_ipc_stats stats;
-	} m;
-
-	switch (type) {
-	case PS_IPC_HELLO:
-		if (ps_ipc_decode_hello(r, &m.hello) != PS_OK)
-			return false;
-		ps_ipc_encode_hello(&again, &m.hello);
-		return true;
-	case PS_IPC_CREATE:
-		if (ps_ipc_decode_create(r, &m.create) != PS_OK)
-			return false;
-		ps_ipc_encode_create(&again, &m.create);
-		return true;
-	case PS_IPC_SEND:
-		if (ps_ipc_decode_send(r, &m.send) != PS_OK)
-			return false;
-		encode_send(&m.send);
-		return true;
-	case PS_IPC_RECEIVE:
-		if (ps_ipc_decode_receive(r, &m.receive) != PS_OK)
-			return false;
-		require(m.receive.dialect < PS_DIALECT__COUNT);
-		require(m.receive.framing < PS_IPC_FRAMING__COUNT);
-		ps_ipc_encode_receive(&again, &m.receive);
-		return true;
-	case PS_IPC_CLOSE:
-		if (ps_ipc_decode_close(r, &m.close) != PS_OK)
-			return false;
-		require(m.close.reason.len <= PS_CLOSE_REASON_MAX);
-		ps_ipc_encode_close(&again, &m.close);
-		return true;
-	case PS_IPC_CHECK:
-		if (ps_ipc_decode_check(r, &m.check) != PS_OK)
-			return false;
-		ps_ipc_encode_check(&again, &m.check);
-		return true;
-	case PS_IPC_REFUSE:
-		if (ps_ipc_decode_refuse(r, &m.refuse) != PS_OK)
-			return false;
-		require(m.refuse.code < PS_CODE__COUNT);
-		ps_ipc_encode_refuse(&again, &m.refuse);
-		return true;
-	case PS_IPC_READY:
-		if (ps_ipc_decode_ready(r, &m.ready) != PS_OK)
-			return false;
-		ps_ipc_encode_ready(&again, &m.ready);
-		return true;
-	case PS_IPC_PROBE:
-		if (ps_ipc_decode_probe(r, &m.probe) != PS_OK)
-			return false;
-		ps_ipc_encode_probe(&again, &m.probe);
-		return true;
-	case PS_IPC_STATS:
-		if (ps_ipc_decode_stats(r, &m.stats) != PS_OK)
-			return false;
-		require(m.stats.format < PS_IPC_STATS__COUNT);
-		ps_ipc_encode_stats(&again, &m.stats);
-		return true;
-	default:
-		return false;
-	}
+	return type < sizeof(try) / sizeof(try[0]) && try[type] != NULL &&
+	    try[type](r);
 }
 
 int
