@@ -20,6 +20,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_network.c %D%/ps_network.h \
 	%D%/ps_options.c %D%/ps_options.h \
 	%D%/ps_pattern.c %D%/ps_pattern.h \
+	%D%/ps_place.c %D%/ps_place.h \
 	%D%/ps_policy.c %D%/ps_policy.h \
 	%D%/ps_reply.c %D%/ps_reply.h \
 	%D%/ps_schema.c %D%/ps_schema.h %D%/ps_schema_sql.h \

@@ -23,8 +23,8 @@ fill(struct sockaddr_un *addr, const char *path)
 	return PS_OK;
 }
 
-static void
-close_keeping_errno(int fd)
+void
+ps_socket_close(int fd)
 {
 	int saved_errno = errno;
 
@@ -32,21 +32,39 @@ close_keeping_errno(int fd)
 	errno = saved_errno;
 }
 
-int
-ps_socket_connect(const char *path)
+static int
+connect_as(const char *path, int flags)
 {
 	struct sockaddr_un addr;
 	int fd;
 
 	if (fill(&addr, path) != PS_OK)
 		return -1;
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		close_keeping_errno(fd);
+		ps_socket_close(fd);
 		return -1;
 	}
 	return fd;
+}
+
+int
+ps_socket_connect(const char *path)
+{
+	return connect_as(path, 0);
+}
+
+bool
+ps_socket_is_answered(const char *path)
+{
+	int fd = connect_as(path, SOCK_NONBLOCK);
+
+	if (fd < 0) /* EAGAIN: somebody who has a queue of others */
+		return errno == EAGAIN;
+	close(fd);
+	return true;
 }
 
 /* Only ever a socket: a file of another kind was named by mistake. */
@@ -72,8 +90,7 @@ ps_socket_listen(const char *path, mode_t mode)
 
 	if (fill(&addr, path) != PS_OK)
 		return -1;
-	if ((fd = ps_socket_connect(path)) >= 0) {
-		close(fd);
+	if (ps_socket_is_answered(path)) {
 		errno = EADDRINUSE;
 		return -1;
 	}
@@ -83,7 +100,7 @@ ps_socket_listen(const char *path, mode_t mode)
 		return -1;
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    chmod(path, mode) < 0 || listen(fd, PS_SOCKET_BACKLOG) < 0) {
-		close_keeping_errno(fd);
+		ps_socket_close(fd);
 		return -1;
 	}
 	return fd;

@@ -2,6 +2,7 @@
 #ifndef PS_SOCKET_H
 #define PS_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "ps_err.h"
@@ -19,5 +20,11 @@ PS_MUST_CHECK int ps_socket_listen(const char *path, mode_t mode);
 
 /* Connects to `path`; -1 with errno when nobody listens there. */
 PS_MUST_CHECK int ps_socket_connect(const char *path);
+
+/* Whether somebody listens at `path`; waits for nobody. */
+bool ps_socket_is_answered(const char *path);
+
+/* close(2) that leaves errno as it is. */
+void ps_socket_close(int fd);
 
 #endif

@@ -29,6 +29,7 @@ unit_tests = \
 	%D%/unit/test_ps_log \
 	%D%/unit/test_ps_network \
 	%D%/unit/test_ps_pattern \
+	%D%/unit/test_ps_place \
 	%D%/unit/test_ps_policy \
 	%D%/unit/test_ps_reply \
 	%D%/unit/test_ps_schema \
