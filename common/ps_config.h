@@ -48,7 +48,7 @@ struct ps_config {
 	uint64_t hold_default, hold_min, hold_max;
 	uint64_t receiver_grace, first_receiver_grace, close_linger;
 	uint64_t stream_bytes;
-	uint64_t connect_timeout, stall_timeout, drain_timeout;
+	uint64_t connect_timeout, stall_timeout, drain_timeout, close_timeout;
 };
 
 #define PS_CONFIG_ERROR_MAX 512

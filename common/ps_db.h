@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "ps_policy.h"
+#include "ps_socket.h"
 
 struct sqlite3;
 struct ps_db;
@@ -174,14 +175,21 @@ PS_MUST_CHECK int ps_db_put_session(struct ps_db *db,
 PS_MUST_CHECK int ps_db_add_usage(struct ps_db *db,
     const struct ps_usage *usage);
 /*
- * A bridge takes over its node: its row takes the place of others, and the
- * rows of sessions that they left open are ended.
+ * A bridge takes over its node: the rows of others that are dead are deleted,
+ * and those of sessions ended that nobody has who lives. All of its own are
+ * among these: it puts in again what it has.
  */
 PS_MUST_CHECK int ps_db_enter(struct ps_db *db,
     const struct ps_bridge_row *row, int64_t now_s);
-/* The socket of the bridge that has, or had, the node; "" when none had. */
-PS_MUST_CHECK int ps_db_node_socket(struct ps_db *db, const char *node,
-    char *socket_r, size_t size);
+/* The same for others that have died since; how many live, who drain. */
+PS_MUST_CHECK int ps_db_bury(struct ps_db *db,
+    const struct ps_bridge_row *row, int64_t now_s, unsigned *n_others_r);
+/* The bridge ends: its row stays unless there is another one of the node. */
+PS_MUST_CHECK int ps_db_leave(struct ps_db *db,
+    const struct ps_bridge_row *row);
+/* The place of another bridge that has the same node; "" when none has. */
+PS_MUST_CHECK int ps_db_find_rival(struct ps_db *db,
+    const struct ps_bridge_row *row, char socket_r[PS_SOCKET_PATH_MAX]);
 /* Counts a transaction of the bridge, within it; how many it counted, -1 when
  * the database does not know the bridge. */
 PS_MUST_CHECK int ps_db_count_commit(struct ps_db *db, const char *tag);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ps_place.h"
 #include "ps_sql.h"
 
 static const char *const kinds[] = {
@@ -95,27 +96,94 @@ ps_db_add_usage(struct ps_db *db, const struct ps_usage *usage)
 	return ps_sql_run(db, PS_SQL_ADD_USAGE);
 }
 
+/* The other bridges of a node, or of a place, as they are looked through. */
+struct others {
+	struct ps_db *db;
+	const char *place; /* our own */
+	unsigned n_alive, n_dead;
+	bool forget; /* those that are dead */
+	char *rival; /* or NULL */
+};
+
+static const char *
+column_text(sqlite3_stmt *stmt, int at)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, at);
+
+	return text == NULL ? "" : text;
+}
+
+static int
+other_row(void *arg, sqlite3_stmt *stmt)
+{
+	struct others *others = arg;
+	const char *tag = column_text(stmt, 0), *place = column_text(stmt, 1);
+	sqlite3_stmt *forget = others->db->statements[PS_SQL_FORGET_BRIDGE];
+
+	if (others->rival != NULL && sqlite3_column_int(stmt, 2) != 0 &&
+	    strcmp(place, others->place) != 0 && ps_place_is_locked(place))
+		snprintf(others->rival, PS_SOCKET_PATH_MAX, "%s", place);
+	if (ps_place_is_alive(place, tag)) {
+		others->n_alive++;
+		return PS_OK;
+	}
+	others->n_dead++;
+	if (!others->forget)
+		return PS_OK;
+	bind_text(forget, 1, tag);
+	return ps_sql_run(others->db, PS_SQL_FORGET_BRIDGE);
+}
+
+static int
+look_at_others(struct ps_db *db, const struct ps_bridge_row *row,
+    struct others *others)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_OTHER_BRIDGES];
+
+	others->db = db;
+	others->place = row->socket;
+	bind_text(stmt, 1, row->node);
+	bind_text(stmt, 2, row->socket);
+	bind_text(stmt, 3, row->tag);
+	return ps_sql_each(db, PS_SQL_OTHER_BRIDGES, other_row, others);
+}
+
+/* Of sessions of the node whose bridge has no row, or is that of `except`. */
+static int
+close_left_open(struct ps_db *db, const char *node, int64_t now_s,
+    const char *except)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_CLOSE_LEFT_OPEN];
+
+	bind_text(stmt, 1, node);
+	sqlite3_bind_int64(stmt, 2, now_s);
+	bind_text(stmt, 3, except);
+	return ps_sql_run(db, PS_SQL_CLOSE_LEFT_OPEN);
+}
+
+static int
+add_bridge(struct ps_db *db, const struct ps_bridge_row *row)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_ADD_BRIDGE];
+
+	bind_text(stmt, 1, row->tag);
+	bind_text(stmt, 2, row->node);
+	sqlite3_bind_int64(stmt, 3, row->pid);
+	bind_text(stmt, 4, row->socket);
+	bind_text(stmt, 5, row->version);
+	sqlite3_bind_int64(stmt, 6, row->started_at_s);
+	return ps_sql_run(db, PS_SQL_ADD_BRIDGE);
+}
+
 static int
 enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 {
-	sqlite3_stmt *forget = db->statements[PS_SQL_FORGET_BRIDGES];
-	sqlite3_stmt *add = db->statements[PS_SQL_ADD_BRIDGE];
-	sqlite3_stmt *end = db->statements[PS_SQL_CLOSE_LEFT_OPEN];
+	struct others others = { .forget = true };
 	int ret;
 
-	bind_text(forget, 1, row->node);
-	bind_text(forget, 2, row->socket);
-	bind_text(add, 1, row->tag);
-	bind_text(add, 2, row->node);
-	sqlite3_bind_int64(add, 3, row->pid);
-	bind_text(add, 4, row->socket);
-	bind_text(add, 5, row->version);
-	sqlite3_bind_int64(add, 6, row->started_at_s);
-	bind_text(end, 1, row->node);
-	sqlite3_bind_int64(end, 2, now_s);
-	if ((ret = ps_sql_run(db, PS_SQL_FORGET_BRIDGES)) != PS_OK ||
-	    (ret = ps_sql_run(db, PS_SQL_ADD_BRIDGE)) != PS_OK ||
-	    (ret = ps_sql_run(db, PS_SQL_CLOSE_LEFT_OPEN)) != PS_OK)
+	if ((ret = look_at_others(db, row, &others)) != PS_OK ||
+	    (ret = add_bridge(db, row)) != PS_OK ||
+	    (ret = close_left_open(db, row->node, now_s, row->tag)) != PS_OK)
 		return ret;
 	return ps_db_commit(db);
 }
@@ -130,30 +198,52 @@ ps_db_enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 	return ret;
 }
 
-struct text {
-	char *out;
-	size_t size;
-};
-
 static int
-text_row(void *arg, sqlite3_stmt *stmt)
+bury(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 {
-	const struct text *text = arg;
-	const char *value = (const char *)sqlite3_column_text(stmt, 0);
+	struct others others = { .forget = true };
+	int ret;
 
-	snprintf(text->out, text->size, "%s", value == NULL ? "" : value);
-	return PS_OK;
+	if ((ret = look_at_others(db, row, &others)) != PS_OK ||
+	    (ret = close_left_open(db, row->node, now_s, "")) != PS_OK)
+		return ret;
+	return ps_db_commit(db);
 }
 
 int
-ps_db_node_socket(struct ps_db *db, const char *node, char *socket_r,
-    size_t size)
+ps_db_bury(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s,
+    unsigned *n_others_r)
 {
-	struct text text = { socket_r, size };
+	struct others others = { .forget = false };
+	int ret = look_at_others(db, row, &others);
+
+	*n_others_r = others.n_alive;
+	if (ret != PS_OK || others.n_dead == 0)
+		return ret;
+	if ((ret = ps_db_begin(db)) == PS_OK &&
+	    (ret = bury(db, row, now_s)) != PS_OK)
+		ps_db_rollback(db);
+	return ret;
+}
+
+int
+ps_db_leave(struct ps_db *db, const struct ps_bridge_row *row)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_LEAVE_BRIDGE];
+
+	bind_text(stmt, 1, row->tag);
+	bind_text(stmt, 2, row->node);
+	return ps_sql_run(db, PS_SQL_LEAVE_BRIDGE);
+}
+
+int
+ps_db_find_rival(struct ps_db *db, const struct ps_bridge_row *row,
+    char socket_r[PS_SOCKET_PATH_MAX])
+{
+	struct others others = { .rival = socket_r };
 
 	*socket_r = '\0';
-	bind_text(db->statements[PS_SQL_NODE_SOCKET], 1, node);
-	return ps_sql_each(db, PS_SQL_NODE_SOCKET, text_row, &text);
+	return look_at_others(db, row, &others);
 }
 
 int

@@ -76,14 +76,20 @@ ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m)
 	frame_begin(w, PS_IPC_HELLO);
 	ps_writer_u16(w, m->version);
 	ps_writer_u32(w, m->pid);
+	ps_writer_slice(w, m->tag);
+	ps_writer_u8(w, m->draining);
 	frame_end(w);
 }
 
 int
 ps_ipc_decode_hello(struct ps_reader *r, struct ps_ipc_hello *m)
 {
-	m->version = ps_reader_u16(r);
+	*m = (struct ps_ipc_hello){ .version = ps_reader_u16(r) };
 	m->pid = ps_reader_u32(r);
+	if (m->version != PS_IPC_VERSION)
+		return r->failed ? PS_ERR_MALFORMED : PS_OK;
+	m->tag = decode_bounded(r, PS_TAG_MAX);
+	m->draining = decode_enum(r, 2);
 	return done(r);
 }
 

@@ -26,7 +26,7 @@
 #include "ps_policy.h"
 #include "ps_reply.h"
 
-#define PS_IPC_VERSION 3
+#define PS_IPC_VERSION 4
 #define PS_IPC_LENGTH_BYTES 4
 
 enum ps_ipc_type {
@@ -64,9 +64,15 @@ enum ps_event_type {
 	PS_EVENT__COUNT,
 };
 
+/*
+ * Of a version other than ours only version and pid are known. A worker has no
+ * tag and does not drain.
+ */
 struct ps_ipc_hello {
 	uint16_t version;
 	uint32_t pid;
+	struct ps_slice tag; /* of the bridge: whose sessions it has */
+	bool draining;	     /* it takes no new ones */
 };
 
 /* The HTTP request whose connection comes with the frame. */

@@ -59,7 +59,7 @@
 /* Events in one IPC message; max_events cannot be set higher. */
 #define PS_IPC_EVENTS_MAX 4096
 
-/* `<tag>.<22 characters>`: see session ids in doc/architecture.md. */
+/* `<tag>.<22 characters>`: see ps_place.h. */
 #define PS_TAG_MAX 16
 #define PS_SESSION_ID_MAX (PS_TAG_MAX + 1 + 22)
 

@@ -7,6 +7,7 @@
 #include "ps_config.h"
 #include "ps_limits.h"
 #include "ps_network.h"
+#include "ps_place.h"
 
 #define AT(field) offsetof(struct ps_config, field)
 #define KIB UINT64_C(1024)
@@ -34,16 +35,16 @@ is_prefix(const char *text)
 
 // clang-format off
 const struct ps_option ps_options[] = {
-	{ "node", PS_OPTION_STRING, AT(node), 1, 8, "a", false, NULL, is_node,
+	{ "node", PS_OPTION_STRING, AT(node), 1, PS_NODE_MAX, "a", false, NULL, is_node,
 	  "Name of this node, lower-case letters and digits; session ids start with it, so it is short and differs between nodes." },
 	{ "user", PS_OPTION_STRING, AT(user), 0, 64, "", false, NULL, NULL,
 	  "User that wsbridge becomes when it is started as root; empty: it stays who it is." },
 	{ "group", PS_OPTION_STRING, AT(group), 0, 64, "", false, NULL, NULL,
 	  "Group that wsbridge and its sockets get; empty: the primary group of the user." },
-	{ "bridge_socket", PS_OPTION_STRING, AT(bridge_socket), 1, 107, RUNSTATEDIR "/polysocket/bridge.sock", false, NULL, NULL,
-	  "Unix socket on which wsbridge takes requests from polysocket.fcgi; the kernel limits the path to 107 bytes." },
-	{ "ws_socket", PS_OPTION_STRING, AT(ws_socket), 1, 107, RUNSTATEDIR "/polysocket/ws.sock", false, NULL, NULL,
-	  "Unix socket on which wsbridge takes WebSocket upgrades from the web server." },
+	{ "bridge_socket", PS_OPTION_STRING, AT(bridge_socket), 1, PS_PLACE_MAX, RUNSTATEDIR "/polysocket/bridge.sock", false, NULL, NULL,
+	  "Where wsbridge takes requests from polysocket.fcgi: a link to its Unix socket, whose name ends in the bridge's tag; the kernel limits that to 107 bytes." },
+	{ "ws_socket", PS_OPTION_STRING, AT(ws_socket), 1, PS_PLACE_MAX, RUNSTATEDIR "/polysocket/ws.sock", false, NULL, NULL,
+	  "Where wsbridge takes WebSocket upgrades from the web server: a link to its Unix socket, too." },
 	{ "socket_mode", PS_OPTION_MODE, AT(socket_mode), 0, 0777, "0660", false, NULL, NULL,
 	  "File mode of both sockets; the web server and polysocket.fcgi need write permission." },
 	{ "worker_users", PS_OPTION_LIST, AT(worker_users), 0, 4095, "", false, NULL, NULL,
@@ -118,8 +119,10 @@ const struct ps_option ps_options[] = {
 	  "Time for name resolution, connection, TLS and WebSocket handshake with a target together." },
 	{ "stall_timeout", PS_OPTION_DURATION, AT(stall_timeout), 10, 24 * HOUR, "60s", true, NULL, NULL,
 	  "How long a session's queue may stay full before it is closed with 1008 slow client." },
-	{ "drain_timeout", PS_OPTION_DURATION, AT(drain_timeout), 10, HOUR, "10s", true, NULL, NULL,
-	  "Time that wsbridge takes at most to end its sessions after SIGTERM." },
+	{ "drain_timeout", PS_OPTION_DURATION, AT(drain_timeout), 0, 24 * HOUR, "10m", true, NULL, NULL,
+	  "How long wsbridge goes on serving its sessions after SIGTERM, beside its successor; 0: not at all, they are closed at once." },
+	{ "close_timeout", PS_OPTION_DURATION, AT(close_timeout), 10, HOUR, "10s", true, NULL, NULL,
+	  "Time that it takes at most to close the sessions that are left then, telling clients and targets." },
 };
 // clang-format on
 

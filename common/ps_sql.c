@@ -51,13 +51,20 @@ const char *const ps_sql[] = {
 	[PS_SQL_CLOSE_LEFT_OPEN] =
 	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch'),"
 	    " close_code = 1006, close_reason = 'bridge restarted'"
-	    " WHERE closed_at IS NULL AND node = ?1",
-	[PS_SQL_FORGET_BRIDGES] = 
-	    "DELETE FROM bridges WHERE node = ?1 OR socket = ?2",
+	    " WHERE closed_at IS NULL AND node = ?1 AND NOT EXISTS"
+	    " (SELECT 1 FROM bridges AS b WHERE b.node = ?1 AND b.tag <> ?3"
+	    " AND substr(id, 1, length(b.tag) + 1) = b.tag || '-')",
+	[PS_SQL_OTHER_BRIDGES] =
+	    "SELECT tag, socket, node = ?1 FROM bridges"
+	    " WHERE (node = ?1 OR socket = ?2) AND tag <> ?3",
+	[PS_SQL_FORGET_BRIDGE] = "DELETE FROM bridges WHERE tag = ?1",
+	/* The last row of a node stays. */
+	[PS_SQL_LEAVE_BRIDGE] =
+	    "DELETE FROM bridges WHERE tag = ?1 AND EXISTS"
+	    " (SELECT 1 FROM bridges AS b WHERE b.node = ?2 AND b.tag <> ?1)",
 	[PS_SQL_ADD_BRIDGE] =
-	    "INSERT INTO bridges (tag, node, pid, socket, version, started_at)"
+	    "INSERT OR REPLACE INTO bridges (tag, node, pid, socket, version, started_at)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
-	[PS_SQL_NODE_SOCKET] = "SELECT socket FROM bridges WHERE node = ?1",
 	[PS_SQL_COUNT_COMMIT] =
 	    "UPDATE bridges SET commits = commits + 1 WHERE tag = ?1",
 	[PS_SQL_COMMITS] = "SELECT commits FROM bridges WHERE tag = ?1",

@@ -4,34 +4,57 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "ps_clock.h"
 #include "ps_ipc.h"
 #include "ps_log.h"
+#include "ps_place.h"
 #include "ps_socket.h"
+
+/* Between two looks whether the successor is there. */
+#define LOOK_MS 20
+/* A bridge may begin to drain between its greeting and our frame. */
+#define ATTEMPTS 3
+
+/*
+ * When the node's bridge was first missed; 0: it was there when last looked
+ * for. Of all threads, so that only the first requests wait for it.
+ */
+static _Atomic uint64_t missed_ms;
+static _Atomic unsigned n_waiting;
 
 void
 handoff_init(struct handoff *handoff, const struct ps_config *config)
 {
-	*handoff = (struct handoff){ .config = config, .fd = -1 };
+	size_t i;
+
+	*handoff = (struct handoff){ .config = config };
+	for (i = 0; i < HANDOFF_LINKS; i++)
+		handoff->links[i].fd = -1;
 }
 
 static void
-disconnect(struct handoff *handoff)
+disconnect(struct link *link)
 {
-	if (handoff->fd >= 0)
-		close(handoff->fd);
-	handoff->fd = -1;
+	if (link->fd >= 0)
+		ps_socket_close(link->fd);
+	*link = (struct link){ .fd = -1 };
 }
 
 void
 handoff_deinit(struct handoff *handoff)
 {
-	disconnect(handoff);
+	size_t i;
+
+	for (i = 0; i < HANDOFF_LINKS; i++)
+		disconnect(&handoff->links[i]);
 	ps_writer_deinit(&handoff->frame);
 }
 
@@ -72,20 +95,22 @@ send_all(int socket_fd, const void *data, size_t len, int passed_fd)
 	return PS_OK;
 }
 
-/* Reads exactly one frame, the bridge's HELLO. */
+/* Reads exactly one frame, the bridge's HELLO, into `data`. */
 static int
-receive_hello(int fd, struct ps_ipc_hello *hello)
+receive_hello(int fd, unsigned char *data, size_t size,
+    struct ps_ipc_hello *hello)
 {
-	unsigned char data[64];
 	struct ps_reader body;
 	size_t len = 0;
 	uint8_t type;
 	ssize_t got;
 
-	while (len < sizeof(data)) {
-		got = recv(fd, data + len, sizeof(data) - len, 0);
+	while (len < size) {
+		got = recv(fd, data + len, size - len, 0);
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got == 0)
+			errno = ECONNRESET;
 		if (got <= 0)
 			return PS_ERR_IO;
 		len += (size_t)got;
@@ -97,11 +122,14 @@ receive_hello(int fd, struct ps_ipc_hello *hello)
 	return PS_ERR_MALFORMED;
 }
 
+/* The greetings of both; what the bridge says goes into `link`. */
 static int
-greet(int fd)
+greet(int fd, struct link *link)
 {
-	struct ps_ipc_hello hello = { PS_IPC_VERSION, (uint32_t)getpid() };
+	struct ps_ipc_hello hello = { PS_IPC_VERSION, (uint32_t)getpid(),
+		ps_slice(NULL, 0), false };
 	struct ps_writer frame = { 0 };
+	unsigned char data[64];
 	int ret = PS_ERR_NOMEM;
 
 	ps_ipc_encode_hello(&frame, &hello);
@@ -109,37 +137,173 @@ greet(int fd)
 		ret = send_all(fd, frame.data, frame.len, -1);
 	ps_writer_deinit(&frame);
 	if (ret == PS_OK)
-		ret = receive_hello(fd, &hello);
-	if (ret == PS_OK && hello.version != PS_IPC_VERSION) {
+		ret = receive_hello(fd, data, sizeof(data), &hello);
+	if (ret != PS_OK)
+		return ret;
+	if (hello.version != PS_IPC_VERSION) {
 		ps_error("handoff: the bridge speaks version %u, not %u, "
 			 "restart both programs",
 		    hello.version, PS_IPC_VERSION);
-		ret = PS_ERR_VERSION;
+		return PS_ERR_VERSION;
 	}
+	memcpy(link->tag, hello.tag.data, hello.tag.len);
+	link->tag[hello.tag.len] = '\0';
+	link->draining = hello.draining;
+	return PS_OK;
+}
+
+static struct link *
+find_link(struct handoff *handoff, struct ps_slice tag)
+{
+	size_t i;
+
+	for (i = 0; i < HANDOFF_LINKS; i++) {
+		if (handoff->links[i].fd >= 0 &&
+		    ps_slice_is(tag, handoff->links[i].tag))
+			return &handoff->links[i];
+	}
+	return NULL;
+}
+
+/* A place for a new connection to the bridge of `link`. */
+static struct link *
+make_room(struct handoff *handoff, const struct link *link)
+{
+	struct link *room = find_link(handoff, ps_slice_str(link->tag));
+	struct link *oldest = &handoff->links[0];
+	size_t i;
+
+	for (i = 1; i < HANDOFF_LINKS; i++) {
+		if (handoff->links[i].used < oldest->used)
+			oldest = &handoff->links[i];
+	}
+	if (room == NULL)
+		room = oldest;
+	disconnect(room);
+	return room;
+}
+
+/* The other end was closed, by one that ends or begins to drain. */
+static bool
+has_hung_up(void)
+{
+	return errno == EPIPE || errno == ECONNRESET;
+}
+
+/* PS_ERR_CLOSED when nobody is there, with errno. */
+static int
+open_link(const char *path, struct link *link)
+{
+	const struct timeval timeout = { .tv_sec = HANDOFF_TIMEOUT_S };
+	int ret;
+
+	link->fd = ps_socket_connect(path);
+	if (link->fd < 0)
+		return errno == ENOENT || errno == ECONNREFUSED ?
+		    PS_ERR_CLOSED :
+		    PS_ERR_IO;
+	setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
+	    sizeof(timeout));
+	setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+	    sizeof(timeout));
+	if ((ret = greet(link->fd, link)) == PS_OK)
+		return PS_OK;
+	ps_socket_close(link->fd);
+	if (ret != PS_ERR_IO || !has_hung_up())
+		ps_warning("handoff: the bridge at %s did not greet", path);
 	return ret;
 }
 
 static int
-connect_bridge(struct handoff *handoff)
+connect_to(struct handoff *handoff, const char *path, struct link **link_r)
 {
-	const struct timeval timeout = { .tv_sec = HANDOFF_TIMEOUT_S };
-	const char *path = handoff->config->bridge_socket;
-	int fd = ps_socket_connect(path), ret;
+	struct link link = { 0 };
+	int ret = open_link(path, &link);
 
-	if (fd < 0) {
+	/* A second time there is nobody, if the bridge was just ending. */
+	if (ret == PS_ERR_IO && has_hung_up())
+		ret = open_link(path, &link);
+	if (ret == PS_ERR_IO)
 		ps_warning("handoff: no bridge at %s (%s)", path,
 		    strerror(errno));
-		return PS_ERR_IO;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	if ((ret = greet(fd)) != PS_OK) {
-		ps_warning("handoff: the bridge at %s did not greet", path);
-		close(fd);
+	if (ret != PS_OK)
 		return ret;
-	}
-	handoff->fd = fd;
+	*link_r = make_room(handoff, &link);
+	**link_r = link;
 	return PS_OK;
+}
+
+static struct link *
+find_current(struct handoff *handoff)
+{
+	size_t i;
+
+	for (i = 0; i < HANDOFF_LINKS; i++) {
+		if (handoff->links[i].fd >= 0 && !handoff->links[i].draining)
+			return &handoff->links[i];
+	}
+	return NULL;
+}
+
+/* Whether to look once more for the bridge, after a while. */
+static bool
+wait_for_successor(const struct handoff *handoff)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	uint64_t now_ms = ps_clock_ms(), since_ms = 0;
+	bool may;
+
+	if (atomic_compare_exchange_strong(&missed_ms, &since_ms, now_ms))
+		since_ms = now_ms;
+	if (now_ms - since_ms >= HANDOFF_TIMEOUT_S * 1000)
+		return false;
+	/* The others go on serving the sessions of a bridge that drains. */
+	may = atomic_fetch_add(&n_waiting, 1) < handoff->config->threads / 2;
+	if (may)
+		nanosleep(&pause, NULL);
+	atomic_fetch_sub(&n_waiting, 1);
+	return may;
+}
+
+/*
+ * The bridge that takes new sessions, or one that drains where there is no
+ * other: it says so in its answers.
+ */
+static int
+find_bridge(struct handoff *handoff, bool waits, struct link **link_r)
+{
+	const char *path = handoff->config->bridge_socket;
+	int ret;
+
+	if ((*link_r = find_current(handoff)) != NULL)
+		return PS_OK;
+	do {
+		ret = connect_to(handoff, path, link_r);
+		if (ret == PS_OK && !(*link_r)->draining) {
+			missed_ms = 0;
+			return PS_OK;
+		}
+	} while (waits && (ret == PS_OK || ret == PS_ERR_CLOSED) &&
+	    wait_for_successor(handoff));
+	if (ret == PS_ERR_CLOSED)
+		ps_warning("handoff: no bridge at %s (%s)", path,
+		    strerror(errno));
+	return ret;
+}
+
+static int
+find_owner(struct handoff *handoff, struct ps_slice socket,
+    struct link **link_r)
+{
+	struct ps_slice tag = ps_place_tag(socket);
+	char path[PS_SOCKET_PATH_MAX];
+
+	if (tag.len == 0)
+		return PS_ERR_CLOSED;
+	if ((*link_r = find_link(handoff, tag)) != NULL)
+		return PS_OK;
+	ps_place_path(path, handoff->config->bridge_socket, tag);
+	return connect_to(handoff, path, link_r);
 }
 
 int
@@ -164,31 +328,52 @@ forget_connection(FCGX_Request *fcgx)
 	FCGX_InitRequest(fcgx, listen_fd, flags);
 }
 
-int
-handoff_send(struct handoff *handoff, FCGX_Request *fcgx)
+/* PS_ERR_CLOSED when the bridge has gone, or drains, since the last request. */
+static int
+send_over(struct handoff *handoff, struct link *link, FCGX_Request *fcgx)
 {
 	const struct ps_writer *frame = &handoff->frame;
-	bool fresh = handoff->fd < 0;
-	int ret;
 
 	assert(!frame->failed);
-	if (fresh && (ret = connect_bridge(handoff)) != PS_OK)
-		return ret;
-	ret = send_all(handoff->fd, frame->data, frame->len, fcgx->ipcFd);
-	if (ret != PS_OK && !fresh && (errno == EPIPE || errno == ECONNRESET)) {
-		/* The bridge was restarted since the last request. */
-		disconnect(handoff);
-		if ((ret = connect_bridge(handoff)) != PS_OK)
-			return ret;
-		ret = send_all(handoff->fd, frame->data, frame->len,
-		    fcgx->ipcFd);
+	link->used = ++handoff->n_uses;
+	if (send_all(link->fd, frame->data, frame->len, fcgx->ipcFd) ==
+	    PS_OK) {
+		forget_connection(fcgx);
+		return PS_OK;
 	}
-	if (ret != PS_OK) {
-		ps_warning("handoff: the bridge takes no requests (%s)",
-		    strerror(errno));
-		disconnect(handoff);
-		return ret;
+	disconnect(link);
+	if (has_hung_up())
+		return PS_ERR_CLOSED;
+	ps_warning("handoff: the bridge takes no requests (%s)",
+	    strerror(errno));
+	return PS_ERR_IO;
+}
+
+int
+handoff_send(struct handoff *handoff, FCGX_Request *fcgx, bool waits)
+{
+	int ret = PS_ERR_CLOSED, i;
+	struct link *link;
+
+	for (i = 0; ret == PS_ERR_CLOSED && i < ATTEMPTS; i++) {
+		if ((ret = find_bridge(handoff, waits, &link)) != PS_OK)
+			break;
+		ret = send_over(handoff, link, fcgx);
 	}
-	forget_connection(fcgx);
-	return PS_OK;
+	return ret == PS_ERR_CLOSED ? PS_ERR_IO : ret;
+}
+
+int
+handoff_send_to_owner(struct handoff *handoff, FCGX_Request *fcgx,
+    struct ps_slice socket)
+{
+	int ret = PS_ERR_CLOSED, i;
+	struct link *link;
+
+	for (i = 0; ret == PS_ERR_CLOSED && i < ATTEMPTS; i++) {
+		if ((ret = find_owner(handoff, socket, &link)) != PS_OK)
+			break;
+		ret = send_over(handoff, link, fcgx);
+	}
+	return ret;
 }

@@ -25,7 +25,7 @@ static const struct {
  * limits, so that a new option is listed unless it is named here.
  */
 static const char *const internal[] = { "processes", "threads",
-	"drain_timeout", "keep_sessions", "max_unwritten" };
+	"drain_timeout", "close_timeout", "keep_sessions", "max_unwritten" };
 
 static bool
 is_limit(const struct ps_option *option)

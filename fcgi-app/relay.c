@@ -45,7 +45,7 @@ check_socket(struct request *request, struct ps_slice socket)
 	const struct ps_ipc_check message = { request_ipc(request), socket };
 
 	ps_ipc_encode_check(&request->handoff->frame, &message);
-	request_hand_over(request);
+	request_hand_over_to_owner(request, socket);
 }
 
 static bool
@@ -456,7 +456,7 @@ relay_send_events(struct request *request, const struct route *route)
 			return;
 	}
 	ps_ipc_send_end(&request->handoff->frame, (uint16_t)count);
-	request_hand_over(request);
+	request_hand_over_to_owner(request, m.socket);
 }
 
 void
@@ -489,7 +489,7 @@ relay_send_data(struct request *request, const struct route *route)
 	if (!add_event(request, route->dialect, type, data))
 		return;
 	ps_ipc_send_end(&request->handoff->frame, 1);
-	request_hand_over(request);
+	request_hand_over_to_owner(request, m.socket);
 }
 
 static uint32_t
@@ -574,7 +574,7 @@ relay_receive(struct request *request, const struct route *route)
 		return;
 	}
 	ps_ipc_encode_receive(&request->handoff->frame, &m);
-	request_hand_over(request);
+	request_hand_over_to_owner(request, m.socket);
 }
 
 void
@@ -606,5 +606,5 @@ relay_close(struct request *request, const struct route *route)
 	}
 	m.code = (uint16_t)code;
 	ps_ipc_encode_close(&request->handoff->frame, &m);
-	request_hand_over(request);
+	request_hand_over_to_owner(request, m.socket);
 }

@@ -496,13 +496,33 @@ request_was_taken(struct request *request)
 	struct handoff *handoff = request->handoff;
 
 	return !handoff->frame.failed &&
-	    handoff_send(handoff, &request->fcgx) == PS_OK;
+	    handoff_send(handoff, &request->fcgx, false) == PS_OK;
+}
+
+static void
+refuse_unless_taken(struct request *request, int ret)
+{
+	if (ret == PS_ERR_CLOSED)
+		request_refuse(request, PS_CODE_SOCKET_UNKNOWN, NULL, NULL);
+	else if (ret != PS_OK)
+		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
+		    NULL);
 }
 
 void
 request_hand_over(struct request *request)
 {
-	if (!request_was_taken(request))
-		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
-		    NULL);
+	struct handoff *handoff = request->handoff;
+
+	refuse_unless_taken(request, handoff->frame.failed ? PS_ERR_NOMEM :
+		handoff_send(handoff, &request->fcgx, true));
+}
+
+void
+request_hand_over_to_owner(struct request *request, struct ps_slice socket)
+{
+	struct handoff *handoff = request->handoff;
+
+	refuse_unless_taken(request, handoff->frame.failed ? PS_ERR_NOMEM :
+		handoff_send_to_owner(handoff, &request->fcgx, socket));
 }

@@ -112,7 +112,11 @@ struct ps_ipc_request request_ipc(const struct request *request);
  * bridge is away, and the request still to be answered.
  */
 PS_MUST_CHECK bool request_was_taken(struct request *request);
-/* The same, answering that the bridge is away. */
+/* The same, waiting for a bridge that is just restarting, and answering when
+ * it is away. */
 void request_hand_over(struct request *request);
+/* To the bridge that owns a session; answers when there is none. */
+void request_hand_over_to_owner(struct request *request,
+    struct ps_slice socket);
 
 #endif

@@ -24,6 +24,7 @@ unit_tests = \
 	%D%/unit/test_ps_code \
 	%D%/unit/test_ps_config \
 	%D%/unit/test_ps_db \
+	%D%/unit/test_ps_db_bridges \
 	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
 	%D%/unit/test_ps_log \

@@ -8,15 +8,12 @@
 #include <openssl/rand.h>
 
 #include "ps_clock.h"
-#include "ps_log.h"
+#include "ps_place.h"
 
 /* Timers fired in one wake-up; the rest is due in the next. */
 #define TIMERS_BATCH 256
 
 #define CLOSE_DELAY_MS 5
-
-#define GENERATION_LETTERS "abcdefghijklmnopqrstuvwxyz234567"
-#define GENERATION_LEN 5
 
 static void
 close_pending(struct bridge *bridge)
@@ -45,13 +42,14 @@ bridge_close_later(struct bridge *bridge, int fd)
 int
 bridge_init(struct bridge *bridge, struct ps_config *config)
 {
-	unsigned char random[GENERATION_LEN];
+	unsigned char random[PS_GENERATION_LEN];
 	uint64_t seed;
 	char *p;
 	size_t i;
 
 	*bridge = (struct bridge){ .now_ms = ps_clock_ms,
 		.unix_s = ps_clock_unix_s,
+		.place_fd = -1,
 		.started_unix_s = ps_clock_unix_s() };
 	TAILQ_INIT(&bridge->sessions);
 	TAILQ_INIT(&bridge->records.changed);
@@ -61,8 +59,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	    RAND_bytes(random, sizeof(random)) != 1)
 		return PS_ERR_IO;
 	p = stpcpy(bridge->tag, config->node);
-	for (i = 0; i < GENERATION_LEN; i++)
-		*p++ = GENERATION_LETTERS[random[i] % 32];
+	for (i = 0; i < PS_GENERATION_LEN; i++)
+		*p++ = PS_GENERATION_LETTERS[random[i] % 32];
 	*p = '\0';
 	if (!table_init(&bridge->sessions_by_id, seed) ||
 	    !table_init(&bridge->sessions_by_name, seed) ||

@@ -64,6 +64,7 @@ struct bridge {
 	uv_prepare_t prepare;	 /* empties `garbage` once a turn */
 	struct garbage *garbage; /* newest first */
 	struct watches watches;
+	int place_fd; /* the lock of the node's places; see place.h */
 	struct intake *intake;
 	struct websocket *websocket;
 
@@ -99,7 +100,8 @@ struct bridge {
 	struct totals totals;
 
 	/* Stopping; see drain.h. */
-	bool draining;
+	bool draining; /* takes no new sessions */
+	bool ending;   /* and closes those that it has */
 	struct timer drain_timer;
 	void (*on_drained)(struct bridge *bridge);
 };

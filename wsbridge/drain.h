@@ -1,7 +1,9 @@
 /*
- * Stopping without loss: takes nothing new, closes every session with 1001 and
- * lets what is parked hear of it, and writes what is unwritten; for
- * drain_timeout at most.
+ * Stopping without loss, in two steps. While it drains, the bridge goes on
+ * serving its sessions beside a successor, which takes the new ones, until
+ * they have ended or drain_timeout is over. Then it closes those that are
+ * left with 1001, lets what is parked hear of it, and writes what is
+ * unwritten; for close_timeout at most.
  */
 #ifndef DRAIN_H
 #define DRAIN_H
@@ -10,5 +12,7 @@
 
 /* `done` is called, perhaps at once and perhaps twice, when nothing is left. */
 void drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge));
+/* Goes on to the second step at once. Only after drain_start(). */
+void drain_close(struct bridge *bridge);
 
 #endif

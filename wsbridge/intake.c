@@ -10,6 +10,7 @@
 
 #include "ps_ipc.h"
 #include "ps_log.h"
+#include "ps_place.h"
 #include "ps_socket.h"
 #include "relay.h"
 #include "service.h"
@@ -105,8 +106,10 @@ worker_close(struct worker *worker)
 static int
 greet(struct worker *worker, struct ps_reader *r)
 {
+	const struct bridge *bridge = worker->intake->bridge;
 	struct ps_ipc_hello theirs, ours = { PS_IPC_VERSION,
-		(uint32_t)getpid() };
+		(uint32_t)getpid(), ps_slice_str(bridge->tag),
+		bridge->draining };
 	struct ps_writer frame = { 0 };
 	int ret = PS_OK;
 
@@ -229,19 +232,54 @@ receive(struct worker *worker)
 }
 
 static void
+end(struct worker *worker, int ret)
+{
+	if (ret == PS_ERR_CLOSED)
+		ps_debug("intake: a worker left");
+	else
+		ps_warning("intake: a worker is disconnected (error %d)", ret);
+	worker_close(worker);
+}
+
+static void
 on_worker_ready(uv_poll_t *poll, int status, int events)
 {
 	struct worker *worker = poll->data;
 	int ret = status < 0 ? PS_ERR_IO : receive(worker);
 
 	(void)events;
-	if (ret == PS_OK)
+	if (ret != PS_OK)
+		end(worker, ret);
+}
+
+/*
+ * Once nothing more can be sent, what was is read to its end: at most what the
+ * socket's buffer holds. A frame that was cut off is sent again elsewhere.
+ */
+static void
+turn_away(struct worker *worker)
+{
+	int ret;
+
+	shutdown(worker->fd, SHUT_RD);
+	do
+		ret = receive(worker);
+	while (ret == PS_OK);
+	end(worker, ret);
+}
+
+void
+intake_turn_away(struct bridge *bridge)
+{
+	struct worker *worker, *next;
+
+	if (bridge->intake == NULL)
 		return;
-	if (ret == PS_ERR_CLOSED)
-		ps_debug("intake: a worker left");
-	else
-		ps_warning("intake: a worker is disconnected (error %d)", ret);
-	worker_close(worker);
+	for (worker = LIST_FIRST(&bridge->intake->workers); worker != NULL;
+	     worker = next) {
+		next = LIST_NEXT(worker, all);
+		turn_away(worker);
+	}
 }
 
 static bool
@@ -351,6 +389,7 @@ intake_start(struct bridge *bridge)
 {
 	const struct ps_config *config = bridge->config;
 	struct intake *intake = calloc(1, sizeof(*intake));
+	char path[PS_SOCKET_PATH_MAX];
 
 	if (intake == NULL)
 		return PS_ERR_NOMEM;
@@ -358,11 +397,11 @@ intake_start(struct bridge *bridge)
 	LIST_INIT(&intake->workers);
 	if (resolve_users(intake) != PS_OK)
 		goto fail;
-	intake->fd = ps_socket_listen(config->bridge_socket,
-	    (mode_t)config->socket_mode);
+	ps_place_path(path, config->bridge_socket, ps_slice_str(bridge->tag));
+	intake->fd = ps_socket_listen(path, (mode_t)config->socket_mode);
 	if (intake->fd < 0) {
-		ps_error("intake: cannot listen on %s (%s)",
-		    config->bridge_socket, strerror(errno));
+		ps_error("intake: cannot listen on %s (%s)", path,
+		    strerror(errno));
 		goto fail;
 	}
 	if (uv_poll_init(bridge->loop, &intake->poll, intake->fd) != 0) {
@@ -391,19 +430,6 @@ on_listener_closed(uv_handle_t *handle)
 	handle_closed(intake);
 }
 
-void
-intake_stop_listening(struct bridge *bridge)
-{
-	struct intake *intake = bridge->intake;
-
-	if (intake == NULL || uv_is_closing((uv_handle_t *)&intake->poll))
-		return;
-	/* Workers must find nobody rather than a queue nobody serves. */
-	unlink(bridge->config->bridge_socket);
-	timers_cancel(&bridge->timers, &intake->retry);
-	uv_close((uv_handle_t *)&intake->poll, on_listener_closed);
-}
-
 size_t
 intake_count_workers(const struct bridge *bridge)
 {
@@ -425,7 +451,8 @@ intake_stop(struct bridge *bridge)
 
 	if (intake == NULL)
 		return;
-	intake_stop_listening(bridge);
+	timers_cancel(&bridge->timers, &intake->retry);
+	uv_close((uv_handle_t *)&intake->poll, on_listener_closed);
 	while ((worker = LIST_FIRST(&intake->workers)) != NULL)
 		worker_close(worker);
 	bridge->intake = NULL;

@@ -1,5 +1,5 @@
 /*
- * Where requests come in: listens on bridge_socket, greets workers, and gives
+ * Where requests come in: listens at bridge_socket, greets workers, and gives
  * each message with its connection to the service it is for.
  */
 #ifndef INTAKE_H
@@ -9,8 +9,11 @@
 
 /* Listens; a message has been logged when this fails. */
 PS_MUST_CHECK int intake_start(struct bridge *bridge);
-/* No more new workers; those that are connected go on. */
-void intake_stop_listening(struct bridge *bridge);
+/*
+ * Ends the connections of all workers without losing what they have sent. They
+ * come back and are greeted anew, and hear then whether the bridge drains.
+ */
+void intake_turn_away(struct bridge *bridge);
 /* How many threads of workers are connected. */
 size_t intake_count_workers(const struct bridge *bridge);
 /* Closes everything; the loop must run once more before the bridge ends. */

@@ -18,8 +18,10 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/ledger.c %D%/ledger.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
+	%D%/parent.c %D%/parent.h \
 	%D%/parked.c %D%/parked.h \
 	%D%/peer.h \
+	%D%/place.c %D%/place.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/quota.c %D%/quota.h \
 	%D%/receiver.h \

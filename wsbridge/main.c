@@ -17,6 +17,8 @@
 #include "drain.h"
 #include "intake.h"
 #include "ledger.h"
+#include "parent.h"
+#include "place.h"
 #include "ps_db.h"
 #include "ps_log.h"
 #include "ps_schema.h"
@@ -35,7 +37,7 @@ static struct {
 	const char *config_path;
 	const char *overrides[OVERRIDES_MAX]; /* KEY=VALUE */
 	size_t n_overrides;
-	bool foreground, check, init_db;
+	bool foreground, supervise, check, init_db;
 } arguments;
 
 static struct {
@@ -112,16 +114,23 @@ on_drained(struct bridge *bridge)
 	uv_stop(&daemon_state.loop);
 }
 
+/* SIGTERM leaves its sessions time, SIGINT is in a hurry; a second one is a
+ * step further. */
 static void
 on_terminate(uv_signal_t *handle, int number)
 {
+	struct bridge *bridge = &daemon_state.bridge;
+	bool hurry = number == SIGINT || bridge->draining;
+
 	(void)handle;
-	if (daemon_state.bridge.draining) {
-		ps_info("main: second signal %d, stopping at once", number);
-		on_drained(&daemon_state.bridge);
+	if (bridge->ending) {
+		ps_info("main: another signal %d, stopping at once", number);
+		on_drained(bridge);
 		return;
 	}
-	drain_start(&daemon_state.bridge, on_drained);
+	drain_start(bridge, on_drained);
+	if (hurry)
+		drain_close(bridge);
 }
 
 /* Who the configuration says to be; false when there is nobody like that. */
@@ -256,11 +265,12 @@ start(struct ps_config *config)
 		ps_error("main: cannot start its loop (%s)", strerror(errno));
 		return false;
 	}
-	/* Who listens is the only bridge, and may write. */
-	if (intake_start(bridge) != PS_OK)
+	if (place_take(bridge) != PS_OK)
 		return false;
-	if (websocket_start(bridge) != PS_OK || !ledger_open(bridge)) {
-		intake_stop_listening(bridge);
+	if (intake_start(bridge) != PS_OK ||
+	    websocket_start(bridge) != PS_OK || !ledger_open(bridge) ||
+	    place_lead(bridge) != PS_OK) {
+		place_leave(bridge);
 		return false;
 	}
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
@@ -280,6 +290,9 @@ stop(void)
 		uv_close((uv_handle_t *)&daemon_state.interrupt, NULL);
 		uv_close((uv_handle_t *)&daemon_state.hangup, NULL);
 	}
+	/* From here on nobody finds us; who is there already gets an answer. */
+	place_leave(bridge);
+	intake_turn_away(bridge);
 	intake_stop(bridge);
 	websocket_stop(bridge);
 	ledger_close(bridge);
@@ -307,6 +320,11 @@ run(struct ps_config *config)
 	unsetenv("http_proxy");
 	raise_fd_limit(config);
 	if (!drop_rights(config) || !prepare_database(config)) {
+		ps_config_destroy(config);
+		return 1;
+	}
+	if (arguments.supervise && parent_fork() < 0) {
+		ps_error("main: cannot fork (%s)", strerror(errno));
 		ps_config_destroy(config);
 		return 1;
 	}
@@ -355,7 +373,8 @@ init_db(const struct ps_config *config)
 static void
 usage(FILE *out)
 {
-	fputs("usage: wsbridge [--config FILE] [--foreground] [--set KEY=VALUE]...\n"
+	fputs("usage: wsbridge [--config FILE] [--foreground|--supervise]"
+	      " [--set KEY=VALUE]...\n"
 	      "       wsbridge [--config FILE] --check | --init-db\n"
 	      "       wsbridge --print-config | --version | --help\n",
 	    out);
@@ -368,6 +387,7 @@ parse_arguments(int argc, char **argv)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "foreground", no_argument, NULL, 'f' },
+		{ "supervise", no_argument, NULL, 'S' },
 		{ "check", no_argument, NULL, 'k' },
 		{ "init-db", no_argument, NULL, 'i' },
 		{ "set", required_argument, NULL, 's' },
@@ -387,6 +407,9 @@ parse_arguments(int argc, char **argv)
 			break;
 		case 'f':
 			arguments.foreground = true;
+			break;
+		case 'S':
+			arguments.foreground = arguments.supervise = true;
 			break;
 		case 'k':
 			arguments.check = true;

@@ -75,7 +75,7 @@ send_output(struct probe *probe, struct ps_writer *out)
 	if (out->failed) {
 		exchange_abort(exchange);
 		probe_end(probe);
-	} else if (probe->n_chunks == PROBE_CHUNKS || bridge->draining) {
+	} else if (probe->n_chunks == PROBE_CHUNKS || bridge->ending) {
 		exchange_set_owner(exchange, NULL, NULL);
 		probe_end(probe);
 		exchange_finish(exchange, out->data, out->len);

@@ -466,13 +466,13 @@ set_close_event(struct session *session, uint16_t code, struct ps_slice reason,
 	return true;
 }
 
-/* While draining, as long as a client may be between two polls. */
+/* Before the bridge ends, as long as a client may be between two polls. */
 static uint64_t
 linger(const struct session *session)
 {
 	const struct ps_config *config = session->bridge->config;
 
-	return session->bridge->draining ?
+	return session->bridge->ending ?
 	    smaller(config->receiver_grace, config->close_linger) :
 	    config->close_linger;
 }

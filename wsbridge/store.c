@@ -11,7 +11,6 @@
 
 #include "ps_clock.h"
 #include "ps_log.h"
-#include "ps_socket.h"
 #include "ps_thread.h"
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
@@ -25,6 +24,8 @@
 /* Pruning: how often, how many rows at once, and how soon the next ones. */
 #define PRUNE_PERIOD_MS 60000
 #define PRUNE_ROWS 500
+/* Looks at a bridge that drains, whether it lives. */
+#define OTHERS_PERIOD_MS 1000
 /* Close requests told in one turn of the loop. */
 #define REQUESTS_BATCH 128
 
@@ -63,7 +64,7 @@ struct store {
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
-	uint64_t prune_at_ms;
+	uint64_t prune_at_ms, others_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
 	bool told_failure; /* in the log */
 	uint64_t told_lost;
@@ -219,13 +220,18 @@ post_close_request(void *arg, const char *id)
 	uv_async_send(&store->async);
 }
 
+static struct ps_bridge_row
+bridge_row(const struct store *store)
+{
+	return (struct ps_bridge_row){ store->tag, store->node, store->socket,
+		PACKAGE_VERSION, getpid(), store->started_at_s };
+}
+
 /* Nothing that lives is known to a database that replaced another. */
 static int
 enter(struct store *store)
 {
-	const struct ps_bridge_row row = { store->tag, store->node,
-		store->socket, PACKAGE_VERSION, getpid(),
-		store->started_at_s };
+	const struct ps_bridge_row row = bridge_row(store);
 	int ret = ps_db_enter(store->db, &row, time(NULL));
 
 	if (ret != PS_OK)
@@ -386,6 +392,25 @@ write_waiting(struct store *store)
 	return ret;
 }
 
+/* While a predecessor drains: its row and those of its sessions are its own
+ * business, unless it dies. */
+static int
+look_at_others(struct store *store)
+{
+	const struct ps_bridge_row row = bridge_row(store);
+	uint64_t now_ms = ps_clock_ms();
+	unsigned n_others;
+	int ret;
+
+	if (now_ms < store->others_at_ms)
+		return PS_OK;
+	ret = ps_db_bury(store->db, &row, time(NULL), &n_others);
+	if (ret == PS_OK)
+		store->others_at_ms = now_ms +
+		    (n_others > 0 ? OTHERS_PERIOD_MS : PRUNE_PERIOD_MS);
+	return ret;
+}
+
 /* A few rows at a time, so that nobody waits for the lock. */
 static int
 prune(struct store *store)
@@ -435,6 +460,8 @@ work(struct store *store, char *error)
 		ret = look_for_changes(store);
 	if (ret == PS_OK)
 		ret = write_waiting(store);
+	if (ret == PS_OK)
+		ret = look_at_others(store);
 	if (ret == PS_OK)
 		ret = prune(store);
 	if (ret != PS_OK)
@@ -536,12 +563,16 @@ cycle(struct store *store)
 static void
 finish(struct store *store)
 {
+	const struct ps_bridge_row row = bridge_row(store);
 	uint64_t deadline_ms = ps_clock_ms() + PATIENCE_MS;
 
 	cycle(store);
 	while (store->failing_since_ms != 0 && store->db != NULL &&
 	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms)
 		cycle(store);
+	/* What fails here is done by a successor. */
+	if (store->db != NULL && store->failing_since_ms == 0)
+		(void)!ps_db_leave(store->db, &row);
 }
 
 static void *
@@ -582,23 +613,20 @@ remember(struct store *store, const struct store_memory *memory)
 	return PS_OK;
 }
 
-/* Our own socket is ours: who listens there is the only bridge. */
+/* At our own place there is none: who has its lock is the only one. */
 static int
-look_for_other(struct store *store, char *error)
+look_for_rival(struct store *store, char *error)
 {
+	const struct ps_bridge_row row = bridge_row(store);
 	char socket[PS_SOCKET_PATH_MAX];
-	int ret, fd;
+	int ret = ps_db_find_rival(store->db, &row, socket);
 
-	ret = ps_db_node_socket(store->db, store->node, socket,
-	    sizeof(socket));
 	if (ret != PS_OK) {
 		snprintf(error, PS_DB_ERROR_MAX, "%s", ps_db_error(store->db));
 		return ret;
 	}
-	if (*socket == '\0' || strcmp(socket, store->socket) == 0 ||
-	    (fd = ps_socket_connect(socket)) < 0)
+	if (*socket == '\0')
 		return PS_OK;
-	close(fd);
 	snprintf(error, PS_DB_ERROR_MAX,
 	    "node %s is that of another wsbridge, at %s", store->node, socket);
 	return PS_ERR_CLOSED;
@@ -610,7 +638,7 @@ open_database(struct store *store, const struct store_memory *memory)
 	char error[PS_DB_ERROR_MAX];
 
 	if (ps_db_open(&store->db, store->path, PS_DB_WRITE, error) == PS_OK &&
-	    look_for_other(store, error) == PS_OK) {
+	    look_for_rival(store, error) == PS_OK) {
 		if (remember(store, memory) == PS_OK)
 			return true;
 		snprintf(error, sizeof(error), "%s", ps_db_error(store->db));

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "ps_log.h"
+#include "ps_place.h"
 #include "ps_reply.h"
-#include "ps_socket.h"
 #include "upstream.h"
 
 /* Above what connect_timeout can be, which is the one that counts. */
@@ -101,7 +101,7 @@ create_targets(struct bridge *bridge, struct lws_context *context)
 static struct lws_vhost *
 create_clients(struct bridge *bridge, struct lws_context *context)
 {
-	const char *path = bridge->config->ws_socket;
+	char path[PS_SOCKET_PATH_MAX];
 	struct lws_context_creation_info info = {
 		.vhost_name = "clients",
 		.iface = path,
@@ -111,6 +111,8 @@ create_clients(struct bridge *bridge, struct lws_context *context)
 	struct lws_vhost *vhost;
 	int fd;
 
+	ps_place_path(path, bridge->config->ws_socket,
+	    ps_slice_str(bridge->tag));
 	/* Finds out that the path is free and usable, with a good message. */
 	fd = ps_socket_listen(path, (mode_t)bridge->config->socket_mode);
 	if (fd < 0) {
@@ -173,7 +175,6 @@ websocket_stop(struct bridge *bridge)
 	bridge->websocket = NULL;
 	if (websocket->context != NULL)
 		lws_context_destroy(websocket->context);
-	unlink(bridge->config->ws_socket);
 	deflate_deinit(&websocket->deflate);
 	free(websocket);
 }

@@ -38,7 +38,8 @@ try_hello(struct ps_reader *r)
 {
 	struct ps_ipc_hello m;
 
-	if (ps_ipc_decode_hello(r, &m) != PS_OK)
+	/* Of another version nothing more is looked at. */
+	if (ps_ipc_decode_hello(r, &m) != PS_OK || m.version != PS_IPC_VERSION)
 		return false;
 	ps_ipc_encode_hello(&again, &m);
 	return true;

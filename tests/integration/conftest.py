@@ -30,7 +30,7 @@ def pytest_configure(config):
 
 
 # What a test leaves behind must not hold its end up.
-DEFAULTS = {"drain_timeout": "1s"}
+DEFAULTS = {"drain_timeout": "0s", "close_timeout": "1s"}
 
 
 class Pool:

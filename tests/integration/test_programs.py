@@ -350,11 +350,11 @@ def test_sigterm_answers_what_is_held_and_closes_upstreams(new_stack, target):
         stream.rest()
     for i in range(3):
         assert target.connection(i).wait_closed()[0] == 1001
-    assert waiting.try_poll().status == 503
+    assert waiting.try_poll().status == 403
 
 
 def test_sigterm_writes_what_is_unwritten(new_stack):
-    stack = new_stack(options={"drain_timeout": "10s"})
+    stack = new_stack(options={"close_timeout": "10s"})
     with Target(buffer_bytes=16384) as target:
         session = Polysocket(Http(stack.port)).create(target.url("deaf"))
         connection = target.connection()
@@ -369,8 +369,8 @@ def test_sigterm_writes_what_is_unwritten(new_stack):
         assert bridge.wait(20) == 0
 
 
-def test_drain_takes_nothing_new_and_has_an_end(new_stack, target):
-    stack = new_stack(options={"drain_timeout": "1500ms"})
+def test_closing_takes_nothing_new_and_has_an_end(new_stack, target):
+    stack = new_stack(options={"close_timeout": "1500ms"})
     relay = Polysocket(Http(stack.port))
     relay.create(target.url("quiet", answer_close="no"))
     bridge = stack.bridge
@@ -384,8 +384,8 @@ def test_drain_takes_nothing_new_and_has_an_end(new_stack, target):
     assert bridge.wait(10) == 0
 
 
-def test_drain_does_not_wait_for_clients_that_cannot_come(new_stack, target):
-    stack = new_stack(options={"drain_timeout": "20s"})
+def test_closing_does_not_wait_for_clients_that_cannot_come(new_stack, target):
+    stack = new_stack(options={"close_timeout": "20s"})
     session = Polysocket(Http(stack.port)).create(target.url("quiet"))
     target.connection().do("drop")
     stack.wait_until(session.is_gone, "the close event")

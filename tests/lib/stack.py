@@ -82,6 +82,7 @@ class Stack:
             "ws_socket": self.ws_socket,
             "database": self.db_path,
             "log_level": "debug",
+            "drain_timeout": "0s",      # nobody is to wait for sessions
             "mount_prefix": prefix,
             "allow_networks": "127.0.0.0/8, ::1/128",
             **({"socket_mode": "0666"} if os.geteuid() == 0 else {}),
@@ -89,6 +90,7 @@ class Stack:
         }
         self.bridge_wrapper = []    # a command that execs its arguments
         self.bridge = self.workers = self.web = None
+        self.draining = []      # bridges that have a successor
         self.listener = None
         self.exits = []         # (name, return code) of what was stopped
 
@@ -121,7 +123,7 @@ class Stack:
         """Stops all; the directory goes too, but with `keep`."""
         try:
             for stop in (self.stop_server, self.stop_workers,
-                         self.stop_bridge):
+                         self.stop_bridge, self.stop_draining):
                 with contextlib.suppress(ProcessLookupError):
                     stop()
         finally:
@@ -223,24 +225,41 @@ class Stack:
         self.wait_until(lambda: len(self.held_requests()) == n,
                         f"{n} held requests", self.bridge, timeout)
 
-    def start_bridge(self, *args, wait=True):
-        """Waits until it serves: its sockets are there before it has read
-        the database, and its log, where it has one, tells the rest."""
-        logged = len(self.log("wsbridge"))
+    def start_bridge(self, *args, wait=True, mode="--foreground"):
+        """Waits until it serves: its place leads to it."""
+        before = self.bridge_tag()
         self.bridge = self.run("wsbridge", [
             *self.bridge_wrapper, self.wsbridge, "--config", self.conf_path,
-            "--foreground", *args])
+            mode, *args])
         if wait:
-            for path in (self.bridge_socket, self.ws_socket):
-                self.wait_until(lambda p=path: can_connect(p), path.name,
-                                self.bridge)
-            if self.options["log_level"] in ("debug", "info"):
-                self.wait_until(lambda: " is ready (tag " in
-                                self.log("wsbridge")[logged:], "wsbridge",
-                                self.bridge)
+            self.wait_until(lambda: self.bridge_tag() != before
+                            and can_connect(self.bridge_socket), "wsbridge",
+                            self.bridge)
+
+    def bridge_tag(self):
+        """Of the bridge that takes new sessions, or of the last that did;
+        None before there was one."""
+        try:
+            return os.readlink(self.bridge_socket).rpartition(".")[2]
+        except FileNotFoundError:
+            return None
 
     def stop_bridge(self, sig=signal.SIGTERM):
         self.bridge = self.end("wsbridge", self.bridge, sig)
+
+    def replace_bridge(self, *args, **kwargs):
+        """What a restart is: the bridge drains and goes on serving its
+        sessions (see drain_timeout) beside a successor."""
+        self.draining = [bridge for bridge in self.draining
+                         if bridge.poll() is None]
+        self.bridge.send_signal(signal.SIGTERM)
+        self.draining.append(self.bridge)
+        self.start_bridge(*args, **kwargs)
+
+    def stop_draining(self):
+        """Those that drain close what they have."""
+        while self.draining:
+            self.end("wsbridge", self.draining.pop(), signal.SIGTERM)
 
     # The workers.
 

@@ -2,6 +2,7 @@
 
 #include "fixture.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -22,8 +23,9 @@ setup(void **state)
 	strcpy(folder + strlen(folder) - 6, "XXXXXX");
 	if (mkdtemp(folder) == NULL || fixture_setup_loop(state) != 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/bridge.sock", folder);
-	snprintf(option, sizeof(option), "bridge_socket=%s", path);
+	snprintf(path, sizeof(path), "%s/bridge.sock.%s", folder, bridge.tag);
+	snprintf(option, sizeof(option), "bridge_socket=%s/bridge.sock",
+	    folder);
 	fixture_set(option);
 	return intake_start(&bridge);
 }
@@ -39,6 +41,7 @@ teardown(void **state)
 	intake_stop(&bridge);
 	ret = fixture_teardown(state);
 	ps_writer_deinit(&frame);
+	unlink(path);
 	return rmdir(folder) != 0 ? -1 : ret;
 }
 
@@ -85,7 +88,8 @@ connect_worker(void)
 static void
 greet(unsigned version)
 {
-	struct ps_ipc_hello hello = { (uint16_t)version, 77 };
+	const struct ps_ipc_hello hello = { (uint16_t)version, 77,
+		ps_slice(NULL, 0), false };
 
 	ps_ipc_encode_hello(&frame, &hello);
 	put(frame.data, frame.len, -1);
@@ -93,7 +97,7 @@ greet(unsigned version)
 }
 
 static void
-assert_greeted(void)
+assert_greeted_by(bool draining)
 {
 	char data[64];
 	ssize_t len = recv(worker, data, sizeof(data), MSG_DONTWAIT);
@@ -107,6 +111,14 @@ assert_greeted(void)
 	assert_int_equal(ps_ipc_decode_hello(&body, &hello), PS_OK);
 	assert_int_equal(hello.version, PS_IPC_VERSION);
 	assert_int_equal(hello.pid, getpid());
+	assert_slice(hello.tag, bridge.tag);
+	assert_int_equal(hello.draining, draining);
+}
+
+static void
+assert_greeted(void)
+{
+	assert_greeted_by(false);
 }
 
 static void
@@ -488,17 +500,80 @@ workers_are_accepted_when_there_are_descriptors_again(void **state)
 }
 
 static void
-a_bridge_that_drains_is_found_by_no_new_worker(void **state)
+ignore_drained(struct bridge *of)
+{
+	(void)of;
+}
+
+static bool
+can_send(const void *data, size_t len)
+{
+	return send(worker, data, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static void
+workers_who_come_back_hear_that_the_bridge_drains(void **state)
 {
 	struct session *session = fixture_open();
 
 	(void)state;
 	start_worker();
-	intake_stop_listening(&bridge);
-	intake_stop_listening(&bridge);
-	assert_int_equal(ps_socket_connect(path), -1);
-	encode_check(session->id); /* who is connected goes on */
+	drain_start(&bridge, ignore_drained);
+	assert_false(can_send("x", 1));
+	assert_int_equal(errno, EPIPE);
+	assert_true(is_refused());
+	close(worker);
+	connect_worker();
+	greet(PS_IPC_VERSION);
+	assert_greeted_by(true);
+	encode_check(session->id); /* its sessions are served on */
 	hand_over(&web);
+	assert_answer(&web, 200, "{}");
+}
+
+static void
+what_was_sent_before_a_drain_is_served(void **state)
+{
+	struct session *session = fixture_open();
+	int fds[] = { web_server_open(&web), web_server_open(&other_web) };
+	size_t i;
+
+	(void)state;
+	start_worker();
+	for (i = 0; i < 2; i++) {
+		encode_check(session->id);
+		put(frame.data, frame.len, fds[i]);
+		close(fds[i]);
+	}
+	drain_start(&bridge, ignore_drained);
+	fixture_turn();
+	assert_answer(&web, 200, "{}");
+	assert_answer(&other_web, 200, "{}");
+}
+
+static void
+a_frame_that_a_drain_cuts_off_is_not_taken(void **state)
+{
+	struct session *session = fixture_open();
+	int fd = web_server_open(&web);
+
+	(void)state;
+	start_worker();
+	encode_check(session->id);
+	put(frame.data, frame.len - 1, fd);
+	drain_start(&bridge, ignore_drained);
+	assert_false(can_send(frame.data + frame.len - 1, 1));
+	fixture_turn();
+	assert_true(is_refused());
+	/* The worker still has the request, and sends all of it again. */
+	close(worker);
+	connect_worker();
+	greet(PS_IPC_VERSION);
+	assert_greeted_by(true);
+	encode_check(session->id);
+	put(frame.data, frame.len, fd);
+	close(fd);
+	fixture_turn();
 	assert_answer(&web, 200, "{}");
 }
 
@@ -526,7 +601,9 @@ main(void)
 		with_intake(a_worker_that_dies_amid_a_frame_leaves_nothing),
 		with_intake(
 		    workers_are_accepted_when_there_are_descriptors_again),
-		with_intake(a_bridge_that_drains_is_found_by_no_new_worker),
+		with_intake(workers_who_come_back_hear_that_the_bridge_drains),
+		with_intake(what_was_sent_before_a_drain_is_served),
+		with_intake(a_frame_that_a_drain_cuts_off_is_not_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

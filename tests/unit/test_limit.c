@@ -39,6 +39,7 @@ static const struct {
 	{ "connect_timeout", true },
 	{ "stall_timeout", true },
 	{ "drain_timeout", false },
+	{ "close_timeout", false },
 	{ "keep_sessions", false },
 	{ "max_unwritten", false },
 };

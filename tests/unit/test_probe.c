@@ -129,13 +129,13 @@ count_drained(struct bridge *of)
 }
 
 static void
-draining_ends_a_probe_with_its_next_chunk(void **state)
+the_end_of_the_bridge_ends_a_probe_with_its_next_chunk(void **state)
 {
 	(void)state;
 	begin(0);
 	expect_head("Status: 200 OK\r\n");
 	expect_chunk(1);
-	bridge.draining = true;
+	bridge.draining = bridge.ending = true;
 	bridge.on_drained = count_drained;
 	fixture_advance(PROBE_PERIOD_MS);
 	expect_chunk(2);
@@ -201,7 +201,7 @@ main(void)
 		on_loop(a_late_chunk_does_not_delay_the_next),
 		on_loop(a_probe_is_held),
 		on_loop(a_client_that_leaves_ends_its_probe),
-		on_loop(draining_ends_a_probe_with_its_next_chunk),
+		on_loop(the_end_of_the_bridge_ends_a_probe_with_its_next_chunk),
 		on_loop(none_begins_while_draining),
 		on_loop(head_gets_the_head_only),
 		on_loop(chunks_wait_for_a_slow_web_server),

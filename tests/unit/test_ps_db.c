@@ -764,13 +764,9 @@ static void
 a_bridge_takes_the_place_of_its_predecessor(void **state)
 {
 	struct ps_bridge_row row = bridge_a;
-	char socket[64];
 	int64_t commits;
 
 	(void)state;
-	assert_int_equal(ps_db_node_socket(db, "a", socket, sizeof(socket)),
-	    PS_OK);
-	assert_string_equal(socket, "");
 	row.tag = "aolder";
 	assert_int_equal(ps_db_enter(db, &row, NOON_S), PS_OK);
 	row.tag = "bother";
@@ -780,9 +776,6 @@ a_bridge_takes_the_place_of_its_predecessor(void **state)
 	assert_int_equal(ps_db_enter(db, &bridge_a, NOON_S), PS_OK);
 	assert_string_equal(admin_text("SELECT group_concat(tag) FROM bridges"),
 	    "anewer,bother");
-	assert_int_equal(ps_db_node_socket(db, "a", socket, sizeof(socket)),
-	    PS_OK);
-	assert_string_equal(socket, "/run/bridge.sock");
 	/* A node that has another name now. */
 	row.tag = "cthird";
 	row.node = "c";

@@ -24,7 +24,9 @@ assert_request(const struct ps_ipc_request *m)
 static void
 encode_hello(struct ps_writer *w)
 {
-	ps_ipc_encode_hello(w, &(struct ps_ipc_hello){ 0x0102, 0x03040506 });
+	ps_ipc_encode_hello(w,
+	    &(struct ps_ipc_hello){ PS_IPC_VERSION, 0x03040506,
+		ps_slice_str("abcdefghijklm"), true });
 }
 
 static int
@@ -35,8 +37,10 @@ decode_hello(struct ps_reader *r)
 
 	if (ret != PS_OK)
 		return ret;
-	assert_int_equal(m.version, 0x0102);
+	assert_int_equal(m.version, PS_IPC_VERSION);
 	assert_int_equal(m.pid, 0x03040506);
+	assert_slice(m.tag, "abcdefghijklm");
+	assert_true(m.draining);
 	return PS_OK;
 }
 
@@ -393,6 +397,7 @@ static const struct {
 	int at; /* negative: from the end */
 	uint8_t last;
 } enums[] = {
+	{ 0, -1, 1 }, /* draining */
 	{ 1, 2, PS_STYLE__ALL },
 	{ 2, 2, PS_STYLE__ALL },
 	{ 3, 2, PS_STYLE__ALL },

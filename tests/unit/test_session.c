@@ -734,6 +734,14 @@ a_refused_part_leaves_the_earlier_ones(void **state)
 
 static unsigned n_drained;
 
+/* Without a successor, nor time for what lives. */
+static void
+drain_at_once(void (*done)(struct bridge *bridge))
+{
+	fixture_set("drain_timeout=0s");
+	drain_start(&bridge, done);
+}
+
 static void
 count_drained(struct bridge *of)
 {
@@ -753,6 +761,63 @@ draining_without_sessions_is_done_at_once(void **state)
 }
 
 static void
+sessions_are_served_on_until_they_end_while_draining(void **state)
+{
+	struct session *session = fixture_open(), *second = fixture_open();
+
+	(void)state;
+	n_drained = 0;
+	fixture_connecting();
+	drain_start(&bridge, count_drained);
+	assert_int_equal(opener.n_failed, 0);
+	assert_int_equal(peer.n_close, 0);
+	receiver.greedy = true;
+	assert_true(fixture_attach(session, &receiver, HOUR_MS));
+	fixture_from_peer(session, "down");
+	assert_slice(written(&receiver.got), "t:down;");
+	assert_int_equal(send_events(session, "t:up;", false), PS_OK);
+	assert_slice(written(&peer.sent), "t:up;");
+	session_end(session, "its end");
+	session_end(second, "its end");
+	assert_int_equal(n_drained, 0);
+	fixture_advance(bridge.config->connect_timeout);
+	assert_int_equal(opener.n_failed, 1);
+	assert_int_equal(n_drained, 1);
+}
+
+static void
+sessions_are_closed_when_the_drain_timeout_is_over(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	n_drained = 0;
+	fixture_set("drain_timeout=1h");
+	assert_true(fixture_attach(session, &receiver, 2 * HOUR_MS));
+	drain_start(&bridge, count_drained);
+	fixture_advance(HOUR_MS - 1);
+	assert_int_equal(peer.n_close, 0);
+	fixture_advance(1);
+	assert_int_equal(peer.n_close, 1);
+	assert_int_equal(peer.close_code, 1001);
+	assert_int_equal(n_drained, 0);
+}
+
+static void
+a_drain_in_a_hurry_closes_them_at_once(void **state)
+{
+	(void)state;
+	n_drained = 0;
+	fixture_open();
+	drain_start(&bridge, count_drained);
+	assert_int_equal(peer.n_close, 0);
+	drain_close(&bridge);
+	assert_int_equal(peer.n_close, 1);
+	drain_close(&bridge);
+	assert_int_equal(peer.n_close, 1);
+}
+
+static void
 draining_closes_every_session_with_1001(void **state)
 {
 	struct session *session = fixture_open();
@@ -762,7 +827,7 @@ draining_closes_every_session_with_1001(void **state)
 	receiver.greedy = true;
 	assert_true(fixture_attach(session, &receiver, HOUR_MS));
 	fixture_connecting(); /* another one, which fails at once */
-	drain_start(&bridge, count_drained);
+	drain_at_once(count_drained);
 	assert_int_equal(opener.n_failed, 1);
 	assert_int_equal(peer.n_close, 1);
 	assert_int_equal(peer.close_code, 1001);
@@ -780,7 +845,7 @@ draining_waits_less_for_a_close_event_to_be_fetched(void **state)
 	(void)state;
 	n_drained = 0;
 	session_peer_closed(before, 1000, ps_slice(NULL, 0), true);
-	drain_start(&bridge, count_drained);
+	drain_at_once(count_drained);
 	session_peer_closed(meanwhile, 1001, ps_slice(NULL, 0), true);
 	fixture_advance(GRACE_MS - 1);
 	assert_int_equal(n_drained, 0);
@@ -793,9 +858,9 @@ draining_takes_no_longer_than_it_may(void **state)
 {
 	(void)state;
 	n_drained = 0;
-	fixture_set("drain_timeout=7s");
+	fixture_set("close_timeout=7s");
 	fixture_open();
-	drain_start(&bridge, count_drained);
+	drain_at_once(count_drained);
 	fixture_advance(6999);
 	assert_int_equal(n_drained, 0);
 	fixture_advance(1);
@@ -851,6 +916,9 @@ main(void)
 		fresh(a_request_is_sent_whole_or_not_at_all),
 		fresh(a_refused_part_leaves_the_earlier_ones),
 		fresh(draining_without_sessions_is_done_at_once),
+		fresh(sessions_are_served_on_until_they_end_while_draining),
+		fresh(sessions_are_closed_when_the_drain_timeout_is_over),
+		fresh(a_drain_in_a_hurry_closes_them_at_once),
 		fresh(draining_closes_every_session_with_1001),
 		fresh(draining_waits_less_for_a_close_event_to_be_fetched),
 		fresh(draining_takes_no_longer_than_it_may),

@@ -10,13 +10,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "loop.h"
 #include "ps_clock.h"
 #include "ps_log.h"
+#include "ps_place.h"
 #include "ps_schema.h"
 #include "wsbridge/store.h"
 
@@ -293,21 +292,6 @@ without_a_good_database_there_is_no_store(void **state)
 	assert_int_equal(n_policies, 0);
 }
 
-/* Something that listens where the other bridge of the node would. */
-static int
-listen_at(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address,
-			     sizeof(address)),
-	    0);
-	assert_int_equal(listen(fd, 1), 0);
-	return fd;
-}
-
 static void
 a_node_has_one_bridge(void **state)
 {
@@ -319,7 +303,8 @@ a_node_has_one_bridge(void **state)
 	admin_run("INSERT INTO bridges VALUES ('aother', 'a', 1, '%s', '1', "
 		  "'2020-01-01', 0)",
 	    database_beside("other"));
-	fd = listen_at(database_beside("other"));
+	fd = ps_place_lock(database_beside("other"));
+	assert_true(fd >= 0);
 	assert_null(store_start(&loop, config, TAG, &ops, &memory, &loop));
 	assert_int_equal(admin_number("SELECT count(*) FROM bridges"), 1);
 	close(fd);
@@ -327,6 +312,65 @@ a_node_has_one_bridge(void **state)
 	assert_string_equal(admin_text("SELECT group_concat(tag) FROM "
 				       "bridges WHERE node = 'a'"),
 	    TAG);
+}
+
+/* Listens as the bridge that drains does. */
+static int
+live(const char *tag)
+{
+	char path[PS_SOCKET_PATH_MAX];
+	int fd;
+
+	ps_place_path(path, database_beside("own"), ps_slice_str(tag));
+	fd = ps_socket_listen(path, 0600);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void
+a_predecessor_that_drains_keeps_its_rows_until_it_dies(void **state)
+{
+	int fd;
+
+	(void)state;
+	free(config->bridge_socket);
+	config->bridge_socket = strdup(database_beside("own"));
+	admin_run("INSERT INTO bridges VALUES ('aolder', 'a', 1, '%s', '1', "
+		  "'2020-01-01', 0)",
+	    config->bridge_socket);
+	admin_run("INSERT INTO sessions (id, kind, token_id, node, subject, "
+		  "origin, remote_addr, agent, opened_at) VALUES "
+		  "('aolder-1', 'relay', 1, 'a', '', '', '', '', '2020-01-01')");
+	fd = live("aolder");
+	start();
+	run_a_while();
+	assert_int_equal(count("closed_at IS NULL"), 1);
+	close(fd);
+	ahead_ms += PRUNE_PERIOD_MS;
+	run_until(count("closed_at IS NULL") == 0);
+	assert_string_equal(admin_text("SELECT group_concat(tag) FROM "
+				       "bridges WHERE node = 'a'"),
+	    TAG);
+}
+
+static void
+a_bridge_with_a_successor_takes_its_row_along(void **state)
+{
+	int fd;
+
+	(void)state;
+	free(config->bridge_socket);
+	config->bridge_socket = strdup(database_beside("own"));
+	start();
+	admin_run("INSERT INTO bridges VALUES ('anewer', 'a', 1, '%s', '1', "
+		  "'2020-01-01', 0)",
+	    config->bridge_socket);
+	fd = live("anewer");
+	stop();
+	close(fd);
+	assert_string_equal(admin_text("SELECT group_concat(tag) FROM "
+				       "bridges"),
+	    "anewer");
 }
 
 static void
@@ -338,7 +382,8 @@ bridges_of_other_nodes_are_none_of_its_business(void **state)
 	admin_run("INSERT INTO bridges VALUES ('bother', 'b', 1, '%s', '1', "
 		  "'2020-01-01', 0)",
 	    database_beside("other"));
-	fd = listen_at(database_beside("other"));
+	fd = ps_place_lock(database_beside("other"));
+	assert_true(fd >= 0);
 	start();
 	close(fd);
 	assert_int_equal(admin_number("SELECT count(*) FROM bridges"), 2);
@@ -1054,6 +1099,9 @@ main(void)
 		with_database(a_start_tells_what_the_database_knows),
 		in_folder(without_a_good_database_there_is_no_store),
 		with_database(a_node_has_one_bridge),
+		with_database(
+		    a_predecessor_that_drains_keeps_its_rows_until_it_dies),
+		with_database(a_bridge_with_a_successor_takes_its_row_along),
 		with_database(bridges_of_other_nodes_are_none_of_its_business),
 		in_folder(no_store_forgets),
 		with_database(records_are_written_in_their_order),
