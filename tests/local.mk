@@ -44,6 +44,7 @@ unit_tests = \
 	%D%/unit/test_service \
 	%D%/unit/test_session \
 	%D%/unit/test_session_delivery \
+	%D%/unit/test_session_interleavings \
 	%D%/unit/test_session_quota \
 	%D%/unit/test_store \
 	%D%/unit/test_table \

@@ -190,7 +190,11 @@ peer_pause(void *of)
 static void
 peer_resume(void *of)
 {
-	((struct fake_peer *)of)->n_resume++;
+	struct fake_peer *p = of;
+
+	p->n_resume++;
+	if (p->on_resume != NULL)
+		p->on_resume();
 }
 
 static void
@@ -222,6 +226,8 @@ receiver_deliver(struct receiver *of)
 	struct fake_receiver *r = (struct fake_receiver *)of;
 
 	r->n_deliver++;
+	if (r->on_deliver != NULL)
+		r->on_deliver(r);
 	if (!r->greedy)
 		return;
 	fixture_take(of->session, r);
@@ -236,12 +242,18 @@ receiver_expire(struct receiver *of)
 	r->n_expire++;
 	of->deadline_ms =
 	    r->hold_ms == 0 ? UINT64_MAX : clock_ms + r->hold_ms;
+	if (r->on_expire != NULL)
+		r->on_expire(r);
 }
 
 static void
 receiver_release(struct receiver *of)
 {
-	((struct fake_receiver *)of)->n_release++;
+	struct fake_receiver *r = (struct fake_receiver *)of;
+
+	r->n_release++;
+	if (r->on_release != NULL)
+		r->on_release(r);
 }
 
 static const struct receiver_ops receiver_ops = { receiver_deliver,

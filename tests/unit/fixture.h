@@ -48,6 +48,7 @@ struct fake_peer {
 	struct ps_writer sent; /* "t:text;" or "b:bytes;" for each message */
 	size_t n_sent;
 	unsigned n_pause, n_resume;
+	void (*on_resume)(void); /* if set: what comes at once */
 	unsigned n_close, close_code;
 	char close_reason[PS_CLOSE_REASON_MAX + 1];
 	unsigned n_abandon, abandon_code;
@@ -58,6 +59,10 @@ struct fake_receiver {
 	unsigned n_deliver, n_expire, n_release;
 	uint64_t hold_ms; /* expire() moves the deadline by it, if not 0 */
 	bool greedy;	  /* deliver() takes and confirms all */
+	/* If set: what happens in the very callback. */
+	void (*on_deliver)(struct fake_receiver *r);
+	void (*on_expire)(struct fake_receiver *r);
+	void (*on_release)(struct fake_receiver *r);
 	struct ps_writer got; /* as in struct fake_peer, and "close;" */
 };
 
