@@ -22,7 +22,8 @@ struct peer_ops {
 	bool (*send)(void *peer, struct message *message);
 	/* What is queued for the far side. */
 	void (*count_queued)(void *peer, size_t *count_r, size_t *bytes_r);
-	/* Hold back messages for the session, and let them come again. */
+	/* Hold back messages for the session, and let them come again: the
+	 * peer may call the session from within `resume`. */
 	void (*pause)(void *peer);
 	void (*resume)(void *peer);
 	/* After what is queued: closes. session_peer_closed() will follow. */

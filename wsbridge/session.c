@@ -527,7 +527,8 @@ session_close(struct session *session, uint16_t code, struct ps_slice reason)
 	if (session->paused)
 		session->peer_ops->resume(session->peer);
 	session->paused = false;
-	session->peer_ops->close(session->peer, code, reason);
+	if (session->peer_ops != NULL) /* or it closed at that by itself */
+		session->peer_ops->close(session->peer, code, reason);
 }
 
 /* What a create that waits is told. */

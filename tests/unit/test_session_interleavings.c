@@ -105,6 +105,12 @@ say_from_resume(void)
 	say("resumed");
 }
 
+static void
+close_from_resume(void)
+{
+	peer_closes();
+}
+
 /* --- a message while a receiver is released or replaced --- */
 
 static void
@@ -483,6 +489,23 @@ what_resuming_brings_while_closing_is_delivered(void **state)
 	assert_int_equal(peer.n_close, 1);
 }
 
+static void
+a_target_that_closes_when_it_is_resumed_is_not_closed(void **state)
+{
+	(void)state;
+	session = fixture_open();
+	assert_true(fixture_attach(session, &receiver, HOUR_MS));
+	fill_queue();
+	peer.on_resume = close_from_resume;
+	session_close(session, 4000, ps_slice(NULL, 0));
+	assert_int_equal(peer.n_close, 0);
+	assert_int_equal(session->state, SESSION_CLOSING);
+	assert_takes(&receiver, "t:1;t:2;t:3;t:4;close;");
+	session_confirm(session);
+	assert_int_equal(session->state, SESSION_CLOSED);
+	assert_int_equal(peer.n_abandon, 0);
+}
+
 /* --- the bridge's own decision in the middle --- */
 
 static void
@@ -580,6 +603,7 @@ main(void)
 		fresh(what_resuming_brings_is_delivered_within_confirm),
 		fresh(what_resuming_brings_is_for_the_receiver_that_comes),
 		fresh(what_resuming_brings_while_closing_is_delivered),
+		fresh(a_target_that_closes_when_it_is_resumed_is_not_closed),
 		fresh(a_session_expelled_in_deliver_has_all_and_the_reason),
 		fresh(a_session_that_ends_in_deliver_leaves_nothing_behind),
 		fresh(a_send_repeated_across_a_close_is_not_sent_again),
