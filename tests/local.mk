@@ -45,6 +45,7 @@ unit_tests = \
 	%D%/unit/test_session \
 	%D%/unit/test_session_delivery \
 	%D%/unit/test_session_interleavings \
+	%D%/unit/test_session_model \
 	%D%/unit/test_session_quota \
 	%D%/unit/test_store \
 	%D%/unit/test_table \
@@ -67,6 +68,9 @@ libunit_LIBS = %D%/unit/libunit.a
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
 %C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
 %C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
+%C%_unit_test_session_model_SOURCES = \
+	%D%/unit/test_session_model.c \
+	%D%/unit/session_model.c %D%/unit/session_model.h
 %C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=time
 check_PROGRAMS += $(unit_tests)
