@@ -401,7 +401,8 @@ update_pressure(struct session *session)
 
 /*
  * Counts messages for session and token. False when the token's day is used
- * up: then none of them is to be passed, and the session is closed.
+ * up: then none of them is to be passed, the session is closed, and nothing
+ * that comes behind them is passed either.
  */
 static bool
 take_quota(struct session *session, enum ps_direction direction,
@@ -414,6 +415,9 @@ take_quota(struct session *session, enum ps_direction direction,
 	if (limit_r != NULL)
 		*limit_r = limit;
 	if (limit != NULL) {
+		/* At once, since expelling may let the peer speak again. */
+		if (direction == PS_DOWN)
+			session->deaf = true;
 		session_expel(session, 1008,
 		    ps_code_info(PS_CODE_DAILY_LIMIT)->word);
 		return false;
@@ -430,10 +434,8 @@ session_from_peer(struct session *session, struct message *message)
 	 * and what its client gets must have an end, but no hole. */
 	session->deaf = session->deaf ||
 	    (session->state != SESSION_OPEN && queue_is_full(session));
-	if (!session->deaf && !take_quota(session, PS_DOWN, 1, message->len,
-				 NULL))
-		session->deaf = true;
-	if (session->deaf) {
+	if (session->deaf ||
+	    !take_quota(session, PS_DOWN, 1, message->len, NULL)) {
 		message_unref(message);
 		return;
 	}
@@ -441,6 +443,7 @@ session_from_peer(struct session *session, struct message *message)
 	    message->len);
 	if (!message_queue_push(&session->queue, message)) {
 		message_unref(message);
+		session->deaf = true;
 		session_expel(session, 1011, "out of memory");
 		return;
 	}

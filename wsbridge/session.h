@@ -95,7 +95,7 @@ struct session {
 	bool close_taken, close_written;
 	bool keeps; /* the receiver's client acknowledges */
 	bool paused; /* the peer holds back because the queue is full */
-	bool deaf;   /* closing, and a message had to be dropped: so are all */
+	bool deaf;   /* a message had to be dropped: so are all behind it */
 	const char *cause;   /* why it is no longer open */
 	uint16_t expel_code; /* the bridge closed it itself; 0: it did not */
 

@@ -616,6 +616,36 @@ a_session_gives_up_what_it_cannot_keep(void **state)
 	fail_each_allocation(live);
 }
 
+/* There is memory again for the next message, but no number. */
+static void
+a_message_that_is_lost_leaves_no_hole(void **state)
+{
+	struct session *session = fixture_open();
+	uint32_t n;
+
+	(void)state;
+	fixture_set("queue_messages=16");
+	fixture_set("queue_bytes=1KiB");
+	assert_int_equal(fixture_attach_ack(session, &receiver, 0), PS_OK);
+	which = 0;
+	has_failed = false;
+	fixture_from_peer(session, "makes room for some more");
+	for (n = 1; !has_failed; n++) {
+		struct message *message =
+		    message_create(PS_EVENT_TEXT, ps_slice_str("x"));
+
+		assert_true(n < 16);
+		arm();
+		session_from_peer(session, message);
+		disarm();
+	}
+	assert_int_equal(peer.close_code, 1011);
+	fixture_from_peer(session, "behind it");
+	assert_int_equal(session->queue.count, n - 1);
+	session_peer_closed(session, 1011, ps_slice(NULL, 0), true);
+	assert_int_equal(session_take(session, n - 1, true), n);
+}
+
 static void
 a_request_is_parked_or_ended(void **state)
 {
@@ -694,6 +724,9 @@ main(void)
 		cmocka_unit_test(a_pattern_is_made_or_not),
 		cmocka_unit_test(a_message_is_compressed_or_not),
 		cmocka_unit_test(a_session_gives_up_what_it_cannot_keep),
+		cmocka_unit_test_setup_teardown(
+		    a_message_that_is_lost_leaves_no_hole, fixture_setup,
+		    fixture_teardown),
 		cmocka_unit_test(a_request_is_parked_or_ended),
 		cmocka_unit_test(a_probe_runs_or_ends),
 		cmocka_unit_test(figures_are_whole_or_not_told),

@@ -506,6 +506,28 @@ a_target_that_closes_when_it_is_resumed_is_not_closed(void **state)
 	assert_int_equal(peer.n_abandon, 0);
 }
 
+/* A client gets an end, and no hole. */
+static void
+what_resuming_brings_is_never_behind_a_hole(void **state)
+{
+	(void)state;
+	session = fixture_open();
+	assert_true(fixture_attach(session, &receiver, HOUR_MS));
+	fill_queue();
+	session_take(session, 1, false);
+	session_confirm(session); /* three are left: still held back */
+	fixture_quota()->limits.value[PS_LIMIT_BYTES_PER_DAY] =
+	    QUEUE_MESSAGES + strlen("resumed");
+	peer.on_resume = say_from_resume;
+	say("too much");
+	assert_int_equal(session->state, SESSION_CLOSING);
+	assert_int_equal(peer.n_resume, 1);
+	assert_takes(&receiver, "t:2;t:3;t:4;");
+	session_confirm(session);
+	say("more");
+	assert_false(session_has_unsent(session));
+}
+
 /* --- the bridge's own decision in the middle --- */
 
 static void
@@ -604,6 +626,7 @@ main(void)
 		fresh(what_resuming_brings_is_for_the_receiver_that_comes),
 		fresh(what_resuming_brings_while_closing_is_delivered),
 		fresh(a_target_that_closes_when_it_is_resumed_is_not_closed),
+		fresh(what_resuming_brings_is_never_behind_a_hole),
 		fresh(a_session_expelled_in_deliver_has_all_and_the_reason),
 		fresh(a_session_that_ends_in_deliver_leaves_nothing_behind),
 		fresh(a_send_repeated_across_a_close_is_not_sent_again),
