@@ -71,6 +71,8 @@ libunit_LIBS = %D%/unit/libunit.a
 %C%_unit_test_session_model_SOURCES = \
 	%D%/unit/test_session_model.c \
 	%D%/unit/session_model.c %D%/unit/session_model.h
+%C%_unit_test_session_model_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc
 %C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=time
 check_PROGRAMS += $(unit_tests)

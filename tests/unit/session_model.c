@@ -51,8 +51,6 @@ set_callbacks(void (*deliver)(struct fake_receiver *r),
 void
 fail_at(const char *condition, const char *file, int line)
 {
-	print_trail();
-	set_callbacks(NULL, NULL, NULL, NULL); /* the teardown has its own */
 	fail_msg("%s:%d: %s, POLYSOCKET_SEED=%" PRIu64 ", step %" PRIu64,
 	    file, line, condition, run.seed, run.step);
 }

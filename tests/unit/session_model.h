@@ -24,6 +24,7 @@
 	X(SAID, "said") \
 	X(SAID_WHILE_PAUSED, "said while paused") \
 	X(SAID_FROM_RESUME, "said from resume") \
+	X(CLOSED_FROM_RESUME, "closed from resume") \
 	X(SAID_IN_RELEASE, "said in release") \
 	X(FELL_ON_DEAF_EARS, "fell on deaf ears") \
 	X(PAUSED, "paused") \
@@ -64,8 +65,10 @@
 	X(SEND_TO_FULL_PEER, "send to full peer") \
 	X(SEND_OVER_QUOTA, "send over quota") \
 	X(SEND_OUT_OF_MEMORY, "send out of memory") \
+	X(SEND_FAILED_BY_PEER, "send failed by peer") \
 	X(SEND_REFUSED_AS_CLOSED, "send refused as closed") \
 	X(SAID_OVER_QUOTA, "said over quota") \
+	X(SAID_OUT_OF_MEMORY, "said out of memory") \
 	X(CLIENT_CLOSED, "client closed") \
 	X(CLIENT_CLOSED_AGAIN, "client closed again") \
 	X(PEER_CLOSED, "peer closed") \
@@ -76,6 +79,7 @@
 	X(ENDED_FETCHED, "ended: fetched") \
 	X(ENDED_WITHOUT_RECEIVER, "ended: without receiver") \
 	X(ENDED_LINGERED, "ended: lingered") \
+	X(ENDED_OUT_OF_MEMORY, "ended: out of memory") \
 	X(ENDED_BY_FORCE, "ended: by force") \
 	X(ENDED_NOT_OPENED, "ended: not opened")
 // clang-format on
@@ -101,6 +105,7 @@ struct part {
 struct run {
 	uint64_t seed, random, step;
 	unsigned depth;
+	bool has_passed;
 	uint64_t counts[EVENT__COUNT];
 	struct {
 		uint64_t step;
@@ -124,7 +129,9 @@ struct model {
 	bool over;
 	uint64_t said, close, gone, written, taken;
 	struct message *known[N_KNOWN]; /* by number; with a reference */
-	bool has_peer, paused, deaf, no_quota;
+	uint64_t n_down; /* of those said, what was counted */
+	bool has_peer, paused, deaf;
+	bool no_messages, no_bytes; /* are left of the day */
 	uint16_t expel_code, close_code;
 	struct fake_receiver *receiver; /* NULL: none is attached */
 	bool keeps;

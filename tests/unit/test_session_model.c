@@ -23,30 +23,82 @@
 /* How deep steps are taken from callbacks. */
 #define MAX_DEPTH 3
 
+/* The next allocation of the session fails; see tests/local.mk. */
+static bool memory_is_out;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static bool
+fails(void)
+{
+	bool is_out = memory_is_out;
+
+	memory_is_out = false;
+	return is_out;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
 /* --- steps: the peer --- */
+
+/* Whether a message of the peer is passed, if there is room for it. */
+static bool
+is_passed(size_t len)
+{
+	const struct message_queue *queue = &model.session->queue;
+
+	if (model.state != SESSION_OPEN && model_is_full())
+		model.deaf = true;
+	if (model.deaf) {
+		note(FELL_ON_DEAF_EARS, model.said);
+		return false;
+	}
+	if (model.no_messages || (model.no_bytes && len > 0)) {
+		note(SAID_OVER_QUOTA, model.said + 1);
+		model_expel(1008);
+		model.deaf = true;
+		return false;
+	}
+	model.n_down++;
+	memory_is_out = queue->count == queue->capacity && once_in(16);
+	if (memory_is_out) {
+		note(SAID_OUT_OF_MEMORY, model.said + 1);
+		model_expel(1011);
+		model.deaf = true;
+	}
+	return !memory_is_out;
+}
 
 static void
 say(void)
 {
 	static const char text[] = "as long as any message may be";
+	size_t len = once_in(4) ? below(sizeof(text)) : below(4);
 	struct message *message;
 
 	if (!model.has_peer || model_queued() > N_KNOWN / 2)
 		return;
+	if (model.no_bytes && once_in(2))
+		len = 0; /* which needs none */
 	message = message_create(once_in(4) ? PS_EVENT_BINARY : PS_EVENT_TEXT,
-	    ps_slice(text, once_in(4) ? below(sizeof(text)) : below(5)));
+	    ps_slice(text, len));
 	check(message != NULL);
 	if (model.paused)
 		note(SAID_WHILE_PAUSED, model.said + 1);
-	if (model.state != SESSION_OPEN && model_is_full())
-		model.deaf = true;
-	if (!model.deaf && model.no_quota) {
-		note(SAID_OVER_QUOTA, model.said + 1);
-		model_expel(1008);
-		model.deaf = true;
-	}
-	if (model.deaf) {
-		note(FELL_ON_DEAF_EARS, model.said);
+	if (!is_passed(message->len)) {
 		session_from_peer(model.session, message_ref(message));
 		check(message->refs == 1);
 		message_unref(message);
@@ -116,9 +168,17 @@ close_by_peer(void)
 static void
 step_peer_closes(void)
 {
-	if (model.state != SESSION_CONNECTING && model.has_peer &&
-	    once_in(model.state == SESSION_OPEN ? 64 : 2))
+	if (model.state == SESSION_CONNECTING || !model.has_peer ||
+	    !once_in(model.state == SESSION_OPEN ? 64 : 2))
+		return;
+	if (!once_in(16)) {
 		close_by_peer();
+		return;
+	}
+	memory_is_out = true;
+	model_lose_peer();
+	model_end(ENDED_OUT_OF_MEMORY);
+	session_peer_closed(model.session, 1000, ps_slice(NULL, 0), true);
 }
 
 /* --- steps: the receiver --- */
@@ -309,11 +369,16 @@ static void
 on_resume(void)
 {
 	check(peer.n_resume == model.n_resumes);
-	if (run.depth == MAX_DEPTH || !once_in(4))
+	if (run.depth == MAX_DEPTH)
 		return;
 	run.depth++;
-	note(SAID_FROM_RESUME, model.said);
-	step_say();
+	if (once_in(2)) {
+		note(SAID_FROM_RESUME, model.said);
+		step_say();
+	} else if (once_in(32)) {
+		note(CLOSED_FROM_RESUME, model.said);
+		close_by_peer();
+	}
 	run.depth--;
 }
 
@@ -464,6 +529,7 @@ struct request {
 	struct ps_writer events, expected;
 	uint64_t count, bytes; /* of whole messages */
 	struct part part;
+	bool needs_memory; /* and gets none */
 	int ret;
 };
 
@@ -486,6 +552,8 @@ put_event(struct request *q, bool is_known, uint64_t number, bool goes_on)
 		q->ret = PS_ERR_MALFORMED;
 	} else if (len > MAX_MESSAGE) {
 		q->ret = PS_ERR_TOO_LARGE;
+	} else if (q->needs_memory) {
+		q->ret = PS_ERR_NOMEM;
 	} else if (goes_on) {
 		part->type = type;
 		strcat(part->text, text);
@@ -509,7 +577,7 @@ limit_request(struct request *q)
 		return;
 	if (q->count > peer.room_count || q->bytes > peer.room_bytes) {
 		q->ret = PS_ERR_FULL;
-	} else if (model.no_quota) {
+	} else if (model.no_messages || (model.no_bytes && q->bytes > 0)) {
 		q->ret = PS_ERR_QUOTA;
 		model_expel(1008);
 	} else if (peer.fail_send) {
@@ -536,7 +604,8 @@ sent_as(const struct request *q, uint64_t known, uint64_t count, bool more)
 	case PS_ERR_QUOTA:
 		return SEND_OVER_QUOTA;
 	case PS_ERR_NOMEM:
-		return SEND_OUT_OF_MEMORY;
+		return q->needs_memory ? SEND_OUT_OF_MEMORY :
+					 SEND_FAILED_BY_PEER;
 	}
 	if (count == 0)
 		return SENT_NOTHING;
@@ -562,7 +631,8 @@ step_send(void)
 	bool numbered = !once_in(4), more = once_in(3);
 	uint64_t first = numbered ? first_of_request() : model.next;
 	uint64_t count = below(4), known = 0, i;
-	struct request q = { .part = model.part };
+	struct request q = { .part = model.part,
+		.needs_memory = once_in(64) };
 	struct message *partial = model.session->partial;
 	unsigned refs = partial == NULL ? 0 : message_ref(partial)->refs;
 	const char *limit;
@@ -577,6 +647,7 @@ step_send(void)
 		put_event(&q, i < known, first + i, more && i == count - 1);
 	ps_writer_u8(&q.events, 0);
 	limit_request(&q);
+	memory_is_out = q.needs_memory && q.ret == PS_ERR_NOMEM;
 	note(sent_as(&q, known, count, more), first);
 	check(fixture_send_from(model.session, numbered ? first : 0,
 		  q.events.data, more, &limit) == q.ret);
@@ -659,10 +730,18 @@ step_end(void)
 static void
 step_use_up_quota(void)
 {
-	if (!once_in(128))
+	struct quota *quota = fixture_quota();
+
+	if (!once_in(model.paused ? 8 : 64))
 		return;
-	model.no_quota = true;
-	fixture_quota()->limits.value[PS_LIMIT_MESSAGES_PER_DAY] = 0;
+	if (once_in(2)) {
+		model.no_messages = true;
+		quota->limits.value[PS_LIMIT_MESSAGES_PER_DAY] = 0;
+	} else {
+		model.no_bytes = true;
+		quota->bytes = 0;
+		quota->limits.value[PS_LIMIT_BYTES_PER_DAY] = 0;
+	}
 }
 
 /* --- steps: time --- */
@@ -743,6 +822,7 @@ begin_session(void)
 	static const uint64_t counts[] = { 1, 2, 3, 4, 8 };
 	static const uint64_t bytes[] = { 1, 10, 40, 1000 };
 	static const uint64_t stalls_ms[] = { 1000, 3000, STALL_MS };
+	struct quota *quota = fixture_quota();
 	size_t i;
 
 	for (i = 0; i < N_KNOWN; i++)
@@ -752,7 +832,8 @@ begin_session(void)
 	bridge.config->queue_messages = counts[below(ROWS(counts))];
 	bridge.config->queue_bytes = bytes[below(ROWS(bytes))];
 	bridge.config->stall_timeout = stalls_ms[below(ROWS(stalls_ms))];
-	fixture_quota()->limits.value[PS_LIMIT_MESSAGES_PER_DAY] = PS_NO_LIMIT;
+	quota->limits.value[PS_LIMIT_MESSAGES_PER_DAY] = PS_NO_LIMIT;
+	quota->limits.value[PS_LIMIT_BYTES_PER_DAY] = PS_NO_LIMIT;
 	ps_writer_reset(&peer.sent);
 	peer = (struct fake_peer){ .sent = peer.sent };
 	set_callbacks(on_deliver, on_expire, on_release, on_resume);
@@ -785,7 +866,7 @@ forget_session(void)
 static void
 check_sides(void)
 {
-	check(model.leaving == NULL);
+	check(model.leaving == NULL && !memory_is_out);
 	check(peer.n_pause == model.n_pauses);
 	check(peer.n_resume == model.n_resumes);
 	check(peer.n_close == model.n_closes);
@@ -832,7 +913,7 @@ check_session(void)
 	check((session->peer_ops != NULL) == model.has_peer);
 	check((session->close != NULL) == (model.close != 0));
 	check(session->next_up == model.next);
-	check(session->traffic.messages_down == model.said);
+	check(session->traffic.messages_down == model.n_down);
 	check(session->traffic.messages_up == model.n_sent);
 	check(session->deaf == model.deaf);
 	check(session->stall_at_ms == model.stall_at_ms);
@@ -912,12 +993,24 @@ the_promise_holds_in_any_order_of_events(void **state)
 	model_end(ENDED_BY_FORCE);
 	session_end(model.session, "test over");
 	forget_session();
-	signal(SIGABRT, SIG_DFL);
 	print_counts();
 	for (i = 0; i < EVENT__COUNT && n_steps >= N_STEPS; i++) {
 		if (run.counts[i] == 0)
 			fail_msg("never: %s", event_name(i));
 	}
+	run.has_passed = true;
+}
+
+/* Whatever stopped it, a crash too: what led to that. */
+static int
+teardown(void **state)
+{
+	signal(SIGABRT, SIG_DFL);
+	memory_is_out = false;
+	if (!run.has_passed)
+		print_trail();
+	set_callbacks(NULL, NULL, NULL, NULL);
+	return fixture_teardown(state);
 }
 
 int
@@ -926,7 +1019,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    the_promise_holds_in_any_order_of_events, fixture_setup,
-		    fixture_teardown),
+		    teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
