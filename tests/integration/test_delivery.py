@@ -398,6 +398,49 @@ def test_any_transports_and_broken_connections_lose_and_double_nothing(
     assert quiet.try_poll(ack=len(client.got)).status == 403
 
 
+def take_stream(quiet, kind, got, count, **params):
+    """Until there are so many, over as many streams as that takes."""
+    while len(got) < count:
+        headers = {}
+        if kind == "events":
+            headers["Last-Event-ID"] = str(len(got))
+        else:
+            params["ack"] = len(got)
+        with quiet.stream(kind, headers=headers, **params) as stream:
+            while len(got) < count and (reply := stream.chunk()):
+                messages = [m for m in quiet.relay.decode(reply)
+                            if m != HEARTBEAT]
+                got += messages
+                assert reply.get("seq") == (len(got) if messages else None)
+
+
+@FAST
+def test_session_goes_on_over_jsonp_then_eventsource_then_streaming(quiet,
+                                                                    target):
+    """While the target speaks all the time, and what is given up is still
+    being answered when its successor comes."""
+    numbers = [str(i) for i in range(1, 601)]
+    connection = target.connection()
+    speaker = threading.Thread(target=lambda: [connection.send(number)
+                                               for number in numbers])
+    got = []
+    speaker.start()
+    while len(got) < 200:
+        messages, seq = receive(quiet, "jsonp", ack=len(got))
+        got += [m for m in messages if m != HEARTBEAT]
+        assert seq in (None, len(got))
+    with quiet.begin("jsonp", 200, cb="cb", ack=len(got)):
+        take_stream(quiet, "events", got, 400)
+    with quiet.begin("events", headers={"Last-Event-ID": str(len(got))}):
+        take_stream(quiet, "stream", got, 600)
+    speaker.join()
+    assert got == numbers
+    connection.do("close-with", "1000", "done")
+    assert receive(quiet, "jsonp", ack=600) == (
+        [Close(1000, "done", True)], 601)
+    assert quiet.try_poll(ack=601).status == 403
+
+
 # From the client.
 
 def test_repeated_send_is_sent_once(quiet, target):

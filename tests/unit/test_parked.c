@@ -580,6 +580,68 @@ a_poll_that_replaces_one_being_written_gets_what_it_lacks(void **state)
 	free(text);
 }
 
+/* The poll that was replaced is still being written, and takes nobody along
+ * when its connection breaks. */
+static void
+a_replaced_poll_that_is_lost_leaves_the_next_alone(void **state)
+{
+	struct session *session = fixture_open();
+	size_t len = 1000000;
+	char *text = malloc(len + 1);
+
+	(void)state;
+	memset(text, 'x', len);
+	text[len] = '\0';
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	fixture_from_peer(session, text);
+	fixture_from_peer(session, "after");
+	web_server_read(&web); /* a part of it, no more */
+	park_ack(session, &other_web, PS_IPC_FRAMING_EVENTSOURCE, 1);
+	assert_slice(body(&other_web),
+	    "id: 1\nretry: 100\n\n"
+	    "data: " NUMBERED(TEXT("after"), "2") "\nid: 2\n\n");
+	assert_false(web.ended);
+	web_server_close(&web);
+	fixture_turn();
+	assert_non_null(session->receiver);
+	assert_int_equal(bridge.n_held, 1);
+	fixture_from_peer(session, "and on");
+	assert_slice(body(&other_web),
+	    "data: " NUMBERED(TEXT("and on"), "3") "\nid: 3\n\n");
+	free(text);
+}
+
+/* JSONP, EventSource, XHR streaming: each begins where the client stands. */
+static void
+a_session_goes_on_over_another_transport(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	fixture_set("queue_messages=64");
+	fixture_set("queue_bytes=1KiB");
+	fixture_from_peer(session, "1");
+	park_ack(session, &web, PS_IPC_FRAMING_JSONP, 0);
+	assert_slice(body(&web), "/**/cb(" NUMBERED(TEXT("1"), "1") ");");
+	fixture_from_peer(session, "2"); /* between two transports */
+	park_ack(session, &web, PS_IPC_FRAMING_EVENTSOURCE, 1);
+	fixture_from_peer(session, "3");
+	assert_slice(body(&web),
+	    "id: 1\nretry: 100\n\n"
+	    "data: " NUMBERED(TEXT("2"), "2") "\nid: 2\n\n"
+	    "data: " NUMBERED(TEXT("3"), "3") "\nid: 3\n\n");
+	/* 3 has not arrived, and 4 comes while there are two of them. */
+	park_ack(session, &other_web, PS_IPC_FRAMING_LINES, 2);
+	fixture_from_peer(session, "4");
+	assert_slice(body(&web), "");
+	assert_true(web.ended);
+	web_server_read(&other_web);
+	ps_writer_u8(&other_web.out, 0);
+	assert_string_equal(strchr(other_web.out.data, '{'),
+	    NUMBERED(TEXT("3"), "3") "\n" NUMBERED(TEXT("4"), "4") "\n");
+	assert_int_equal(session->queue.count, 2);
+}
+
 static void
 an_ack_that_cannot_be_is_refused_and_replaces_nobody(void **state)
 {
@@ -750,6 +812,8 @@ main(void)
 		on_loop(an_answer_with_ack_that_got_lost_comes_again),
 		on_loop(
 		    a_poll_that_replaces_one_being_written_gets_what_it_lacks),
+		on_loop(a_replaced_poll_that_is_lost_leaves_the_next_alone),
+		on_loop(a_session_goes_on_over_another_transport),
 		on_loop(an_ack_that_cannot_be_is_refused_and_replaces_nobody),
 		on_loop(the_close_event_is_the_last_number),
 		on_loop(an_eventsource_keeps_what_it_sent),
