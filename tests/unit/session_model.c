@@ -227,7 +227,7 @@ model_expel(uint16_t code)
 uint64_t
 model_linger_ms(void)
 {
-	return bridge.draining ? smaller(GRACE_MS, LINGER_MS) : LINGER_MS;
+	return bridge.ending ? smaller(GRACE_MS, LINGER_MS) : LINGER_MS;
 }
 
 void

@@ -709,7 +709,7 @@ step_drain(void)
 	if (!once_in(128))
 		return;
 	note(DRAINED, 0);
-	bridge.draining = true;
+	bridge.draining = bridge.ending = true;
 	bridge.on_drained = count_drained;
 	model_expel(1001);
 	if (model.close != 0)
@@ -828,7 +828,7 @@ begin_session(void)
 	for (i = 0; i < N_KNOWN; i++)
 		check(model.known[i] == NULL);
 	memset(&model, 0, sizeof(model));
-	bridge.draining = false;
+	bridge.draining = bridge.ending = false;
 	bridge.config->queue_messages = counts[below(ROWS(counts))];
 	bridge.config->queue_bytes = bytes[below(ROWS(bytes))];
 	bridge.config->stall_timeout = stalls_ms[below(ROWS(stalls_ms))];
