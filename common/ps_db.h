@@ -210,5 +210,10 @@ PS_MUST_CHECK int ps_db_each_recent_create(struct ps_db *db, int64_t after_s,
     void (*found)(void *arg, int64_t token_id, int64_t second_s,
 	uint64_t count),
     void *arg);
+/* For each token that has live sessions in other bridges of the node. */
+PS_MUST_CHECK int ps_db_each_elsewhere(struct ps_db *db,
+    const struct ps_bridge_row *row,
+    void (*found)(void *arg, int64_t token_id, uint64_t n_sessions),
+    void *arg);
 
 #endif

@@ -281,6 +281,7 @@ struct listener {
 	void (*usage)(void *arg, const struct ps_usage *usage);
 	void (*recent_create)(void *arg, int64_t token_id, int64_t second_s,
 	    uint64_t count);
+	void (*elsewhere)(void *arg, int64_t token_id, uint64_t n_sessions);
 	int64_t day;
 };
 
@@ -358,5 +359,28 @@ ps_db_each_recent_create(struct ps_db *db, int64_t after_s,
 	sqlite3_bind_int64(db->statements[PS_SQL_RECENT_CREATES], 1,
 	    after_s);
 	return ps_sql_each(db, PS_SQL_RECENT_CREATES, recent_create_row,
+	    &listener);
+}
+
+static int
+elsewhere_row(void *arg, sqlite3_stmt *stmt)
+{
+	const struct listener *listener = arg;
+
+	listener->elsewhere(listener->arg, sqlite3_column_int64(stmt, 0),
+	    (uint64_t)sqlite3_column_int64(stmt, 1));
+	return PS_OK;
+}
+
+int
+ps_db_each_elsewhere(struct ps_db *db, const struct ps_bridge_row *row,
+    void (*found)(void *arg, int64_t token_id, uint64_t n_sessions), void *arg)
+{
+	struct listener listener = { .arg = arg, .elsewhere = found };
+	sqlite3_stmt *stmt = db->statements[PS_SQL_SESSIONS_ELSEWHERE];
+
+	bind_text(stmt, 1, row->node);
+	bind_text(stmt, 2, row->tag);
+	return ps_sql_each(db, PS_SQL_SESSIONS_ELSEWHERE, elsewhere_row,
 	    &listener);
 }

@@ -84,6 +84,11 @@ const char *const ps_sql[] = {
 	    " ON s.token_id = t.id"
 	    " AND s.opened_at > datetime(?1, 'unixepoch')"
 	    " GROUP BY t.id, s.opened_at",
+	[PS_SQL_SESSIONS_ELSEWHERE] =
+	    "SELECT token_id, count(*) FROM sessions"
+	    " WHERE closed_at IS NULL AND node = ?1"
+	    " AND substr(id, 1, length(?2) + 1) <> ?2 || '-'"
+	    " GROUP BY token_id",
 };
 _Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
     "every statement needs its text");

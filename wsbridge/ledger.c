@@ -54,13 +54,43 @@ on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
 		quota_restore_creates(quota, second_s, count);
 }
 
+static void
+on_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota = quotas_get(&bridge->quotas, token_id);
+
+	if (quota != NULL)
+		quota_hear_sessions(quota, n_sessions);
+}
+
+static void
+on_elsewhere(void *owner, const struct store_use *uses, size_t count)
+{
+	struct bridge *bridge = owner;
+	struct quota *quota;
+	size_t i;
+
+	quotas_forget_elsewhere(&bridge->quotas);
+	for (i = 0; i < count; i++) {
+		if (uses[i].kind == STORE_USE_SESSIONS) {
+			on_sessions(owner, uses[i].usage.token_id,
+			    uses[i].n_sessions);
+			continue;
+		}
+		quota = quotas_get(&bridge->quotas, uses[i].usage.token_id);
+		if (quota != NULL)
+			quota_hear_usage(quota, &uses[i].usage);
+	}
+}
+
 bool
 ledger_open(struct bridge *bridge)
 {
 	static const struct store_ops ops = { on_policy, on_close_request,
-		on_replaced };
+		on_replaced, on_elsewhere };
 	static const struct store_memory memory = { on_usage, on_create,
-		QUOTA_WINDOW_S };
+		on_sessions, QUOTA_WINDOW_S };
 
 	bridge->quotas.write = write_over_day;
 	bridge->store = store_start(bridge->loop, bridge->config,

@@ -130,6 +130,41 @@ quota_restore_creates(struct quota *quota, int64_t second_s, uint64_t count)
 	quota->n_creates += (uint32_t)count;
 }
 
+void
+quotas_forget_elsewhere(struct quotas *quotas)
+{
+	struct quota *quota;
+
+	TAILQ_FOREACH(quota, &quotas->all, all)
+		quota->n_elsewhere = 0;
+}
+
+void
+quota_hear_sessions(struct quota *quota, uint64_t n_sessions)
+{
+	quota->n_elsewhere = n_sessions;
+}
+
+static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* What is written has our own in it, but the last second of that. */
+void
+quota_hear_usage(struct quota *quota, const struct ps_usage *usage)
+{
+	const struct ps_traffic *traffic = &usage->traffic;
+
+	if (quota->day != usage->day)
+		return;
+	quota->messages = larger(quota->messages,
+	    traffic->messages_up + traffic->messages_down);
+	quota->bytes =
+	    larger(quota->bytes, traffic->bytes_up + traffic->bytes_down);
+}
+
 /* What is to be written, of the day that is counted. */
 static struct ps_usage *
 unwritten(struct quotas *quotas, struct quota *quota)
@@ -188,7 +223,7 @@ may_create(struct quota *quota, int64_t now_s, struct refusal *refusal_r)
 	const uint64_t *limit = quota->limits.value;
 	unsigned midnight = quota_day_left_s(now_s);
 
-	if (quota->n_sessions >= limit[PS_LIMIT_SOCKETS])
+	if (quota->n_sessions + quota->n_elsewhere >= limit[PS_LIMIT_SOCKETS])
 		return refuse(refusal_r, PS_CODE_CONNECTION_LIMIT,
 		    PS_LIMIT_SOCKETS, 0);
 	if (quota->n_creates >= limit[PS_LIMIT_CREATES_PER_MINUTE])

@@ -36,6 +36,7 @@ struct quota {
 
 	struct quota_sessions sessions; /* connecting and open */
 	uint64_t n_sessions;
+	uint64_t n_elsewhere; /* in bridges that drain beside this one */
 	uint64_t n_users; /* sessions that refer to this, closing ones too */
 
 	/* Sessions begun in each of the last seconds, by second % WINDOW. */
@@ -77,6 +78,15 @@ void quotas_remove(struct quotas *quotas, struct quota *quota);
 void quota_restore_usage(struct quota *quota, const struct ps_usage *usage);
 void quota_restore_creates(struct quota *quota, int64_t second_s,
     uint64_t count);
+
+/*
+ * What other bridges of the node have in use, as far as it was written: live
+ * sessions of one token, and what all together used of a day. The first
+ * forgets what was said before.
+ */
+void quotas_forget_elsewhere(struct quotas *quotas);
+void quota_hear_sessions(struct quota *quota, uint64_t n_sessions);
+void quota_hear_usage(struct quota *quota, const struct ps_usage *usage);
 
 /* Whether another session may begin; counts it as refused where not. */
 bool quota_may_create(struct quotas *quotas, struct quota *quota,

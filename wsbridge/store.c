@@ -17,6 +17,7 @@
 #define BATCH 1000
 /* An administrator may hold the lock this long before it counts as failing. */
 #define PATIENCE_MS 10000
+#define DAY_S 86400
 /* Between two attempts while failing. */
 #define RETRY_MS 1000
 /* Enough for the loop to go first, not so much that records pile up. */
@@ -36,6 +37,12 @@ struct request {
 
 STAILQ_HEAD(request_list, request);
 
+/* What others have in use, as it is collected. */
+struct uses {
+	size_t count, capacity;
+	struct store_use items[];
+};
+
 struct store {
 	const struct store_ops *ops;
 	void *owner;
@@ -52,6 +59,7 @@ struct store {
 		bool policy, replaced;
 		struct ps_policy *next; /* NULL: look at the same again */
 		struct request_list requests;
+		struct uses *elsewhere; /* the latest, or NULL */
 	} mail; /* for the loop */
 
 	/* The thread's own. */
@@ -61,6 +69,7 @@ struct store {
 	struct ps_file_id file; /* that knows what lives */
 	int64_t commits;	/* as it must have counted them */
 	bool is_new;	/* just opened: nothing of it was looked at */
+	bool has_others; /* bridges of the node, which drain */
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
@@ -152,20 +161,27 @@ on_mail(uv_async_t *async)
 	struct store *store = async->data;
 	struct request_list requests = STAILQ_HEAD_INITIALIZER(requests);
 	struct ps_policy *next;
+	struct uses *elsewhere;
 	bool policy, replaced;
 
 	pthread_mutex_lock(&store->thread.mutex);
 	policy = store->mail.policy;
 	replaced = store->mail.replaced;
 	next = store->mail.next;
+	elsewhere = store->mail.elsewhere;
 	store->mail.policy = store->mail.replaced = false;
 	store->mail.next = NULL;
+	store->mail.elsewhere = NULL;
 	STAILQ_CONCAT(&requests, &store->mail.requests);
 	pthread_mutex_unlock(&store->thread.mutex);
 	if (replaced)
 		store->ops->replaced(store->owner);
 	if (policy)
 		store->ops->policy(store->owner, next);
+	if (elsewhere != NULL)
+		store->ops->elsewhere(store->owner, elsewhere->items,
+		    elsewhere->count);
+	free(elsewhere);
 	tell_requests(store, &requests);
 	if (STAILQ_EMPTY(&requests))
 		return;
@@ -392,6 +408,69 @@ write_waiting(struct store *store)
 	return ret;
 }
 
+/* Without memory for one more, the ones before are told. */
+static void
+add_use(struct uses **uses, const struct store_use *use)
+{
+	size_t capacity = (*uses)->capacity;
+	struct uses *grown = *uses;
+
+	if (grown->count == capacity) {
+		capacity = capacity == 0 ? 16 : 2 * capacity;
+		grown = realloc(grown,
+		    sizeof(*grown) + capacity * sizeof(grown->items[0]));
+		if (grown == NULL)
+			return;
+		grown->capacity = capacity;
+		*uses = grown;
+	}
+	grown->items[grown->count++] = *use;
+}
+
+static void
+add_sessions(void *arg, int64_t token_id, uint64_t n_sessions)
+{
+	const struct store_use use = { STORE_USE_SESSIONS, n_sessions,
+		{ .token_id = token_id } };
+
+	add_use(arg, &use);
+}
+
+static void
+add_usage(void *arg, const struct ps_usage *usage)
+{
+	const struct store_use use = { STORE_USE_USAGE, 0, *usage };
+
+	add_use(arg, &use);
+}
+
+/* Collects what others have in use, if there are any, and posts it. */
+static int
+look_elsewhere(struct store *store, const struct ps_bridge_row *row,
+    bool has_others)
+{
+	struct uses *uses = calloc(1, sizeof(*uses)), *old = uses;
+	int ret = uses == NULL ? PS_ERR_NOMEM : PS_OK;
+
+	if (ret == PS_OK && has_others)
+		ret = ps_db_each_elsewhere(store->db, row, add_sessions,
+		    &uses);
+	if (ret == PS_OK && has_others)
+		ret = ps_db_each_usage(store->db, time(NULL) / DAY_S,
+		    add_usage, &uses);
+	if (ret == PS_OK) {
+		pthread_mutex_lock(&store->thread.mutex);
+		old = store->mail.elsewhere;
+		store->mail.elsewhere = uses;
+		pthread_mutex_unlock(&store->thread.mutex);
+		uv_async_send(&store->async);
+	} else {
+		old = uses;
+	}
+	free(old);
+	return ret;
+}
+
 /* While a predecessor drains: its row and those of its sessions are its own
  * business, unless it dies. */
 static int
@@ -405,10 +484,14 @@ look_at_others(struct store *store)
 	if (now_ms < store->others_at_ms)
 		return PS_OK;
 	ret = ps_db_bury(store->db, &row, time(NULL), &n_others);
-	if (ret == PS_OK)
-		store->others_at_ms = now_ms +
-		    (n_others > 0 ? OTHERS_PERIOD_MS : PRUNE_PERIOD_MS);
-	return ret;
+	if (ret == PS_OK && (n_others > 0 || store->has_others))
+		ret = look_elsewhere(store, &row, n_others > 0);
+	if (ret != PS_OK)
+		return ret;
+	store->has_others = n_others > 0;
+	store->others_at_ms =
+	    now_ms + (n_others > 0 ? OTHERS_PERIOD_MS : PRUNE_PERIOD_MS);
+	return PS_OK;
 }
 
 /* A few rows at a time, so that nobody waits for the lock. */
@@ -597,16 +680,19 @@ run(void *arg)
 static int
 remember(struct store *store, const struct store_memory *memory)
 {
+	const struct ps_bridge_row row = bridge_row(store);
 	int64_t now_s = time(NULL);
 	struct ps_policy *policy;
 	int ret;
 
 	if ((ret = enter(store)) != PS_OK ||
-	    (ret = ps_db_each_usage(store->db, now_s / 86400, memory->usage,
+	    (ret = ps_db_each_usage(store->db, now_s / DAY_S, memory->usage,
 		 store->owner)) != PS_OK ||
 	    (ret = ps_db_each_recent_create(store->db,
 		 now_s - memory->creates_s, memory->create, store->owner)) !=
 		PS_OK ||
+	    (ret = ps_db_each_elsewhere(store->db, &row, memory->elsewhere,
+		 store->owner)) != PS_OK ||
 	    (ret = load_policy(store, &policy)) != PS_OK)
 		return ret;
 	store->ops->policy(store->owner, policy);
@@ -658,6 +744,7 @@ store_free(struct store *store)
 		STAILQ_REMOVE_HEAD(&store->mail.requests, next);
 		free(request);
 	}
+	free(store->mail.elsewhere);
 	ps_policy_unref(store->mail.next);
 	ps_policy_unref(store->policy);
 	ps_policy_unref(store->dropped);

@@ -23,6 +23,14 @@
 
 struct store;
 
+/* What a token has in use: either live sessions of other bridges, or what all
+ * have used of a day. */
+struct store_use {
+	enum { STORE_USE_SESSIONS, STORE_USE_USAGE } kind;
+	uint64_t n_sessions;
+	struct ps_usage usage; /* `token_id` always */
+};
+
 /* What the thread has to tell, on the loop. */
 struct store_ops {
 	/* There is another policy (the reference is handed over), or the same
@@ -32,6 +40,10 @@ struct store_ops {
 	void (*close_request)(void *owner, const char *id);
 	/* The file is another one: all that lives is unknown to it. */
 	void (*replaced)(void *owner);
+	/* Other bridges of the node live: what they have in use. None do any
+	 * more: once, with nothing. */
+	void (*elsewhere)(void *owner, const struct store_use *uses,
+	    size_t count);
 };
 
 /* What the database knew at the start: read before store_start() returns. */
@@ -39,6 +51,7 @@ struct store_memory {
 	void (*usage)(void *owner, const struct ps_usage *usage);
 	void (*create)(void *owner, int64_t token_id, int64_t second_s,
 	    uint64_t count);
+	void (*elsewhere)(void *owner, int64_t token_id, uint64_t n_sessions);
 	int64_t creates_s; /* how far back they are told */
 };
 

@@ -298,6 +298,55 @@ def test_rights_that_are_taken_away_hold_in_both(stack, relay, target):
     assert older.receive()[-1].reason == "token disabled"
 
 
+def test_limits_count_what_both_have_in_use(stack, relay, target):
+    secret = "few-sockets"
+    stack.add_token(secret, max_sockets=3)
+    stack.wait_policy()
+    older = [relay.create(target.url("quiet"), token=secret)
+             for _ in range(2)]
+    stack.wait_until(lambda: stack.database.value(
+        "SELECT count(*) FROM live_sessions") == 2, "both rows")
+    stack.replace_bridge()
+    relay.create(target.url("quiet"), token=secret)
+    relay.check_refusal(relay.try_create(target.url("quiet"), token=secret),
+                        429, "connection_limit")
+    older[0].finish()
+    stack.wait_until(lambda: relay.try_create(
+        target.url("quiet"), token=secret).json["ok"], "room for another")
+
+
+def test_the_day_is_used_up_in_both(stack, relay, target):
+    secret = "few-messages"
+    stack.add_token(secret, max_messages_per_day=10)
+    stack.wait_policy()
+    older = relay.create(target.url("quiet"), token=secret)
+    stack.replace_bridge()
+    newer = relay.create(target.url("quiet"), token=secret)
+    for i in range(10):
+        newer.send(f"{i}")
+    stack.wait_until(lambda: older.try_send("one more").status != 201,
+                     "the end of the day's messages")
+
+
+def test_more_bridges_than_a_worker_is_connected_to(new_stack, target):
+    stack = new_stack(options={**SERVED_ON, "processes": "1", "threads": "2"})
+    relay = Polysocket(Http(stack.port))
+    sessions = [relay.create(target.url("echo"))]
+    for _ in range(6):
+        stack.replace_bridge()
+        sessions.append(relay.create(target.url("echo")))
+    assert len({tag(session) for session in sessions}) == 7
+    for i in range(3):
+        for session in sessions:
+            echoes(session, f"{i}")
+    # What made room for another was closed: four connections a thread, and
+    # where the worker listens.
+    (pid,) = stack.worker_pids
+    sockets = [name for name in os.listdir(f"/proc/{pid}/fd")
+               if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")]
+    assert len(sockets) <= 2 * 4 + 1
+
+
 def test_records_of_both_are_complete(stack, relay, target):
     sessions = [relay.create(target.url("echo")) for _ in range(5)]
     stack.replace_bridge()

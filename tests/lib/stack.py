@@ -123,7 +123,8 @@ class Stack:
         """Stops all; the directory goes too, but with `keep`."""
         try:
             for stop in (self.stop_server, self.stop_workers,
-                         self.stop_bridge, self.stop_draining):
+                         lambda: self.stop_bridge(signal.SIGINT),
+                         self.stop_draining):
                 with contextlib.suppress(ProcessLookupError):
                     stop()
         finally:
@@ -259,7 +260,7 @@ class Stack:
     def stop_draining(self):
         """Those that drain close what they have."""
         while self.draining:
-            self.end("wsbridge", self.draining.pop(), signal.SIGTERM)
+            self.end("wsbridge", self.draining.pop(), signal.SIGINT)
 
     # The workers.
 

@@ -505,10 +505,26 @@ ignore_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
 	(void)count;
 }
 
+static void
+ignore_elsewhere(void *owner, const struct store_use *uses, size_t count)
+{
+	(void)owner;
+	(void)uses;
+	(void)count;
+}
+
+static void
+ignore_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
+{
+	(void)owner;
+	(void)token_id;
+	(void)n_sessions;
+}
+
 static const struct store_ops store_ops = { ignore_policy, ignore_request,
-	ignore_replaced };
+	ignore_replaced, ignore_elsewhere };
 static const struct store_memory store_memory = { ignore_usage, ignore_create,
-	60 };
+	ignore_sessions, 60 };
 
 /* The thread waits before it does anything, by when no allocation fails. */
 static void

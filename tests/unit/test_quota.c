@@ -196,6 +196,46 @@ what_a_removed_quota_had_to_write_is_forgotten(void **state)
 /* --- sessions open at once --- */
 
 static void
+sessions_of_a_bridge_that_drains_count_too(void **state)
+{
+	(void)state;
+	set_limit(PS_LIMIT_SOCKETS, 3);
+	quota_hear_sessions(quota, 2);
+	assert_true(create(0));
+	assert_false(create(1));
+	quota_hear_sessions(quota, 1);
+	assert_true(create(1));
+	assert_false(create(2));
+	quotas_forget_elsewhere(&quotas);
+	assert_true(create(2));
+	assert_false(create(3));
+}
+
+static void
+what_others_have_used_of_the_day_counts_too(void **state)
+{
+	struct ps_usage heard = { .token_id = 7, .day = DAY,
+		.traffic = { 3, 4, 30, 40 } };
+
+	(void)state;
+	set_limit(PS_LIMIT_MESSAGES_PER_DAY, 10);
+	assert_null(quota_take(&quotas, quota, PS_UP, 1, 1, now_s));
+	quota_hear_usage(quota, &heard);
+	assert_int_equal(quota->messages, 7);
+	assert_int_equal(quota->bytes, 70);
+	assert_null(quota_take(&quotas, quota, PS_UP, 3, 1, now_s));
+	assert_non_null(quota_take(&quotas, quota, PS_UP, 1, 1, now_s));
+	/* What was written before our own was is no news. */
+	quota_hear_usage(quota, &heard);
+	assert_int_equal(quota->messages, 10);
+	/* Nor is another day. */
+	heard.day++;
+	heard.traffic.messages_up = 1000;
+	quota_hear_usage(quota, &heard);
+	assert_int_equal(quota->messages, 10);
+}
+
+static void
 as_many_sessions_are_open_as_the_limit_says(void **state)
 {
 	static const size_t limits[] = { 0, 1, 2, 10, 200 };
@@ -797,6 +837,8 @@ main(void)
 		fresh(many_tokens_have_quotas_of_their_own),
 		fresh(a_new_quota_has_no_limits),
 		fresh(what_a_removed_quota_had_to_write_is_forgotten),
+		fresh(sessions_of_a_bridge_that_drains_count_too),
+		fresh(what_others_have_used_of_the_day_counts_too),
 		fresh(as_many_sessions_are_open_as_the_limit_says),
 		fresh(two_hundred_creates_against_ten_open_ten),
 		fresh(a_session_that_leaves_makes_room_for_one),

@@ -56,7 +56,8 @@ static char error[PS_DB_ERROR_MAX];
 /* What the store has told. */
 static struct ps_policy *policy;
 static unsigned n_policies, n_looks, n_replaced, n_requests, n_ended;
-static struct ps_writer requests, memory_told;
+static struct ps_writer requests, memory_told, elsewhere;
+static unsigned n_elsewhere;
 
 static void
 on_policy(void *owner, struct ps_policy *next)
@@ -89,8 +90,25 @@ on_replaced(void *owner)
 	n_replaced++;
 }
 
+static void
+on_elsewhere(void *owner, const struct store_use *uses, size_t count)
+{
+	size_t i;
+
+	assert_ptr_equal(owner, &loop);
+	n_elsewhere++;
+	ps_writer_reset(&elsewhere);
+	for (i = 0; i < count; i++)
+		ps_writer_printf(&elsewhere, "%d %s %d ",
+		    (int)uses[i].usage.token_id,
+		    uses[i].kind == STORE_USE_USAGE ? "used" : "has",
+		    uses[i].kind == STORE_USE_USAGE ?
+			(int)uses[i].usage.traffic.bytes_up :
+			(int)uses[i].n_sessions);
+}
+
 static const struct store_ops ops = { on_policy, on_close_request,
-	on_replaced };
+	on_replaced, on_elsewhere };
 
 static void
 on_usage(void *owner, const struct ps_usage *usage)
@@ -109,7 +127,16 @@ on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
 	    (int)count);
 }
 
-static const struct store_memory memory = { on_usage, on_create, 60 };
+static void
+on_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
+{
+	assert_ptr_equal(owner, &loop);
+	ps_writer_printf(&memory_told, "%d has %d ", (int)token_id,
+	    (int)n_sessions);
+}
+
+static const struct store_memory memory = { on_usage, on_create, on_sessions,
+	60 };
 
 static int
 setup_folder(void **state)
@@ -125,6 +152,7 @@ setup_folder(void **state)
 	store = NULL;
 	policy = NULL;
 	n_policies = n_looks = n_replaced = n_requests = n_ended = 0;
+	n_elsewhere = 0;
 	return 0;
 }
 
@@ -163,6 +191,7 @@ teardown(void **state)
 	ps_config_destroy(config);
 	ps_writer_deinit(&requests);
 	ps_writer_deinit(&memory_told);
+	ps_writer_deinit(&elsewhere);
 	if (uv_loop_close(&loop) != 0) /* a handle is left */
 		return -1;
 	return database_teardown(state);
@@ -341,13 +370,21 @@ a_predecessor_that_drains_keeps_its_rows_until_it_dies(void **state)
 	admin_run("INSERT INTO sessions (id, kind, token_id, node, subject, "
 		  "origin, remote_addr, agent, opened_at) VALUES "
 		  "('aolder-1', 'relay', 1, 'a', '', '', '', '', '2020-01-01')");
+	admin_run("INSERT INTO tokens (id, name, secret) VALUES (1, 'a', "
+		  "'a'); INSERT INTO token_usage (token_id, day, bytes_up) "
+		  "VALUES (1, date('now'), 33)");
 	fd = live("aolder");
 	start();
-	run_a_while();
+	assert_true(writer_had(&memory_told, "1 used 33 1 has 1 "));
+	run_until(n_elsewhere > 0);
+	assert_true(writer_had(&elsewhere, "1 has 1 1 used 33 "));
 	assert_int_equal(count("closed_at IS NULL"), 1);
 	close(fd);
+	n_elsewhere = 0;
 	ahead_ms += PRUNE_PERIOD_MS;
 	run_until(count("closed_at IS NULL") == 0);
+	run_until(n_elsewhere > 0);
+	assert_int_equal(elsewhere.len, 0);
 	assert_string_equal(admin_text("SELECT group_concat(tag) FROM "
 				       "bridges WHERE node = 'a'"),
 	    TAG);
