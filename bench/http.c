@@ -183,6 +183,18 @@ on_data(struct link *link)
 	}
 }
 
+/* A connection that was not in use is just made anew. */
+static void
+on_failed(struct link *link)
+{
+	struct http *http = (struct http *)link;
+	bool was_busy = http->is_busy;
+
+	http->is_busy = false;
+	if (was_busy)
+		http->handler->on_failed(http);
+}
+
 static void
 on_end(struct link *link)
 {
@@ -190,8 +202,10 @@ on_end(struct link *link)
 
 	if (http->is_busy && http->state == HTTP_UNTIL_END)
 		answer_end(http);
-	else if (http->is_busy)
+	else if (http->is_busy && http->handler->on_failed == NULL)
 		die("the server closed the connection instead of answering");
+	else if (http->is_busy)
+		on_failed(link);
 }
 
 static void
@@ -199,22 +213,32 @@ request_write(struct http *http, const char *request, size_t len)
 {
 	if (http->is_busy)
 		die("a second request before the answer to the first");
+	http->is_busy = true;
+	http->state = HTTP_HEAD;
 	if (http->link.fd == 0) {
 		http->link.on_data = on_data;
 		http->link.on_end = on_end;
+		http->link.on_failed =
+		    http->handler->on_failed ? on_failed : NULL;
 		link_connect(&http->link, server_port);
+		if (http->link.fd == 0)
+			return; /* the handler knows */
 	}
-	http->is_busy = true;
-	http->state = HTTP_HEAD;
 	link_write(&http->link, request, len);
 }
 
 void
 http_get(struct http *http, const char *path)
 {
+	http_get_with(http, path, "");
+}
+
+void
+http_get_with(struct http *http, const char *path, const char *own)
+{
 	char request[512];
 	int len = snprintf(request, sizeof(request),
-			   "GET %s HTTP/1.1\r\n%s\r\n", path, fields);
+			   "GET %s HTTP/1.1\r\n%s%s\r\n", path, fields, own);
 
 	if (len >= (int)sizeof(request))
 		die("path too long");
@@ -241,5 +265,19 @@ void
 http_close(struct http *http)
 {
 	link_close(&http->link);
+	http->is_busy = false;
+}
+
+void
+http_reset(struct http *http)
+{
+	link_reset(&http->link);
+	http->is_busy = false;
+}
+
+void
+http_abandon(struct http *http)
+{
+	link_abandon(&http->link);
 	http->is_busy = false;
 }

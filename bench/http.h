@@ -16,6 +16,12 @@ struct http_handler {
 	void (*on_head)(struct http *http); /* may be NULL */
 	void (*on_body)(struct http *http, const char *data, size_t len);
 	void (*on_end)(struct http *http); /* may start the next request */
+	/*
+	 * There will be no answer, or no more of it: the connection could not
+	 * be made or ended, also from within http_get() and http_post(). NULL:
+	 * that ends the program.
+	 */
+	void (*on_failed)(struct http *http);
 };
 
 struct http {
@@ -40,8 +46,15 @@ struct http {
 void http_init(uint16_t port, const char *origin);
 
 void http_get(struct http *http, const char *path);
+
+/* With header fields of the request's own, each ended by a CRLF. */
+void http_get_with(struct http *http, const char *path, const char *own);
 void http_post(struct http *http, const char *path, const char *type,
 	       const char *body, size_t len);
 void http_close(struct http *http);
+
+/* As link_reset() and link_abandon(): the answer is not waited for. */
+void http_reset(struct http *http);
+void http_abandon(struct http *http);
 
 #endif

@@ -19,6 +19,8 @@
 enum { EVENTS = 256 };
 
 static int epoll_fd;
+static int abandoned[LINK_ABANDONED];
+static unsigned n_abandoned;
 
 void
 die(const char *format, ...)
@@ -26,7 +28,7 @@ die(const char *format, ...)
 	va_list args;
 
 	fflush(stdout);
-	fputs("loadgen: ", stderr);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
@@ -51,6 +53,16 @@ link_loop_init(void)
 		die("epoll_create1: %s", strerror(errno));
 }
 
+/* errno tells why. */
+static void
+fail(struct link *link, const char *what)
+{
+	if (link->on_failed == NULL)
+		die("%s: %s", what, strerror(errno));
+	link_close(link);
+	link->on_failed(link);
+}
+
 void
 link_connect(struct link *link, uint16_t port)
 {
@@ -63,11 +75,15 @@ link_connect(struct link *link, uint16_t port)
 	int one = 1;
 
 	/* on loopback a blocking connect() waits for no one but the kernel */
-	link->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (link->fd < 0 ||
-	    connect(link->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		die("connect to port %d: %s", port, strerror(errno));
 	link->in_len = 0;
+	link->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (link->fd < 0)
+		die("socket: %s", strerror(errno));
+	if (connect(link->fd, (struct sockaddr *)&address, sizeof(address)) <
+	    0) {
+		fail(link, "connect");
+		return;
+	}
 	if (ioctl(link->fd, FIONBIO, &one) < 0 ||
 	    setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, link->fd, &event) < 0)
@@ -80,6 +96,34 @@ link_close(struct link *link)
 	if (link->fd > 0)
 		close(link->fd);
 	link->fd = 0;
+	link->in_len = 0;
+}
+
+void
+link_reset(struct link *link)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	if (link->fd > 0 && setsockopt(link->fd, SOL_SOCKET, SO_LINGER,
+				       &at_once, sizeof(at_once)) < 0)
+		die("SO_LINGER: %s", strerror(errno));
+	link_close(link);
+}
+
+void
+link_abandon(struct link *link)
+{
+	int *place = &abandoned[n_abandoned % LINK_ABANDONED];
+
+	if (link->fd == 0)
+		return;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_DEL, link->fd, NULL) < 0)
+		die("epoll_ctl: %s", strerror(errno));
+	if (n_abandoned++ >= LINK_ABANDONED)
+		close(*place);
+	*place = link->fd;
+	link->fd = 0;
+	link->in_len = 0;
 }
 
 void
@@ -87,8 +131,10 @@ link_write(struct link *link, const void *data, size_t len)
 {
 	ssize_t n = send(link->fd, data, len, MSG_NOSIGNAL);
 
+	if (n >= 0 && n != (ssize_t)len)
+		errno = ENOBUFS;
 	if (n != (ssize_t)len)
-		die("send: %s", n < 0 ? strerror(errno) : "buffer full");
+		fail(link, "send");
 }
 
 void
@@ -106,8 +152,10 @@ link_read(struct link *link)
 
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n < 0)
-		die("recv: %s", strerror(errno));
+	if (n < 0) {
+		fail(link, "recv");
+		return;
+	}
 	if (n == 0) {
 		link_close(link);
 		link->on_end(link);
