@@ -128,7 +128,8 @@ CLEANFILES += libfuzzer_*
 
 # A WebSocket echo server, for the integration tests, the demo and the bench.
 noinst_PROGRAMS += %D%/tools/ws-echo
-%C%_tools_ws_echo_SOURCES = %D%/tools/ws-echo.c
+%C%_tools_ws_echo_SOURCES = %D%/tools/ws-echo.c \
+	%D%/tools/ws-frame.c %D%/tools/ws-frame.h
 %C%_tools_ws_echo_LDADD = $(CRYPTO_LIBS)
 
 # Default of every program that does not say otherwise, i.e. of the unit tests.

@@ -29,13 +29,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
+#include "ws-frame.h"
 
 enum {
 	MAX_CONNECTIONS = 16000,
@@ -47,8 +46,6 @@ enum {
 	EVENTS = 256,
 	ACCEPTS_PER_WAKE_UP = 64
 };
-
-enum opcode { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
 
 enum state { HANDSHAKE, OPEN, CLOSING };
 
@@ -63,7 +60,7 @@ struct connection {
 	int fd;
 	enum state state;
 	bool discards;
-	enum opcode message; /* being received; CONTINUATION: none is */
+	enum ws_opcode message; /* being received; WS_CONTINUATION: none is */
 	size_t message_len;
 	struct utf8 utf8;
 	uint8_t *in; /* an incomplete frame or head, else NULL */
@@ -72,14 +69,6 @@ struct connection {
 	uint8_t *out; /* what send() did not take, else NULL */
 	size_t out_pos;
 	size_t out_len;
-};
-
-struct frame {
-	enum opcode opcode;
-	bool is_final;
-	size_t header_len;
-	uint64_t payload_len;
-	uint8_t mask[4];
 };
 
 static uint8_t scratch[SCRATCH];
@@ -146,83 +135,13 @@ utf8_check(struct utf8 *utf8, const uint8_t *data, size_t len)
 	return true;
 }
 
-/* Copies to a place at or before `from`, taking the mask off on the way. */
-static void
-unmask(uint8_t *to, const uint8_t *from, size_t len, const uint8_t mask[4])
-{
-	uint64_t key, eight;
-	size_t i;
-
-	memcpy(&key, mask, 4);
-	memcpy((uint8_t *)&key + 4, mask, 4);
-	for (i = 0; len - i >= sizeof(eight); i += sizeof(eight)) {
-		memcpy(&eight, from + i, sizeof(eight));
-		eight ^= key;
-		memcpy(to + i, &eight, sizeof(eight));
-	}
-	for (; i < len; i++)
-		to[i] = from[i] ^ mask[i % 4];
-}
-
-static size_t
-frame_header_write(uint8_t *out, bool is_final, enum opcode opcode, size_t len)
-{
-	size_t pos = 0;
-	int shift;
-
-	out[pos++] = (is_final ? 0x80 : 0) | opcode;
-	if (len < 126) {
-		out[pos++] = len;
-		return pos;
-	}
-	out[pos++] = len < 65536 ? 126 : 127;
-	for (shift = len < 65536 ? 8 : 56; shift >= 0; shift -= 8)
-		out[pos++] = (uint64_t)len >> shift;
-	return pos;
-}
-
-/*
- * Reads a frame's header. Returns 1 when it is there, 0 when bytes are
- * missing, and the negative close code when the client broke the protocol.
- */
-static int
-frame_header_read(struct frame *frame, const uint8_t *data, size_t len)
-{
-	size_t n_length, i;
-
-	if (len < 2)
-		return 0;
-	frame->is_final = data[0] & 0x80;
-	frame->opcode = data[0] & 0x0f;
-	if ((data[0] & 0x70) || !(data[1] & 0x80))
-		return -1002; /* no extension is in use; clients mask */
-	frame->payload_len = data[1] & 0x7f;
-	n_length = frame->payload_len == 126   ? 2
-		   : frame->payload_len == 127 ? 8
-					       : 0;
-	if (frame->opcode >= CLOSE && (!frame->is_final || n_length > 0))
-		return -1002;
-	frame->header_len = 2 + n_length + 4;
-	if (len < frame->header_len)
-		return 0;
-	if (n_length > 0)
-		frame->payload_len = 0;
-	for (i = 0; i < n_length; i++)
-		frame->payload_len = frame->payload_len << 8 | data[2 + i];
-	if ((n_length == 2 && frame->payload_len < 126) ||
-	    (n_length == 8 &&
-	     (frame->payload_len < 65536 || frame->payload_len >> 63)))
-		return -1002; /* the shortest form is the only one */
-	memcpy(frame->mask, data + 2 + n_length, 4);
-	return 1;
-}
-
 /* Checks a data frame's place in its message. Returns 0 or a close code. */
 static int
-message_admit(struct connection *connection, const struct frame *frame)
+message_admit(struct connection *connection, const struct ws_frame *frame)
 {
-	if (frame->opcode > BINARY || (frame->opcode == CONTINUATION) !=
-					  (connection->message != CONTINUATION))
+	if (frame->opcode > WS_BINARY ||
+	    (frame->opcode == WS_CONTINUATION) !=
+		(connection->message != WS_CONTINUATION))
 		return 1002;
 	if (frame->payload_len > MAX_MESSAGE - connection->message_len)
 		return 1009;
@@ -259,7 +178,7 @@ close_answer(const uint8_t *payload, size_t len)
 static size_t
 close_write(struct connection *connection, uint8_t *out, int code)
 {
-	size_t len = frame_header_write(out, true, CLOSE, code ? 2 : 0);
+	size_t len = ws_header_write(out, true, WS_CLOSE, code ? 2 : 0);
 
 	if (code != 0) {
 		out[len++] = code >> 8;
@@ -274,34 +193,34 @@ close_write(struct connection *connection, uint8_t *out, int code)
  * behind its header. Returns the answer's length.
  */
 static size_t
-frame_answer(struct connection *connection, const struct frame *frame,
+frame_answer(struct connection *connection, const struct ws_frame *frame,
 	     uint8_t *out, const uint8_t *masked)
 {
 	size_t len = frame->payload_len;
-	enum opcode opcode = frame->opcode == PING ? PONG : frame->opcode;
-	size_t header_len =
-	    frame_header_write(out, frame->is_final, opcode, len);
+	enum ws_opcode opcode =
+	    frame->opcode == WS_PING ? WS_PONG : frame->opcode;
+	size_t header_len = ws_header_write(out, frame->is_final, opcode, len);
 	uint8_t *payload = out + header_len;
 
-	unmask(payload, masked, len, frame->mask);
-	if (frame->opcode == PING)
+	ws_unmask(payload, masked, len, frame->mask);
+	if (frame->opcode == WS_PING)
 		return header_len + len;
-	if (frame->opcode == PONG)
+	if (frame->opcode == WS_PONG)
 		return 0;
-	if (frame->opcode == CLOSE)
+	if (frame->opcode == WS_CLOSE)
 		return close_write(connection, out, close_answer(payload, len));
 
-	if (frame->opcode != CONTINUATION) {
+	if (frame->opcode != WS_CONTINUATION) {
 		connection->message = frame->opcode;
 		connection->utf8 = (struct utf8){ 0 };
 	}
 	connection->message_len += len;
-	if (connection->message == TEXT &&
+	if (connection->message == WS_TEXT &&
 	    (!utf8_check(&connection->utf8, payload, len) ||
 	     (frame->is_final && connection->utf8.due > 0)))
 		return close_write(connection, out, 1007);
 	if (frame->is_final) {
-		connection->message = CONTINUATION;
+		connection->message = WS_CONTINUATION;
 		connection->message_len = 0;
 	}
 	return connection->discards ? 0 : header_len + len;
@@ -317,14 +236,14 @@ frames_answer(struct connection *connection, uint8_t *buf, size_t len,
 	      size_t *pos_r)
 {
 	size_t pos = 0, out = 0;
-	struct frame frame;
+	struct ws_frame frame;
 	int ret;
 
 	while (connection->state == OPEN &&
-	       (ret = frame_header_read(&frame, buf + pos, len - pos)) != 0) {
-		if (ret > 0 && frame.opcode > PONG)
+	       (ret = ws_header_read(&frame, buf + pos, len - pos)) != 0) {
+		if (ret > 0 && frame.opcode > WS_PONG)
 			ret = -1002;
-		else if (ret > 0 && frame.opcode < CLOSE)
+		else if (ret > 0 && frame.opcode < WS_CLOSE)
 			ret = -message_admit(connection, &frame);
 		if (ret < 0) {
 			/* behind the 4 bytes or more that every frame
@@ -340,118 +259,6 @@ frames_answer(struct connection *connection, uint8_t *buf, size_t len,
 	}
 	*pos_r = connection->state == CLOSING ? len : pos;
 	return out;
-}
-
-/*
- * Finds a header field of a head that ends in a blank line. Returns false
- * when it is not there; the value is cut off at `size`.
- */
-static bool
-field_find(const char *head, const char *name, char *value, size_t size)
-{
-	size_t name_len = strlen(name), len;
-	const char *line = strstr(head, "\r\n");
-
-	for (; line != NULL; line = strstr(line, "\r\n")) {
-		line += 2;
-		if (strncasecmp(line, name, name_len) != 0 ||
-		    line[name_len] != ':')
-			continue;
-		line += name_len + 1;
-		line += strspn(line, " \t");
-		len = strcspn(line, "\r\n");
-		while (len > 0 && strchr(" \t", line[len - 1]))
-			len--;
-		if (len >= size)
-			len = size - 1;
-		memcpy(value, line, len);
-		value[len] = '\0';
-		return true;
-	}
-	return false;
-}
-
-/* Cuts the first element off a comma list; NULL at its end. */
-static char *
-list_next(char **list)
-{
-	char *element = *list + strspn(*list, ", \t");
-	size_t len = strcspn(element, ", \t");
-
-	if (len == 0)
-		return NULL;
-	*list = element + len + (element[len] != '\0');
-	element[len] = '\0';
-	return element;
-}
-
-static bool
-field_has(const char *head, const char *name, const char *word)
-{
-	char value[256];
-	char *list = value, *element;
-
-	if (!field_find(head, name, value, sizeof(value)))
-		return false;
-	while ((element = list_next(&list)) != NULL)
-		if (strcasecmp(element, word) == 0)
-			return true;
-	return false;
-}
-
-/* RFC 6455, 4.2.2: the proof that the handshake was understood. */
-static void
-accept_key(const char *key, char accept[32])
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	char text[128];
-	int len = snprintf(text, sizeof(text), "%s%s", key,
-			   "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-
-	EVP_Digest(text, len, digest, NULL, EVP_sha1(), NULL);
-	EVP_EncodeBlock((uint8_t *)accept, digest, 20);
-}
-
-/* Writes the answer to a head; a refusal makes the connection close. */
-static size_t
-handshake_answer(struct connection *connection, const char *head, char *out,
-		 size_t size)
-{
-	char key[32], accept[32], version[8], protocols[256];
-	char *list = protocols, *protocol = NULL;
-	bool has_version =
-	    field_find(head, "Sec-WebSocket-Version", version, sizeof(version));
-
-	if (strncmp(head, "GET /", 5) != 0 ||
-	    strstr(head, " HTTP/1.1\r\n") == NULL ||
-	    !field_has(head, "Upgrade", "websocket") ||
-	    !field_has(head, "Connection", "upgrade") ||
-	    !field_find(head, "Sec-WebSocket-Key", key, sizeof(key)) ||
-	    strlen(key) != 24 || !has_version || strcmp(version, "13") != 0) {
-		connection->state = CLOSING;
-		return snprintf(out, size,
-				"HTTP/1.1 %s\r\n"
-				"Sec-WebSocket-Version: 13\r\n"
-				"Connection: close\r\n"
-				"Content-Length: 0\r\n\r\n",
-				has_version && strcmp(version, "13") != 0
-				    ? "426 Upgrade Required"
-				    : "400 Bad Request");
-	}
-	if (field_find(head, "Sec-WebSocket-Protocol", protocols,
-		       sizeof(protocols)))
-		protocol = list_next(&list);
-	accept_key(key, accept);
-	connection->discards = strncmp(head, "GET /discard ", 13) == 0;
-	connection->state = OPEN;
-	return snprintf(out, size,
-			"HTTP/1.1 101 Switching Protocols\r\n"
-			"Upgrade: websocket\r\n"
-			"Connection: Upgrade\r\n"
-			"Sec-WebSocket-Accept: %s\r\n"
-			"%s%s%s\r\n",
-			accept, protocol ? "Sec-WebSocket-Protocol: " : "",
-			protocol ? protocol : "", protocol ? "\r\n" : "");
 }
 
 /* Returns false when the connection is over. */
@@ -543,14 +350,18 @@ handshake(struct connection *connection, uint8_t *buf, size_t len,
 {
 	size_t head_len = head_length(buf, len < MAX_HEAD ? len : MAX_HEAD);
 	char answer[512];
+	size_t answer_len;
+	bool is_open;
 
 	*pos_r = head_len;
 	if (head_len == 0)
 		return len < MAX_HEAD;
 	buf[head_len - 1] = '\0'; /* its last line feed; the CRLF stays */
-	return out_send(connection, (uint8_t *)answer,
-			handshake_answer(connection, (char *)buf, answer,
-					 sizeof(answer))) &&
+	answer_len =
+	    ws_handshake_answer((char *)buf, answer, sizeof(answer), &is_open);
+	connection->state = is_open ? OPEN : CLOSING;
+	connection->discards = strncmp((char *)buf, "GET /discard ", 13) == 0;
+	return out_send(connection, (uint8_t *)answer, answer_len) &&
 	       connection->out == NULL;
 }
 
