@@ -224,6 +224,23 @@ def test_web_server_restarted_in_mid_poll_keeps_the_session(parts, target):
     assert session.receive() == ["kept"]
 
 
+def test_reload_of_the_web_server_in_mid_poll_refuses_nobody(parts, target):
+    stack, relay = parts
+    log, started = {"lighttpd": ("lighttpd-error", "server started"),
+                    "apache": ("apache-error", "resuming normal"),
+                    }[stack.server]
+    session = relay.create(target.url("quiet"))
+    with session.begin(ack=0):
+        stack.wait_held(1)
+        stack.reload_server()
+        assert converses(relay, target)
+        stack.wait_until(lambda: stack.log(log).count(started) == 2,
+                         "the next generation", stack.web)
+        assert converses(relay, target)
+        target.connection().send("kept")
+        assert "kept" in session.try_poll(ack=0).text
+
+
 def test_target_that_dies_while_connecting_is_an_answer(parts, target):
     stack, relay = parts
     with relay.http.begin("POST", "/polysocket/create",

@@ -289,13 +289,9 @@ class Stack:
                 "spawn-fcgi", "-n", "-s", self.fcgi_socket, "-M", "0666",
                 "--", *command])
         elif self.start_mode == "systemd":
-            # LISTEN_PID must be that of the program: the shell becomes it.
-            script = ('exec 3<&0 </dev/null; '
-                      'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"')
             with unix_listener(self.fcgi_socket) as listener:
-                self.workers = self.run(
-                    "workers", ["sh", "-c", script, "sh", *command],
-                    stdin=listener)
+                self.workers = self.run_activated("workers", command,
+                                                  listener)
         else:
             raise StackError("with bin-path the web server starts workers")
         self.wait_until(lambda: can_connect(self.fcgi_socket), "fcgi.sock",
@@ -318,6 +314,10 @@ class Stack:
     def stop_server(self, sig=signal.SIGTERM):
         self.web = self.end(self.server, self.web, sig, WEB_STOP_S)
 
+    def reload_server(self):
+        """As `systemctl reload` does, for either; returns at once."""
+        self.web.send_signal(signal.SIGUSR1)
+
     def start_lighttpd(self):
         if self.listener is None:
             # Inherited: no other program can take the port in between.
@@ -325,7 +325,8 @@ class Stack:
                 ("127.0.0.1", self.port or 0), backlog=4096)
             self.port = self.listener.getsockname()[1]
         lines = [
-            'server.bind = "/dev/stdin"',
+            'server.bind = "127.0.0.1"',
+            f"server.port = {self.port}",
             f'server.document-root = "{self.directory}"',
             f'server.errorlog = "{self.directory}/lighttpd-error.log"',
             'server.modules = ("mod_setenv")',
@@ -341,10 +342,9 @@ class Stack:
             lines.append(f'var.polysocket_start = ("bin-path" => "{command}",'
                          ' "max-procs" => 1)')
         lines.append(self.site("lighttpd"))
-        self.web = self.run(
+        self.web = self.run_activated(
             "lighttpd", [program("lighttpd"), "-D", "-f",
-                         self.write("lighttpd.conf", lines)],
-            stdin=self.listener)
+                         self.write("lighttpd.conf", lines)], self.listener)
 
     def start_apache(self):
         for _ in range(20):
@@ -407,6 +407,12 @@ class Stack:
                 [str(part) for part in command], stdin=stdin, stdout=log,
                 stderr=log, cwd=self.directory, env=env,
                 start_new_session=True, preexec_fn=die_with_parent)
+
+    def run_activated(self, name, command, listener):
+        """With a listening socket, as systemd would. LISTEN_PID must be that
+        of the program: the shell becomes it."""
+        script = 'exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+        return self.run(name, ["sh", "-c", script, "sh", *command], listener)
 
     def end(self, name, process, sig, patience=STOP_S):
         """Ends a process we started and whatever is left of its group."""
