@@ -25,6 +25,7 @@ noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/RESULTS.md \
+	%D%/builds.py \
 	%D%/changes.py \
 	%D%/creates.py \
 	%D%/front.py \
