@@ -212,6 +212,12 @@ put_unsent(struct output *out)
 }
 
 static void
+put_timers(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->timers.count);
+}
+
+static void
 put_workers(struct output *out)
 {
 	put_value(out, NULL, intake_count_workers(out->figures->bridge));
@@ -408,6 +414,8 @@ static const struct metric metrics[] = {
 	  "Polls, streams and probes among them, which max_held bounds." },
 	{ "unsent_bytes", GAUGE, { NULL }, put_unsent,
 	  "Bytes of answers that the web server has not taken yet." },
+	{ "timers", GAUGE, { NULL }, put_timers,
+	  "Timers that are set, of sessions and requests." },
 	{ "worker_connections", GAUGE, { NULL }, put_workers,
 	  "Threads of polysocket.fcgi that are connected." },
 	{ "names_resolving", GAUGE, { NULL }, put_resolving,

@@ -98,6 +98,27 @@ addresses_are_those_with_sessions(void **state)
 }
 
 static void
+do_nothing(struct timer *timer)
+{
+	(void)timer;
+}
+
+static void
+timers_are_counted_while_they_are_set(void **state)
+{
+	struct timer timer = { .fire = do_nothing };
+	uint64_t before = figure("timers");
+
+	(void)state;
+	timers_set(&bridge.timers, &timer, UINT64_MAX);
+	assert_int_equal(figure("timers"), before + 1);
+	timers_cancel(&bridge.timers, &timer);
+	assert_int_equal(figure("timers"), before);
+	session_end(fixture_open(), "test");
+	assert_int_equal(figure("timers"), before);
+}
+
+static void
 what_waits_in_both_directions_is_counted(void **state)
 {
 	struct session *session = fixture_open();
@@ -467,6 +488,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		plain(sessions_are_counted_by_state_and_receiver),
 		plain(addresses_are_those_with_sessions),
+		plain(timers_are_counted_while_they_are_set),
 		plain(what_waits_in_both_directions_is_counted),
 		on_loop(requests_are_counted_while_they_are_open),
 		on_loop(what_a_web_server_does_not_take_is_counted),
