@@ -22,7 +22,7 @@ struct link {
 	int fd; /* 0: not connected */
 	void (*on_data)(struct link *link);
 	void (*on_end)(struct link *link); /* the server closed; so is fd */
-	/* May be NULL. From link_connect() and link_write() too; fd is closed. */
+	/* May be NULL. Also called by link_connect() and link_write(). */
 	void (*on_failed)(struct link *link);
 	size_t in_len;
 	uint8_t in[LINK_IN_SIZE];
