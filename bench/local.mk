@@ -58,6 +58,7 @@ EXTRA_DIST += \
 	%D%/memory.py \
 	%D%/relay \
 	%D%/report.py \
+	%D%/soak \
 	%D%/sockjs-echo/package.json \
 	%D%/sockjs-echo/server.js \
 	%D%/talk-node/clients.js \

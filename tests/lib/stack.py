@@ -89,6 +89,7 @@ class Stack:
             **(options or {}),
         }
         self.bridge_wrapper = []    # a command that execs its arguments
+        self.worker_wrapper = []
         self.bridge = self.workers = self.web = None
         self.draining = []      # bridges that have a successor
         self.listener = None
@@ -277,7 +278,8 @@ class Stack:
         return children(parent) if parent else []
 
     def worker_command(self):
-        return [str(self.fcgi), "--config", str(self.conf_path)]
+        return [*self.worker_wrapper, str(self.fcgi), "--config",
+                str(self.conf_path)]
 
     def start_workers(self):
         command = self.worker_command()
