@@ -5,8 +5,13 @@
  *   ws-echo [--port N]      prints the port it listens on, then serves
  *
  * It echoes text and binary messages frame by frame, answers pings and closes,
- * takes the first subprotocol offered and offers no extension. A connection
- * to the path /discard is read and checked, but nothing comes back.
+ * takes the first subprotocol offered and offers no extension. The path of a
+ * connection may ask for something else:
+ *
+ *   /discard   it is read and checked, but nothing comes back
+ *   /flood     numbered messages as fast as they are taken, FLOOD_MESSAGES of
+ *              them, and then it echoes
+ *   /ignore    after the handshake nothing is read any more
  *
  * It has to cost little, because it stands beside what is measured: one
  * process, one epoll loop, and one recv() and one send() for all frames that
@@ -44,10 +49,16 @@ enum {
 	CLOSE_SIZE = 4,    /* a close frame that carries a code */
 	SCRATCH = 256 * 1024,
 	EVENTS = 256,
-	ACCEPTS_PER_WAKE_UP = 64
+	ACCEPTS_PER_WAKE_UP = 64,
+	FLOOD_MESSAGES = 2048,
+	FLOOD_MESSAGE = 16384, /* bytes on the wire */
+	FLOOD_AT_ONCE = 4,
+	SMALL_BUFFER = 16 * 1024 /* of the kernel, so that it is full soon */
 };
 
 enum state { HANDSHAKE, OPEN, CLOSING };
+
+enum behaviour { ECHO_ALL, DISCARD, FLOOD, IGNORE };
 
 /* Where a text stands between two frames: bytes still due, and their range. */
 struct utf8 {
@@ -59,7 +70,8 @@ struct utf8 {
 struct connection {
 	int fd;
 	enum state state;
-	bool discards;
+	enum behaviour behaviour;
+	unsigned n_flooded; /* messages */
 	enum ws_opcode message; /* being received; WS_CONTINUATION: none is */
 	size_t message_len;
 	struct utf8 utf8;
@@ -223,7 +235,7 @@ frame_answer(struct connection *connection, const struct ws_frame *frame,
 		connection->message = WS_CONTINUATION;
 		connection->message_len = 0;
 	}
-	return connection->discards ? 0 : header_len + len;
+	return connection->behaviour == DISCARD ? 0 : header_len + len;
 }
 
 /*
@@ -261,6 +273,53 @@ frames_answer(struct connection *connection, uint8_t *buf, size_t len,
 	return out;
 }
 
+static enum behaviour
+behaviour_find(const char *head)
+{
+	static const struct {
+		const char *start;
+		enum behaviour behaviour;
+	} paths[] = { { "GET /discard ", DISCARD },
+		      { "GET /flood ", FLOOD },
+		      { "GET /ignore ", IGNORE } };
+	size_t i;
+
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (strncmp(head, paths[i].start, strlen(paths[i].start)) == 0)
+			return paths[i].behaviour;
+	return ECHO_ALL;
+}
+
+static bool
+floods(const struct connection *connection)
+{
+	return connection->behaviour == FLOOD && connection->state == OPEN &&
+	       connection->n_flooded < FLOOD_MESSAGES;
+}
+
+/* What to wait for when nothing waits to be sent. */
+static uint32_t
+events_wanted(const struct connection *connection)
+{
+	if (connection->behaviour == IGNORE)
+		return EPOLLRDHUP;
+	return floods(connection) ? EPOLLIN | EPOLLOUT : EPOLLIN;
+}
+
+static void
+behaviour_begin(struct connection *connection, enum behaviour behaviour)
+{
+	int size = SMALL_BUFFER;
+
+	connection->behaviour = behaviour;
+	if (behaviour != FLOOD && behaviour != IGNORE)
+		return;
+	setsockopt(connection->fd, SOL_SOCKET,
+		   behaviour == FLOOD ? SO_SNDBUF : SO_RCVBUF, &size,
+		   sizeof(size));
+	watch(connection, events_wanted(connection), EPOLL_CTL_MOD);
+}
+
 /* Returns false when the connection is over. */
 static bool
 out_flush(struct connection *connection)
@@ -276,7 +335,7 @@ out_flush(struct connection *connection)
 		return true;
 	free(connection->out);
 	connection->out = NULL;
-	watch(connection, EPOLLIN, EPOLL_CTL_MOD);
+	watch(connection, events_wanted(connection), EPOLL_CTL_MOD);
 	return connection->state != CLOSING ||
 	       shutdown(connection->fd, SHUT_WR) == 0;
 }
@@ -303,6 +362,31 @@ out_send(struct connection *connection, const uint8_t *data, size_t len)
 	memcpy(connection->out, data + n, connection->out_len);
 	watch(connection, EPOLLOUT, EPOLL_CTL_MOD);
 	return true;
+}
+
+/* Sends the next messages of a flood. */
+static bool
+flood(struct connection *connection)
+{
+	static uint8_t messages[FLOOD_AT_ONCE * FLOOD_MESSAGE];
+	size_t len = 0;
+	int i;
+
+	for (i = 0; i < FLOOD_AT_ONCE && floods(connection); i++) {
+		/* the header of a length like this has 4 bytes */
+		size_t text_len = FLOOD_MESSAGE - 4;
+		char *text;
+		int n;
+
+		len += ws_header_write(messages + len, true, WS_TEXT, text_len);
+		text = (char *)messages + len;
+		n = snprintf(text, text_len, "%u ", connection->n_flooded++);
+		memset(text + n, 'x', text_len - n);
+		len += text_len;
+	}
+	if (!floods(connection))
+		watch(connection, events_wanted(connection), EPOLL_CTL_MOD);
+	return out_send(connection, messages, len);
 }
 
 /* Keeps buf[pos..len) for the next wake-up, with room for more. */
@@ -360,7 +444,8 @@ handshake(struct connection *connection, uint8_t *buf, size_t len,
 	answer_len =
 	    ws_handshake_answer((char *)buf, answer, sizeof(answer), &is_open);
 	connection->state = is_open ? OPEN : CLOSING;
-	connection->discards = strncmp((char *)buf, "GET /discard ", 13) == 0;
+	if (is_open)
+		behaviour_begin(connection, behaviour_find((char *)buf));
 	return out_send(connection, (uint8_t *)answer, answer_len) &&
 	       connection->out == NULL;
 }
@@ -390,6 +475,19 @@ readable(struct connection *connection)
 		pos += consumed;
 	}
 	return in_keep(connection, buf, pos, len);
+}
+
+/* Returns false when the connection is over. */
+static bool
+handle(struct connection *connection, uint32_t events)
+{
+	if (connection->out != NULL)
+		return out_flush(connection);
+	if (connection->behaviour == IGNORE)
+		return false; /* all it waits for is the other end's end */
+	if (events & EPOLLIN || !floods(connection))
+		return readable(connection);
+	return flood(connection);
 }
 
 static void
@@ -435,9 +533,7 @@ serve(int listener)
 
 			if (connection == NULL)
 				accept_all(listener);
-			else if (connection->out != NULL
-				     ? !out_flush(connection)
-				     : !readable(connection))
+			else if (!handle(connection, events[i].events))
 				connection_destroy(connection);
 		}
 	perror("ws-echo: epoll_wait");
