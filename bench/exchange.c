@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#define NS_PER_S UINT64_C(1000000000)
+
+static struct exchange *waiting;
+
 static void
 finish(struct exchange *exchange)
 {
@@ -14,9 +18,38 @@ finish(struct exchange *exchange)
 		load_finished();
 }
 
+static bool
+is_due(const struct exchange *exchange)
+{
+	return load.rate == 0 || load.phase == FINISHING ||
+	       now_ns() >= exchange->due_ns;
+}
+
+static void
+wait_for_turn(struct exchange *exchange)
+{
+	if (exchange->is_waiting)
+		return;
+	exchange->is_waiting = true;
+	exchange->next_waiting = waiting;
+	waiting = exchange;
+}
+
+/* When the trip begins, or should have: see exchange.h. */
+static uint64_t
+trip_begin(struct exchange *exchange, bool waited)
+{
+	uint64_t now = now_ns(), due = exchange->due_ns;
+
+	if (load.rate == 0)
+		return now;
+	exchange->due_ns += NS_PER_S * load.n_clients / load.rate;
+	return waited ? now : due;
+}
+
 /* Starts the next trip when the one before is over in both connections. */
 static void
-advance(struct exchange *exchange)
+go_on(struct exchange *exchange, bool waited)
 {
 	if (!exchange->is_open || exchange->is_closing ||
 	    exchange->out.is_busy || !exchange->in.is_busy ||
@@ -26,9 +59,19 @@ advance(struct exchange *exchange)
 		finish(exchange);
 		return;
 	}
-	exchange->sent_ns = now_ns();
+	if (!is_due(exchange)) {
+		wait_for_turn(exchange);
+		return;
+	}
+	exchange->sent_ns = trip_begin(exchange, waited);
 	exchange->dialect->send(exchange,
 				payload(exchange->index, exchange->n_sent++));
+}
+
+static void
+advance(struct exchange *exchange)
+{
+	go_on(exchange, false);
 }
 
 void
@@ -37,7 +80,26 @@ exchange_opened(struct exchange *exchange)
 	if (exchange->is_open)
 		die("client %u: opened twice", exchange->index);
 	exchange->is_open = true;
+	if (load.rate > 0)
+		exchange->due_ns =
+		    now_ns() + NS_PER_S * exchange->index / load.rate;
 	load_started();
+}
+
+void
+exchange_tick(void)
+{
+	struct exchange *exchange = waiting, *next;
+
+	waiting = NULL;
+	for (; exchange != NULL; exchange = next) {
+		next = exchange->next_waiting;
+		exchange->is_waiting = false;
+		if (is_due(exchange))
+			go_on(exchange, true);
+		else
+			wait_for_turn(exchange);
+	}
 }
 
 const char *

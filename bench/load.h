@@ -39,7 +39,7 @@ struct load {
 	const char *target; /* what the relay connects to */
 	const char *origin; /* of the page that the clients are; NULL: none */
 	unsigned n_tokens;  /* of the database, see relay_create(); 0: none */
-	unsigned rate;      /* create: sessions per second; 0: all it can */
+	unsigned rate;      /* trips per second of all clients; 0: all they can */
 	unsigned post_len;  /* ceiling: body of a POST; 0 is GET */
 	enum phase phase;
 };

@@ -93,12 +93,14 @@ const struct mode poll_mode = {
 	.name = "poll",
 	.client_size = sizeof(struct exchange),
 	.start = poll_start,
+	.tick = exchange_tick,
 };
 
 const struct mode stream_mode = {
 	.name = "stream",
 	.client_size = sizeof(struct exchange),
 	.start = stream_start,
+	.tick = exchange_tick,
 };
 
 struct sender {
