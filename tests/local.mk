@@ -50,7 +50,8 @@ unit_tests = \
 	%D%/unit/test_store \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
-	%D%/unit/test_timers
+	%D%/unit/test_timers \
+	%D%/unit/test_turns
 
 if HAVE_CMOCKA
 check_LIBRARIES = %D%/unit/libunit.a

@@ -126,7 +126,10 @@ on_earlier(struct timers *timers)
 static void
 on_prepare(uv_prepare_t *prepare)
 {
-	bridge_free_garbage(prepare->data);
+	struct bridge *bridge = prepare->data;
+
+	bridge_free_garbage(bridge);
+	turns_pass(&bridge->turns);
 }
 
 int
@@ -139,6 +142,7 @@ bridge_start(struct bridge *bridge, uv_loop_t *loop)
 	bridge->timers.earlier = on_earlier;
 	uv_prepare_init(loop, &bridge->prepare);
 	bridge->prepare.data = bridge;
+	turns_init(&bridge->turns, loop);
 	uv_prepare_start(&bridge->prepare, on_prepare);
 	return watches_init(&bridge->watches, loop);
 }
@@ -149,6 +153,7 @@ bridge_stop(struct bridge *bridge)
 	bridge->timers.earlier = NULL;
 	uv_close((uv_handle_t *)&bridge->timer, NULL);
 	uv_close((uv_handle_t *)&bridge->prepare, NULL);
+	turns_close(&bridge->turns);
 	watches_close(&bridge->watches);
 }
 

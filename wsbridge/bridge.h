@@ -20,6 +20,7 @@
 #include "quota.h"
 #include "table.h"
 #include "timers.h"
+#include "turns.h"
 #include "watch.h"
 
 struct intake;
@@ -61,9 +62,10 @@ struct bridge {
 
 	/* The loop and what runs on it. */
 	uv_loop_t *loop;
-	uv_prepare_t prepare;	 /* empties `garbage` once a turn */
+	uv_prepare_t prepare;	 /* once a turn: garbage and `turns` */
 	struct garbage *garbage; /* newest first */
 	struct watches watches;
+	struct turns turns;
 	int place_fd; /* the lock of the node's places; see place.h */
 	struct intake *intake;
 	struct websocket *websocket;

@@ -36,6 +36,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/table.c %D%/table.h \
 	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \
+	%D%/turns.c %D%/turns.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/websocket.c %D%/websocket.h

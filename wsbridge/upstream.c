@@ -19,6 +19,9 @@ _Static_assert(MESSAGE_HEADROOM >= LWS_PRE,
 #define CLOSE_TIMEOUT_MS 3000
 /* The buffer a large message has grown is given back. */
 #define RX_KEEP 4096
+/* A target that sends more than this waits for its turn to be read from. */
+#define SHARE_BYTES (16 * 1024)
+#define SHARE_MS 1000
 /* Compressing less than this saves nothing. */
 #define COMPRESS_MIN_BYTES 64
 
@@ -48,6 +51,10 @@ struct upstream {
 	bool peer_closed; /* the target sent a close frame first */
 	bool close_sent;
 	bool killed; /* the timer ends it, whatever else happens */
+	bool paused; /* by the session */
+	struct turn turn;	/* of being read from */
+	uint64_t share_since_ms; /* and how much it was since then */
+	size_t share_used;
 	uint64_t received_bytes; /* when our close frame was sent */
 	char close_reason[PS_CLOSE_REASON_MAX];
 };
@@ -73,6 +80,7 @@ free_when_alone(struct upstream *upstream)
 	if (upstream->session != NULL || upstream->wsi != NULL)
 		return;
 	timers_cancel(&upstream->bridge->timers, &upstream->timer);
+	turns_leave(&upstream->bridge->turns, &upstream->turn);
 	bridge_free_later(upstream->bridge, &upstream->garbage, destroy);
 }
 
@@ -289,15 +297,31 @@ send_message(void *peer, struct message *message)
 }
 
 static void
+update_reading(struct upstream *upstream)
+{
+	if (upstream->wsi != NULL)
+		lws_rx_flow_control(upstream->wsi,
+		    !upstream->paused && !turn_is_waiting(&upstream->turn));
+}
+
+static void
+on_turn_changed(struct turn *turn)
+{
+	update_reading(PS_CONTAINER(turn, struct upstream, turn));
+}
+
+static void
 pause_reading(void *peer)
 {
-	lws_rx_flow_control(((struct upstream *)peer)->wsi, 0);
+	((struct upstream *)peer)->paused = true;
+	update_reading(peer);
 }
 
 static void
 resume_reading(void *peer)
 {
-	lws_rx_flow_control(((struct upstream *)peer)->wsi, 1);
+	((struct upstream *)peer)->paused = false;
+	update_reading(peer);
 }
 
 /*
@@ -412,6 +436,7 @@ upstream_connect(struct session *session, const struct ps_ipc_create *m)
 	upstream->session = session;
 	upstream->target = target;
 	upstream->timer.fire = on_timer;
+	upstream->turn.changed = on_turn_changed;
 	session_set_peer(session, &peer_ops, upstream);
 	if (resolver_take_address(&target->addresses, target->host, allowed)) {
 		connect_first(upstream);
@@ -579,6 +604,21 @@ take_reserved_bits(struct upstream *upstream, struct lws *wsi)
 	return bits == 0 || (upstream->rx_compressed && bits == 0x40);
 }
 
+/* So that targets that flood do not keep the loop from everybody else. */
+static void
+count_share(struct upstream *upstream, size_t len)
+{
+	uint64_t now_ms = upstream->bridge->now_ms();
+
+	if (now_ms - upstream->share_since_ms >= SHARE_MS) {
+		upstream->share_since_ms = now_ms;
+		upstream->share_used = 0;
+	}
+	upstream->share_used += len;
+	if (upstream->share_used > SHARE_BYTES)
+		turns_note(&upstream->bridge->turns, &upstream->turn);
+}
+
 /* Parts of a message are put together; most messages come in one. */
 static int
 on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
@@ -592,6 +632,7 @@ on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
 
 	if (upstream->session == NULL)
 		return 0;
+	count_share(upstream, len);
 	max = session_max_message(upstream->session, NULL);
 	if (!take_reserved_bits(upstream, wsi))
 		return reject(upstream, 1002, "reserved bits");
