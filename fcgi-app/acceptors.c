@@ -3,6 +3,7 @@
 #include "acceptors.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -40,6 +41,7 @@ struct acceptors {
 	atomic_uint n_requests;		 /* of leaders, wraps */
 	unsigned n_requests_seen;	 /* at the last tick */
 	atomic_bool stopping;
+	int listen_fd;
 	size_t count;
 	struct worker workers[];
 };
@@ -89,6 +91,18 @@ accept_loop(void *arg)
 	return NULL;
 }
 
+/*
+ * The leader is held up: at a request, or, where nobody accepts what is there
+ * to be accepted, by one whose head does not come.
+ */
+static bool
+is_held_up(const struct acceptors *all)
+{
+	struct pollfd pending = { .fd = all->listen_fd, .events = POLLIN };
+
+	return all->leader->busy || poll(&pending, 1, 0) > 0;
+}
+
 unsigned
 acceptors_tick(struct acceptors *all)
 {
@@ -99,7 +113,7 @@ acceptors_tick(struct acceptors *all)
 
 	if (idle) {
 		pthread_mutex_lock(&all->mutex);
-		if (all->leader != NULL && all->leader->busy) {
+		if (all->leader != NULL && is_held_up(all)) {
 			all->leader = NULL;
 			pthread_cond_signal(&all->lead_is_free);
 		}
@@ -134,6 +148,7 @@ acceptors_start(const struct ps_config *config, struct rights *rights,
 		return NULL;
 	pthread_mutex_init(&all->mutex, NULL);
 	pthread_cond_init(&all->lead_is_free, NULL);
+	all->listen_fd = listen_fd;
 	while (all->count < config->threads &&
 	    worker_start(all, &all->workers[all->count], config, rights,
 	    listen_fd))
