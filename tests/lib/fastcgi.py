@@ -17,9 +17,10 @@ class Request:
     """One request over a connection of its own; sends only what it is told."""
 
     def __init__(self, path, method, uri, **params):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_S)
-        self.sock.connect(str(path))
+        self.sock = connect(path)
+        self.begin(method, uri, **params)
+
+    def begin(self, method, uri, **params):
         self.record(BEGIN, struct.pack("!HB5x", RESPONDER, 0))
         path, _, query = uri.partition("?")
         self.params({
@@ -95,6 +96,26 @@ class Request:
     def __exit__(self, *_):
         with contextlib.suppress(OSError):
             self.close()
+
+
+class Recorded(Request):
+    """One that is not sent; `bytes` is what would be."""
+
+    def __init__(self, method, uri, body=b"", **params):
+        self.bytes = b""
+        self.sock = self
+        self.begin(method, uri, CONTENT_LENGTH=str(len(body)), **params)
+        self.body(body)
+
+    def sendall(self, data):
+        self.bytes += data
+
+
+def connect(path):
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(TIMEOUT_S)
+    sock.connect(str(path))
+    return sock
 
 
 def encode(text):
