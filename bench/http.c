@@ -196,26 +196,13 @@ on_failed(struct link *link)
 }
 
 static void
-on_end(struct link *link)
-{
-	struct http *http = (struct http *)link;
-
-	if (http->is_busy && http->state == HTTP_UNTIL_END)
-		answer_end(http);
-	else if (http->is_busy && http->handler->on_failed == NULL)
-		die("the server closed the connection instead of answering");
-	else if (http->is_busy)
-		on_failed(link);
-}
+on_end(struct link *link);
 
 static void
-request_write(struct http *http, const char *request, size_t len)
+request_send(struct http *http)
 {
-	if (http->is_busy)
-		die("a second request before the answer to the first");
-	http->is_busy = true;
-	http->state = HTTP_HEAD;
-	if (http->link.fd == 0) {
+	http->is_reused = http->link.fd != 0;
+	if (!http->is_reused) {
 		http->link.on_data = on_data;
 		http->link.on_end = on_end;
 		http->link.on_failed =
@@ -224,7 +211,41 @@ request_write(struct http *http, const char *request, size_t len)
 		if (http->link.fd == 0)
 			return; /* the handler knows */
 	}
-	link_write(&http->link, request, len);
+	http->state = HTTP_HEAD;
+	link_write(&http->link, http->request, http->request_len);
+}
+
+static void
+on_end(struct link *link)
+{
+	struct http *http = (struct http *)link;
+
+	if (http->is_busy && http->state == HTTP_UNTIL_END)
+		answer_end(http);
+	else if (http->is_busy && http->handler->on_failed != NULL)
+		on_failed(link);
+	else if (http->is_busy && http->is_reused &&
+		 http->state == HTTP_HEAD && link->in_len == 0)
+		request_send(http);
+	else if (http->is_busy)
+		die("the server closed the connection instead of answering");
+}
+
+static void
+request_write(struct http *http, const char *request, size_t len)
+{
+	if (http->is_busy)
+		die("a second request before the answer to the first");
+	if (len > http->request_size) {
+		http->request = realloc(http->request, len);
+		if (http->request == NULL)
+			die("no memory for a request");
+		http->request_size = len;
+	}
+	memcpy(http->request, request, len);
+	http->request_len = len;
+	http->is_busy = true;
+	request_send(http);
 }
 
 void

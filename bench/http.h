@@ -1,7 +1,9 @@
 /*
  * An HTTP/1.1 client connection that is kept alive: one request at a time,
  * answers by Content-Length, chunked or up to the end of the connection. It
- * connects when it has to, as a browser does.
+ * connects when it has to, and asks once more when the server ended an idle
+ * connection as the request was on its way, both as a browser does (RFC 9112,
+ * 9.3.1).
  *
  * Ownership: the caller owns the struct, zeroed but for handler and owner.
  */
@@ -40,6 +42,10 @@ struct http {
 	int status;
 	bool is_busy; /* a request waits for its answer's end */
 	bool is_last; /* the server closes after this answer */
+	bool is_reused; /* the connection carried a request before */
+	char *request;	/* for being sent once more */
+	size_t request_len;
+	size_t request_size;
 };
 
 /* Port, Host and Origin header of every request; NULL: no Origin. */
