@@ -1,4 +1,4 @@
-# What bench/relay measures with: its load generator and the ceiling of the
+# What the benchmarks measure with: their load generator and the ceiling of the
 # front. Built with everything, so that they are not found broken when needed.
 
 noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target
@@ -48,6 +48,7 @@ noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/RESULTS.md \
+	%D%/beside.py \
 	%D%/builds.py \
 	%D%/changes.py \
 	%D%/conversation.py \
@@ -55,6 +56,8 @@ EXTRA_DIST += \
 	%D%/delivery \
 	%D%/faults.py \
 	%D%/front.py \
+	%D%/hostile \
+	%D%/hostility.py \
 	%D%/memory.py \
 	%D%/relay \
 	%D%/report.py \
