@@ -38,7 +38,9 @@ WAYS = {"poll": "long poll", "stream": "streaming"}
 CLIENTS, RATE = 16, 250         # healthy ones, of each way
 MAX_RATIO = 3
 SAMPLE_S = 0.25
+CLOSE_S = 0.02          # the bridge closes many descriptors together
 CALM_S = 200
+CLOSED_S = 15
 MIB = 1 << 20
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
 OPTIONS = {
@@ -85,6 +87,7 @@ class Bridge:
 
     def sample(self):
         figures = self.figures()
+        time.sleep(CLOSE_S)
         value, total = figures.value, figures.sum
         return {
             "down": value("polysocket_queued_bytes", direction="down"),
@@ -103,6 +106,14 @@ class Bridge:
     def is_calm(self):
         sample = self.sample()
         return sample["sessions"] + sample["requests"] == 0
+
+    def wait_closed(self, descriptors):
+        """Targets have some seconds for their close frame, beyond the
+        session. Who is still there after that was left behind."""
+        deadline = time.monotonic() + CLOSED_S
+        while (self.sample()["descriptors"] > descriptors
+               and time.monotonic() < deadline):
+            time.sleep(SAMPLE_S)
 
     @contextlib.contextmanager
     def watched(self):
@@ -254,6 +265,7 @@ class Beside:
             measurement.counts = hostility.counts()
         measurement.highest.append(highest)
         measurement.calm_s.append(self.wait_calm(bridge))
+        bridge.wait_closed(measurement.before[0]["descriptors"])
         measurement.after.append(bridge.sample())
 
     @staticmethod
@@ -274,8 +286,6 @@ class Beside:
         began = time.monotonic()
         bridge.front.wait_until(bridge.is_calm, "the end of all sessions",
                                 bridge.front.bridge, CALM_S)
-        # Descriptors are closed some milliseconds later, many together.
-        time.sleep(SAMPLE_S)
         return time.monotonic() - began
 
     # What the bridge may need.
