@@ -87,8 +87,8 @@ struct tongue {
 	void (*send)(struct talker *talker, unsigned n);
 	/* On `out`; NULL: there is nothing to say. */
 	void (*close)(struct talker *talker);
-	/* Understands a line received; `end` stands behind the last. May
-	 * change it. Calls talker_message(), sets is_over. */
+	/* Understands a line received, and may change it. Calls
+	 * talker_message(), sets is_over. */
 	void (*line)(struct talker *talker, char *line);
 	char line_end;
 };

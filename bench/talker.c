@@ -48,6 +48,9 @@ refused(struct talker *talker, struct http *http, const struct text *text)
 
 	switch (http->status) {
 	case 403:
+		if (talker->state == OPENING)
+			die("client %u: opening: %s", talker->index,
+			    text->len > 0 ? text->data : "403");
 		if (is_in)
 			talk.n_refused++;
 		talker->is_over = is_in || talker->state == CLOSING;
