@@ -253,7 +253,9 @@ class Beside:
 
     def measure_kind(self, front, load, kind, measurement):
         bridge = Bridge(front)
-        self.trips(load, measurement, "nothing")
+        # Watching takes time, too: of both alike.
+        with bridge.watched():
+            self.trips(load, measurement, "nothing")
         self.wait_calm(bridge)
         measurement.before.append(bridge.sample())
         with Hostility(front, kind, self.arguments.n) as hostility, \
