@@ -58,6 +58,7 @@ OPTIONS = {
 SESSION_BYTES = 16 * 1024
 REQUEST_BYTES = 4 * 1024
 MESSAGE_BYTES = 64              # of a queued one, besides its text
+BRIDGE_BYTES = 4 * MIB          # scratch buffers, and what malloc keeps ready
 
 
 def in_bytes(text):
@@ -307,7 +308,7 @@ class Beside:
         unread = n if kind in ("unread", "all") else 0
         deaf = n if kind in ("deaf", "all") else 0
         return (max(sample["pss"] for sample in measurement.before)
-                + unread * (down + reply) + deaf * up
+                + BRIDGE_BYTES + unread * (down + reply) + deaf * up
                 + measurement.most("sessions") * SESSION_BYTES
                 + measurement.most("requests") * REQUEST_BYTES)
 
