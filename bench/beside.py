@@ -41,6 +41,7 @@ SAMPLE_S = 0.25
 CLOSE_S = 0.02          # the bridge closes many descriptors together
 CALM_S = 200
 CLOSED_S = 15
+SETTLED_S = 15
 MIB = 1 << 20
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": MIB, "GiB": 1 << 30}
 OPTIONS = {
@@ -193,7 +194,7 @@ class Measurement:
 
     def __init__(self):
         self.trips = {(way, beside): [] for way in WAYS
-                      for beside in ("nothing", "hostility")}
+                      for beside in ("nothing", "arrival", "hostility")}
         self.n_trips = 0
         self.errors = []
         self.before, self.highest, self.after = [], [], []
@@ -261,10 +262,10 @@ class Beside:
         measurement.before.append(bridge.sample())
         with Hostility(front, kind, self.arguments.n) as hostility, \
                 bridge.watched() as highest:
-            # What they do when they come is measured too.
-            self.trips(load, measurement, "hostility")
+            self.trips(load, measurement, "arrival")
             hostility.wait_ready()
-            time.sleep(2 * SAMPLE_S)
+            self.wait_settled(bridge)
+            self.trips(load, measurement, "hostility")
             measurement.counts = hostility.counts()
         measurement.highest.append(highest)
         measurement.calm_s.append(self.wait_calm(bridge))
@@ -290,6 +291,16 @@ class Beside:
         bridge.front.wait_until(bridge.is_calm, "the end of all sessions",
                                 bridge.front.bridge, CALM_S)
         return time.monotonic() - began
+
+    @staticmethod
+    def wait_settled(bridge):
+        """Until what waits in the bridge grows no more: they are all there."""
+        deadline = time.monotonic() + SETTLED_S
+        waiting, before = 0, -1
+        while waiting != before and time.monotonic() < deadline:
+            time.sleep(2 * SAMPLE_S)
+            sample = bridge.sample()
+            before, waiting = waiting, sample["down"] + sample["up"]
 
     # What the bridge may need.
 
@@ -353,12 +364,12 @@ class Beside:
                 for way, title in WAYS.items():
                     yield (KINDS[kind], title, *(
                         f"{measurement.median(way, beside, key):,.0f}"
-                        for key in ("p50_us", "p99_us", "max_us")
-                        for beside in ("nothing", "hostility")),
+                        for key in ("p50_us", "p99_us")
+                        for beside in ("nothing", "hostility", "arrival")),
                            f"{measurement.ratio(way):.2f}")
         return table(["beside", "way", "p50 µs without", "with",
-                      "p99 µs without", "with", "max µs without", "with",
-                      "p99 ×"], rows())
+                      "while they come", "p99 µs without", "with",
+                      "while they come", "p99 ×"], rows())
 
     def bridge_text(self):
         def rows():

@@ -431,11 +431,18 @@ KINDS = {"unread": Unread, "deaf": Deaf, "slow": Slow, "half-open": HalfOpen,
 async def prepare(kinds):
     tasks = [asyncio.create_task(kind.prepare()) for kind in kinds]
     done, late = await asyncio.wait(tasks, timeout=READY_S)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
+    await end(late)
     for task in done:
         task.result()
+
+
+async def end(tasks):
+    """Again and again, since wait_for() of Python 3.11 loses a cancellation
+    that meets what it waits for."""
+    while any(not task.done() for task in tasks):
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1)
 
 
 async def run(arguments):
@@ -447,9 +454,7 @@ async def run(arguments):
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     failures = [task.exception() for task in tasks
                 if task.done() and task.exception()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end(tasks)
     counts = collections.Counter()
     for kind in kinds:
         kind.stop()

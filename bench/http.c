@@ -199,7 +199,7 @@ static void
 on_end(struct link *link);
 
 static void
-request_send(struct http *http)
+request_send(struct http *http, const char *request, size_t len)
 {
 	http->is_reused = http->link.fd != 0;
 	if (!http->is_reused) {
@@ -212,7 +212,7 @@ request_send(struct http *http)
 			return; /* the handler knows */
 	}
 	http->state = HTTP_HEAD;
-	link_write(&http->link, http->request, http->request_len);
+	link_write(&http->link, request, len);
 }
 
 static void
@@ -226,16 +226,15 @@ on_end(struct link *link)
 		on_failed(link);
 	else if (http->is_busy && http->is_reused &&
 		 http->state == HTTP_HEAD && link->in_len == 0)
-		request_send(http);
+		request_send(http, http->request, http->request_len);
 	else if (http->is_busy)
 		die("the server closed the connection instead of answering");
 }
 
+/* For a connection that turns out to be closed; see on_end(). */
 static void
-request_write(struct http *http, const char *request, size_t len)
+request_keep(struct http *http, const char *request, size_t len)
 {
-	if (http->is_busy)
-		die("a second request before the answer to the first");
 	if (len > http->request_size) {
 		http->request = realloc(http->request, len);
 		if (http->request == NULL)
@@ -244,8 +243,17 @@ request_write(struct http *http, const char *request, size_t len)
 	}
 	memcpy(http->request, request, len);
 	http->request_len = len;
+}
+
+static void
+request_write(struct http *http, const char *request, size_t len)
+{
+	if (http->is_busy)
+		die("a second request before the answer to the first");
+	if (http->handler->on_failed == NULL)
+		request_keep(http, request, len);
 	http->is_busy = true;
-	request_send(http);
+	request_send(http, request, len);
 }
 
 void
