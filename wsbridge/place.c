@@ -4,17 +4,45 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "ps_clock.h"
 #include "ps_log.h"
 #include "ps_place.h"
+
+/* A predecessor that was told to stop may be busy, and holds the lock for a
+ * moment once more when it ends. */
+#define PATIENCE_MS 5000
+#define LOOK_MS 10
+
+/* A descriptor, or -1 with errno. */
+static int
+wait_for_lock(const char *place)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	uint64_t until_ms = ps_clock_ms() + PATIENCE_MS;
+	bool told = false;
+	int fd;
+
+	while ((fd = ps_place_lock(place)) < 0 && errno == EADDRINUSE &&
+	    ps_clock_ms() < until_ms) {
+		if (!told)
+			ps_info("place: %s is taken, waiting for its bridge "
+				"to drain",
+			    place);
+		told = true;
+		nanosleep(&pause, NULL);
+	}
+	return fd;
+}
 
 int
 place_take(struct bridge *bridge)
 {
 	const struct ps_config *config = bridge->config;
 
-	bridge->place_fd = ps_place_lock(config->bridge_socket);
+	bridge->place_fd = wait_for_lock(config->bridge_socket);
 	if (bridge->place_fd < 0) {
 		ps_error("place: cannot listen on %s (%s)",
 		    config->bridge_socket, strerror(errno));

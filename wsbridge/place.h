@@ -9,7 +9,8 @@
 
 #include "bridge.h"
 
-/* A message has been logged when these fail. */
+/* A message has been logged when these fail. The first waits some seconds for
+ * a predecessor that does not drain yet. */
 PS_MUST_CHECK int place_take(struct bridge *bridge);
 PS_MUST_CHECK int place_lead(struct bridge *bridge);
 /* Lets a successor take over; until it does, who comes is led here. */
