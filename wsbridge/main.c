@@ -251,6 +251,18 @@ watch_signal(uv_signal_t *handle, uv_signal_cb callback, int number)
 	uv_signal_start(handle, callback, number);
 }
 
+/* A reload is held back until start() watches for it: at first SIGHUP would
+ * end the program. */
+static void
+hold_hangup(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(how, &signals, NULL);
+}
+
 static bool
 start(struct ps_config *config)
 {
@@ -276,6 +288,7 @@ start(struct ps_config *config)
 	watch_signal(&daemon_state.terminate, on_terminate, SIGTERM);
 	watch_signal(&daemon_state.interrupt, on_terminate, SIGINT);
 	watch_signal(&daemon_state.hangup, on_hangup, SIGHUP);
+	hold_hangup(SIG_UNBLOCK);
 	return true;
 }
 
@@ -448,6 +461,7 @@ main(int argc, char **argv)
 	struct ps_config *config;
 	int status;
 
+	hold_hangup(SIG_BLOCK);
 	ps_log_open("wsbridge", PS_LOG_STDERR, PS_LOG_INFO);
 	ps_db_init();
 	parse_arguments(argc, argv);

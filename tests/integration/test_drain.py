@@ -108,12 +108,12 @@ def test_a_session_may_begin_while_the_bridge_restarts(stack, relay, target):
             echoes(session, "meanwhile")
 
 
-def start_beside_one_that_is_busy(stack, mode="--foreground"):
+def start_beside_one_that_is_busy(stack):
     """A predecessor that has not come to hear its SIGTERM yet."""
     stack.bridge.send_signal(signal.SIGSTOP)
     stack.bridge.send_signal(signal.SIGTERM)
     stack.draining.append(stack.bridge)
-    stack.start_bridge(wait=False, mode=mode)
+    stack.start_bridge(wait=False)
     stack.wait_until(lambda: "waiting for its bridge to drain" in
                      stack.log("wsbridge"), "one that waits", stack.bridge)
 
@@ -128,6 +128,17 @@ def test_a_successor_waits_for_one_that_is_busy(stack, relay, target):
                      "the successor", stack.bridge)
     echoes(older, "older")
     echoes(relay.create(target.url("echo")), "newer")
+
+
+def test_a_reload_waits_for_the_end_of_the_start(stack):
+    try:
+        start_beside_one_that_is_busy(stack)
+        stack.write_config(stall_timeout="7s")
+        stack.bridge.send_signal(signal.SIGHUP)
+    finally:
+        stack.draining[0].send_signal(signal.SIGCONT)
+    stack.wait_until(lambda: "config: reloaded" in stack.log("wsbridge"),
+                     "the reload", stack.bridge)
 
 
 def test_a_session_may_begin_after_a_crash_when_it_is_restarted_at_once(
