@@ -25,7 +25,7 @@
 /* Pruning: how often, how many rows at once, and how soon the next ones. */
 #define PRUNE_PERIOD_MS 60000
 #define PRUNE_ROWS 500
-/* Looks at a bridge that drains, whether it lives. */
+/* Looks at another bridge of the node, whether it lives and what it uses. */
 #define OTHERS_PERIOD_MS 1000
 /* Close requests told in one turn of the loop. */
 #define REQUESTS_BATCH 128
@@ -69,7 +69,7 @@ struct store {
 	struct ps_file_id file; /* that knows what lives */
 	int64_t commits;	/* as it must have counted them */
 	bool is_new;	/* just opened: nothing of it was looked at */
-	bool has_others; /* bridges of the node, which drain */
+	bool has_others; /* bridges of the node */
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
@@ -323,6 +323,9 @@ look_for_changes(struct store *store)
 	if ((ret = ps_db_has_changed(store->db, &changed)) != PS_OK)
 		return ret;
 	store->is_unseen = store->is_unseen || changed;
+	/* It may have been a successor that came. */
+	if (changed && !store->has_others)
+		store->others_at_ms = 0;
 	if (!store->is_unseen)
 		return PS_OK;
 	if ((ret = look_at_commits(store)) == PS_OK &&
@@ -471,8 +474,8 @@ look_elsewhere(struct store *store, const struct ps_bridge_row *row,
 	return ret;
 }
 
-/* While a predecessor drains: its row and those of its sessions are its own
- * business, unless it dies. */
+/* Beside a predecessor that drains, or a successor: its row and those of its
+ * sessions are its own business, unless it dies. */
 static int
 look_at_others(struct store *store)
 {

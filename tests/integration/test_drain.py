@@ -349,16 +349,16 @@ def test_limits_count_what_both_have_in_use(stack, relay, target):
 
 
 def test_the_day_is_used_up_in_both(stack, relay, target):
-    secret = "few-messages"
-    stack.add_token(secret, max_messages_per_day=10)
+    secret, much = "few-bytes", 100_000
+    stack.add_token(secret, max_bytes_per_day=much)
     stack.wait_policy()
     older = relay.create(target.url("quiet"), token=secret)
     stack.replace_bridge()
     newer = relay.create(target.url("quiet"), token=secret)
-    for i in range(10):
-        newer.send(f"{i}")
-    stack.wait_until(lambda: older.try_send("one more").status != 201,
-                     "the end of the day's messages")
+    newer.send("x" * much)
+    # What it sends itself uses up far less.
+    stack.wait_until(lambda: older.try_send("x").code == "daily_limit",
+                     "the end of the day's bytes")
 
 
 def test_more_bridges_than_a_worker_is_connected_to(new_stack, target):

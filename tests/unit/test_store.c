@@ -391,6 +391,33 @@ a_predecessor_that_drains_keeps_its_rows_until_it_dies(void **state)
 }
 
 static void
+a_successor_is_noticed_when_it_comes(void **state)
+{
+	int fd;
+
+	(void)state;
+	free(config->bridge_socket);
+	config->bridge_socket = strdup(database_beside("own"));
+	start();
+	/* Twice, so that it has looked around in between. */
+	admin_run("INSERT INTO tokens (id, name, secret) VALUES (1, 'a', "
+		  "'a')");
+	run_until(n_policies == 2);
+	admin_run("INSERT INTO token_usage (token_id, day, bytes_up) "
+		  "VALUES (1, date('now'), 33)");
+	admin_run("UPDATE tokens SET max_sockets = 2");
+	run_until(n_policies == 3);
+	assert_int_equal(n_elsewhere, 0);
+	fd = live("anewer");
+	admin_run("INSERT INTO bridges VALUES ('anewer', 'a', 1, '%s', '1', "
+		  "'2020-01-01', 0)",
+	    config->bridge_socket);
+	run_until(n_elsewhere > 0);
+	assert_true(writer_had(&elsewhere, "1 used 33 "));
+	close(fd);
+}
+
+static void
 a_bridge_with_a_successor_takes_its_row_along(void **state)
 {
 	int fd;
@@ -1138,6 +1165,7 @@ main(void)
 		with_database(a_node_has_one_bridge),
 		with_database(
 		    a_predecessor_that_drains_keeps_its_rows_until_it_dies),
+		with_database(a_successor_is_noticed_when_it_comes),
 		with_database(a_bridge_with_a_successor_takes_its_row_along),
 		with_database(bridges_of_other_nodes_are_none_of_its_business),
 		in_folder(no_store_forgets),
