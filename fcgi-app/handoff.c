@@ -214,6 +214,19 @@ open_link(const char *path, struct link *link)
 	return ret;
 }
 
+/* One takes new sessions at a time: what took them before drains or is gone,
+ * and has ended our connection. */
+static void
+forget_predecessors(struct handoff *handoff)
+{
+	size_t i;
+
+	for (i = 0; i < HANDOFF_LINKS; i++) {
+		if (!handoff->links[i].draining)
+			disconnect(&handoff->links[i]);
+	}
+}
+
 static int
 connect_to(struct handoff *handoff, const char *path, struct link **link_r)
 {
@@ -228,6 +241,10 @@ connect_to(struct handoff *handoff, const char *path, struct link **link_r)
 		    strerror(errno));
 	if (ret != PS_OK)
 		return ret;
+	if (!link.draining) {
+		forget_predecessors(handoff);
+		missed_ms = 0;
+	}
 	*link_r = make_room(handoff, &link);
 	**link_r = link;
 	return PS_OK;
@@ -255,7 +272,8 @@ wait_for_successor(const struct handoff *handoff)
 
 	if (atomic_compare_exchange_strong(&missed_ms, &since_ms, now_ms))
 		since_ms = now_ms;
-	if (now_ms - since_ms >= HANDOFF_TIMEOUT_S * 1000)
+	/* It may be later than our look at the clock. */
+	if (now_ms >= since_ms + HANDOFF_TIMEOUT_S * 1000)
 		return false;
 	/* The others go on serving the sessions of a bridge that drains. */
 	may = atomic_fetch_add(&n_waiting, 1) < handoff->config->threads / 2;
@@ -279,10 +297,8 @@ find_bridge(struct handoff *handoff, bool waits, struct link **link_r)
 		return PS_OK;
 	do {
 		ret = connect_to(handoff, path, link_r);
-		if (ret == PS_OK && !(*link_r)->draining) {
-			missed_ms = 0;
+		if (ret == PS_OK && !(*link_r)->draining)
 			return PS_OK;
-		}
 	} while (waits && (ret == PS_OK || ret == PS_ERR_CLOSED) &&
 	    wait_for_successor(handoff));
 	if (ret == PS_ERR_CLOSED)

@@ -11,6 +11,7 @@ unit_tests = \
 	%D%/unit/test_enforce \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
+	%D%/unit/test_handoff \
 	%D%/unit/test_intake \
 	%D%/unit/test_limit \
 	%D%/unit/test_memory \
@@ -67,6 +68,7 @@ libunit_LIBS = %D%/unit/libunit.a
 	-Wl,--wrap=uv_getaddrinfo,--wrap=uv_freeaddrinfo \
 	-Wl,--wrap=lws_client_connect_via_info
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
+%C%_unit_test_handoff_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
 %C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
 %C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_session_model_SOURCES = \
