@@ -275,8 +275,10 @@ wait_for_successor(const struct handoff *handoff)
 	/* It may be later than our look at the clock. */
 	if (now_ms >= since_ms + HANDOFF_TIMEOUT_S * 1000)
 		return false;
-	/* The others go on serving the sessions of a bridge that drains. */
-	may = atomic_fetch_add(&n_waiting, 1) < handoff->config->threads / 2;
+	/* The others go on serving the sessions of a bridge that drains. Where
+	 * there is one thread they wait too, rather than that it refuses. */
+	may = atomic_fetch_add(&n_waiting, 1) <
+	    (handoff->config->threads + 1) / 2;
 	if (may)
 		nanosleep(&pause, NULL);
 	atomic_fetch_sub(&n_waiting, 1);

@@ -108,6 +108,19 @@ def test_a_session_may_begin_while_the_bridge_restarts(stack, relay, target):
             echoes(session, "meanwhile")
 
 
+def test_a_create_waits_for_the_successor_in_the_only_thread(
+        new_stack, target):
+    stack = new_stack(options={**SERVED_ON, "processes": "1", "threads": "1"})
+    relay = Polysocket(Http(stack.port))
+    older = relay.create(target.url("echo"))
+    begin_drain(stack)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        creating = pool.submit(relay.create, target.url("echo"))
+        successor_of(stack)
+        echoes(creating.result(), "newer")
+    echoes(older, "older")
+
+
 def start_beside_one_that_is_busy(stack):
     """A predecessor that has not come to hear its SIGTERM yet."""
     stack.bridge.send_signal(signal.SIGSTOP)
