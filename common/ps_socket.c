@@ -61,10 +61,14 @@ ps_socket_is_answered(const char *path)
 {
 	int fd = connect_as(path, SOCK_NONBLOCK);
 
-	if (fd < 0) /* EAGAIN: somebody who has a queue of others */
-		return errno == EAGAIN;
-	close(fd);
-	return true;
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	/* The first: somebody who has a queue of others. With the rest it is
+	 * we who lack something, and nobody is dead for that. */
+	return errno == EAGAIN || errno == EMFILE || errno == ENFILE ||
+	    errno == ENOBUFS || errno == ENOMEM;
 }
 
 /* Only ever a socket: a file of another kind was named by mistake. */

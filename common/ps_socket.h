@@ -21,7 +21,7 @@ PS_MUST_CHECK int ps_socket_listen(const char *path, mode_t mode);
 /* Connects to `path`; -1 with errno when nobody listens there. */
 PS_MUST_CHECK int ps_socket_connect(const char *path);
 
-/* Whether somebody listens at `path`; waits for nobody. */
+/* Whether somebody listens at `path`, or may; waits for nobody. */
 bool ps_socket_is_answered(const char *path);
 
 /* close(2) that leaves errno as it is. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -196,6 +197,23 @@ who_lives_can_be_asked(void **state)
 }
 
 static void
+nobody_is_dead_because_descriptors_are_short(void **state)
+{
+	struct rlimit limit, none;
+	bool alive;
+
+	(void)state;
+	live("aolder");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	alive = ps_place_is_alive(place, "aolder");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(alive);
+}
+
+static void
 only_sockets_of_the_dead_are_swept_away(void **state)
 {
 	char path[128];
@@ -256,6 +274,7 @@ main(void)
 		in_folder(a_lock_that_cannot_be_made_says_why),
 		in_folder(who_comes_is_led_to_the_last_that_said_so),
 		in_folder(who_lives_can_be_asked),
+		in_folder(nobody_is_dead_because_descriptors_are_short),
 		in_folder(only_sockets_of_the_dead_are_swept_away),
 		in_folder(a_socket_of_the_old_kind_is_replaced_when_it_is_dead),
 		in_folder(a_file_that_is_no_socket_is_left_alone),
