@@ -3,41 +3,39 @@
 
 noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target
 
-%C%_loadgen_SOURCES = \
-	%D%/exchange.c %D%/exchange.h \
-	%D%/histogram.c %D%/histogram.h \
-	%D%/http.c %D%/http.h \
-	%D%/link.c %D%/link.h \
-	%D%/load.h \
-	%D%/loadgen.c \
-	%D%/mode-ceiling.c \
-	%D%/mode-create.c \
-	%D%/mode-hold.c \
-	%D%/mode-relay.c \
-	%D%/mode-sockjs.c \
-	%D%/mode-ws.c \
-	%D%/relay.c %D%/relay.h
+ps_bench_lib = \
+	%D%/lib/histogram.c %D%/lib/histogram.h \
+	%D%/lib/http.c %D%/lib/http.h \
+	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/relay.c %D%/lib/relay.h
+
+%C%_loadgen_SOURCES = $(ps_bench_lib) \
+	%D%/load/exchange.c %D%/load/exchange.h \
+	%D%/load/load.h \
+	%D%/load/loadgen.c \
+	%D%/load/mode-ceiling.c \
+	%D%/load/mode-create.c \
+	%D%/load/mode-hold.c \
+	%D%/load/mode-relay.c \
+	%D%/load/mode-sockjs.c \
+	%D%/load/mode-ws.c
 %C%_loadgen_LDADD =
 
-%C%_talk_SOURCES = \
-	%D%/histogram.c %D%/histogram.h \
-	%D%/http.c %D%/http.h \
-	%D%/link.c %D%/link.h \
-	%D%/load.h \
-	%D%/relay.c %D%/relay.h \
-	%D%/score.c %D%/score.h \
-	%D%/talk-queue.c %D%/talk-queue.h \
-	%D%/talk-relay.c \
-	%D%/talk-socketio.c \
-	%D%/talk-sockjs.c \
-	%D%/talk.c %D%/talk.h \
-	%D%/talker.c
+%C%_talk_SOURCES = $(ps_bench_lib) \
+	%D%/load/load.h \
+	%D%/talker/score.c %D%/talker/score.h \
+	%D%/talker/talk-queue.c %D%/talker/talk-queue.h \
+	%D%/talker/talk-relay.c \
+	%D%/talker/talk-socketio.c \
+	%D%/talker/talk-sockjs.c \
+	%D%/talker/talk.c %D%/talker/talk.h \
+	%D%/talker/talker.c
 %C%_talk_LDADD =
 
 %C%_talk_target_SOURCES = \
-	%D%/link.c %D%/link.h \
-	%D%/score.c %D%/score.h \
-	%D%/talk-target.c \
+	%D%/lib/link.c %D%/lib/link.h \
+	%D%/talker/score.c %D%/talker/score.h \
+	%D%/talker/talk-target.c \
 	tests/tools/ws-frame.c tests/tools/ws-frame.h
 %C%_talk_target_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
 %C%_talk_target_LDADD = $(CRYPTO_LIBS)
@@ -69,7 +67,3 @@ EXTRA_DIST += \
 	%D%/talk-node/socketio.js \
 	%D%/talk-node/sockjs.js \
 	%D%/trips.py
-
-# A script; without this make would compile it from relay.c.
-%D%/relay:
-	@:

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "http.h"
+#include "bench/lib/http.h"
 #include "load.h"
 
 struct requester {

@@ -12,7 +12,7 @@
 #ifndef BENCH_EXCHANGE_H
 #define BENCH_EXCHANGE_H
 
-#include "http.h"
+#include "bench/lib/http.h"
 #include "load.h"
 
 struct exchange {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "exchange.h"
-#include "relay.h"
+#include "bench/lib/relay.h"
 
 static void
 create(struct exchange *exchange)

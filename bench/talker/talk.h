@@ -7,9 +7,9 @@
 #ifndef BENCH_TALK_H
 #define BENCH_TALK_H
 
-#include "histogram.h"
-#include "http.h"
-#include "load.h"
+#include "bench/lib/histogram.h"
+#include "bench/lib/http.h"
+#include "bench/load/load.h"
 #include "score.h"
 #include "talk-queue.h"
 

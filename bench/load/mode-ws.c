@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "link.h"
+#include "bench/lib/link.h"
 #include "load.h"
 
 struct websocket {

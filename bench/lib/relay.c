@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "load.h"
+#include "bench/load/load.h"
 
 static void
 post(struct http *http, const char *route, const char *body, int len)

@@ -23,8 +23,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "histogram.h"
-#include "http.h"
+#include "bench/lib/histogram.h"
+#include "bench/lib/http.h"
 
 enum {
 	MAX_CLIENTS = 8000,

@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "load.h"
-#include "relay.h"
+#include "bench/lib/relay.h"
 
 struct creator {
 	unsigned index;

@@ -36,7 +36,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "link.h"
+#include "bench/lib/link.h"
 #include "score.h"
 #include "ws-frame.h"
 

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "load.h"
-#include "relay.h"
+#include "bench/lib/relay.h"
 
 enum { MAX_AT_ONCE = 64 };
 

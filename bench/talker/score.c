@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "link.h"
+#include "bench/lib/link.h"
 
 static void
 grow(struct score *score, size_t n_words)

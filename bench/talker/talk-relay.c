@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay.h"
+#include "bench/lib/relay.h"
 #include "talk.h"
 
 enum transport { POLL, JSONP, STREAM, EVENTSOURCE, N_TRANSPORTS };
