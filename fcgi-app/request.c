@@ -315,8 +315,9 @@ void
 request_limit_reading(struct request *request, uint64_t now_ms)
 {
 	pthread_mutex_lock(&request->reading_mutex);
+	/* It may have begun after the caller looked at the clock. */
 	if (request->reading_fd >= 0 &&
-	    now_ms - request->reading_since_ms > REQUEST_READ_MS) {
+	    now_ms > request->reading_since_ms + REQUEST_READ_MS) {
 		shutdown(request->reading_fd, SHUT_RD);
 		request->reading_fd = -1;
 	}

@@ -39,6 +39,7 @@ unit_tests = \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
 	%D%/unit/test_quota \
+	%D%/unit/test_request \
 	%D%/unit/test_resolver \
 	%D%/unit/test_record \
 	%D%/unit/test_rights \
