@@ -44,6 +44,7 @@ ps_bench_lib = \
 %C%_fcgi_ceiling_LDADD = $(FCGI_LIBS) -lpthread
 
 EXTRA_DIST += \
+	%D%/DELIVERY.md \
 	%D%/README.md \
 	%D%/RESULTS.md \
 	%D%/beside.py \
