@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -32,9 +33,11 @@ ps_socket_close(int fd)
 	errno = saved_errno;
 }
 
+/* A timeout of 0 is none. */
 static int
-connect_as(const char *path, int flags)
+connect_as(const char *path, int flags, unsigned timeout_s)
 {
+	const struct timeval timeout = { .tv_sec = timeout_s };
 	struct sockaddr_un addr;
 	int fd;
 
@@ -43,6 +46,8 @@ connect_as(const char *path, int flags)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		ps_socket_close(fd);
 		return -1;
@@ -53,13 +58,19 @@ connect_as(const char *path, int flags)
 int
 ps_socket_connect(const char *path)
 {
-	return connect_as(path, 0);
+	return connect_as(path, 0, 0);
+}
+
+int
+ps_socket_connect_within(const char *path, unsigned timeout_s)
+{
+	return connect_as(path, 0, timeout_s);
 }
 
 bool
 ps_socket_is_answered(const char *path)
 {
-	int fd = connect_as(path, SOCK_NONBLOCK);
+	int fd = connect_as(path, SOCK_NONBLOCK, 0);
 
 	if (fd >= 0) {
 		close(fd);

@@ -21,6 +21,11 @@ PS_MUST_CHECK int ps_socket_listen(const char *path, mode_t mode);
 /* Connects to `path`; -1 with errno when nobody listens there. */
 PS_MUST_CHECK int ps_socket_connect(const char *path);
 
+/* The same, but that connecting, and then each send and receive, waits at most
+ * so long: EAGAIN. */
+PS_MUST_CHECK int ps_socket_connect_within(const char *path,
+    unsigned timeout_s);
+
 /* Whether somebody listens at `path`, or may; waits for nobody. */
 bool ps_socket_is_answered(const char *path);
 

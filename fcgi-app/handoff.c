@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -190,22 +189,24 @@ has_hung_up(void)
 	return errno == EPIPE || errno == ECONNRESET;
 }
 
+static int
+tell_no_bridge(const char *path)
+{
+	ps_warning("handoff: no bridge at %s (%s)", path, strerror(errno));
+	return PS_ERR_IO;
+}
+
 /* PS_ERR_CLOSED when nobody is there, with errno. */
 static int
 open_link(const char *path, struct link *link)
 {
-	const struct timeval timeout = { .tv_sec = HANDOFF_TIMEOUT_S };
 	int ret;
 
-	link->fd = ps_socket_connect(path);
+	link->fd = ps_socket_connect_within(path, HANDOFF_TIMEOUT_S);
 	if (link->fd < 0)
 		return errno == ENOENT || errno == ECONNREFUSED ?
 		    PS_ERR_CLOSED :
-		    PS_ERR_IO;
-	setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
-	    sizeof(timeout));
-	setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-	    sizeof(timeout));
+		    tell_no_bridge(path);
 	if ((ret = greet(link->fd, link)) == PS_OK)
 		return PS_OK;
 	ps_socket_close(link->fd);
@@ -236,9 +237,8 @@ connect_to(struct handoff *handoff, const char *path, struct link **link_r)
 	/* A second time there is nobody, if the bridge was just ending. */
 	if (ret == PS_ERR_IO && has_hung_up())
 		ret = open_link(path, &link);
-	if (ret == PS_ERR_IO)
-		ps_warning("handoff: no bridge at %s (%s)", path,
-		    strerror(errno));
+	if (ret == PS_ERR_IO && has_hung_up())
+		ps_warning("handoff: the bridge at %s did not greet", path);
 	if (ret != PS_OK)
 		return ret;
 	if (!link.draining) {
@@ -303,10 +303,7 @@ find_bridge(struct handoff *handoff, bool waits, struct link **link_r)
 			return PS_OK;
 	} while (waits && (ret == PS_OK || ret == PS_ERR_CLOSED) &&
 	    wait_for_successor(handoff));
-	if (ret == PS_ERR_CLOSED)
-		ps_warning("handoff: no bridge at %s (%s)", path,
-		    strerror(errno));
-	return ret;
+	return ret == PS_ERR_CLOSED ? tell_no_bridge(path) : ret;
 }
 
 static int

@@ -110,6 +110,28 @@ a_file_that_is_no_socket_is_left_alone(void **state)
 	assert_int_equal(st.st_size, 4);
 }
 
+/* As of a process that is stopped: its queue is full. */
+static void
+connecting_waits_no_longer_than_it_may(void **state)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), clients[8];
+	size_t n = 0;
+
+	(void)state;
+	strcpy(addr.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	do {
+		assert_true(n < ROWS(clients));
+		clients[n] = ps_socket_connect_within(path, 1);
+	} while (clients[n++] >= 0);
+	assert_int_equal(errno, EAGAIN);
+	while (--n > 0)
+		close(clients[n - 1]);
+	close(fd);
+}
+
 static void
 a_path_has_to_fit_its_address(void **state)
 {
@@ -145,6 +167,7 @@ main(void)
 		in_folder(a_socket_left_behind_is_replaced),
 		in_folder(a_socket_that_answers_is_left_alone),
 		in_folder(a_file_that_is_no_socket_is_left_alone),
+		in_folder(connecting_waits_no_longer_than_it_may),
 		in_folder(a_path_has_to_fit_its_address),
 		in_folder(a_folder_that_is_not_there_is_an_error),
 	};
