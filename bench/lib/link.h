@@ -28,6 +28,7 @@ struct link {
 	uint8_t in[LINK_IN_SIZE];
 };
 
+/* With as many descriptors as the system lets us have. */
 void link_loop_init(void);
 
 /* Serves what is ready, after waiting for at most `timeout_ms`. */

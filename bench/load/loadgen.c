@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench/lib/histogram.h"
@@ -338,23 +337,10 @@ options_parse(int argc, char **argv)
 		usage();
 }
 
-/* A client has up to two connections. */
-static void
-raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int
 main(int argc, char **argv)
 {
 	options_parse(argc, argv);
-	raise_descriptor_limit();
 	clients = calloc(load.n_clients, load.mode->client_size);
 	if (clients == NULL)
 		die("no memory for %u clients", load.n_clients);

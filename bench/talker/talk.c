@@ -41,7 +41,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -498,25 +497,12 @@ options_parse(int argc, char **argv)
 		usage();
 }
 
-/* Two connections for each client, and those it has left. */
-static void
-raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int
 main(int argc, char **argv)
 {
 	unsigned i;
 
 	options_parse(argc, argv);
-	raise_descriptor_limit();
 	talkers = calloc(load.n_clients, sizeof(*talkers));
 	ended_ns = calloc(load.n_clients, sizeof(*ended_ns));
 	if (talkers == NULL || ended_ns == NULL)
