@@ -45,6 +45,7 @@ ps_bench_lib = \
 
 EXTRA_DIST += \
 	%D%/DELIVERY.md \
+	%D%/HOSTILE.md \
 	%D%/README.md \
 	%D%/RESULTS.md \
 	%D%/beside.py \
