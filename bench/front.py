@@ -79,9 +79,11 @@ def prefer_ourselves():
     """The same for the session of whoever started us, while we run."""
     path = pathlib.Path("/proc/self/autogroup")
     with contextlib.suppress(OSError):
-        before = path.read_text().split()[-1]
-        atexit.register(path.write_text, before)
-    prefer(os.getpid())
+        # Empty for processes that are in no session's group.
+        before = path.read_text().split()
+        if before:
+            atexit.register(path.write_text, before[-1])
+            prefer(os.getpid())
 
 
 class Relay(Stack):

@@ -526,9 +526,11 @@ def can_connect(address):
 def children(parent):
     """The pids of a process's children, in order."""
     found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    # Any of them may end while it is looked at, for which glob() raises.
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+            fields = stat.rpartition(")")[2].split()
             if int(fields[1]) == parent and fields[0] != "Z":
-                found.append(int(path.parent.name))
+                found.append(int(pid))
     return sorted(found)
