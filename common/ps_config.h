@@ -33,6 +33,7 @@ struct ps_config {
 	char *node, *user, *group;
 	char *bridge_socket, *ws_socket, *database;
 	char *mount_prefix, *public_host, *ca_file;
+	char *ws_listen, *ws_certificate, *ws_key;
 	struct ps_list worker_users, allow_networks, metrics_from;
 	uint64_t socket_mode;
 	uint64_t keep_sessions, max_unwritten;
@@ -49,6 +50,8 @@ struct ps_config {
 	uint64_t receiver_grace, first_receiver_grace, close_linger;
 	uint64_t stream_bytes;
 	uint64_t connect_timeout, stall_timeout, drain_timeout, close_timeout;
+	uint64_t ping_interval, ping_timeout, ack_timeout;
+	uint64_t history_events, history_age, max_emit_ids;
 };
 
 #define PS_CONFIG_ERROR_MAX 512

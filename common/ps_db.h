@@ -102,6 +102,7 @@ PS_MUST_CHECK int ps_db_load_policy(struct ps_db *db,
 
 enum ps_session_kind {
 	PS_SESSION_RELAY,
+	PS_SESSION_CHANNEL,
 	PS_SESSION_KIND__COUNT,
 };
 

@@ -9,6 +9,7 @@
 
 static const char *const kinds[] = {
 	[PS_SESSION_RELAY] = "relay",
+	[PS_SESSION_CHANNEL] = "channel",
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_SESSION_KIND__COUNT,
     "every kind needs its name");

@@ -22,6 +22,7 @@ enum ps_err {
 	PS_ERR_VERSION = -7,   /* the other side speaks another version */
 	PS_ERR_QUOTA = -8,     /* what a token may use is used up */
 	PS_ERR_GAP = -9,       /* a number is not the one that is next */
+	PS_ERR_UNKNOWN = -10,  /* well-formed, but of no known kind */
 };
 
 #endif

@@ -64,6 +64,17 @@ decode_enum(struct ps_reader *r, uint8_t count)
 	return v;
 }
 
+/* The name of a channel. */
+static struct ps_slice
+decode_name(struct ps_reader *r)
+{
+	struct ps_slice name = decode_bounded(r, PS_CHANNEL_MAX);
+
+	if (name.len == 0)
+		r->failed = true;
+	return name;
+}
+
 static int
 done(const struct ps_reader *r)
 {
@@ -93,6 +104,24 @@ ps_ipc_decode_hello(struct ps_reader *r, struct ps_ipc_hello *m)
 	return done(r);
 }
 
+static void
+encode_rights(struct ps_writer *w, const struct ps_ipc_rights *m)
+{
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	ps_writer_u64(w, m->revision);
+	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		ps_writer_u64(w, m->limits.value[i]);
+}
+
+static void
+decode_rights(struct ps_reader *r, struct ps_ipc_rights *m)
+{
+	m->token_id = (int64_t)ps_reader_u64(r);
+	m->revision = ps_reader_u64(r);
+	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		m->limits.value[i] = ps_reader_u64(r);
+}
+
 void
 ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m)
 {
@@ -107,10 +136,7 @@ ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m)
 	ps_writer_slice(w, m->agent);
 	ps_writer_slice(w, m->remote_addr);
 	ps_writer_slice(w, m->public_host);
-	ps_writer_u64(w, (uint64_t)m->token_id);
-	ps_writer_u64(w, m->revision);
-	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
-		ps_writer_u64(w, m->limits.value[i]);
+	encode_rights(w, &m->rights);
 	frame_end(w);
 }
 
@@ -127,22 +153,20 @@ ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
 	m->agent = decode_bounded(r, PS_AGENT_MAX);
 	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
 	m->public_host = decode_bounded(r, PS_PUBLIC_HOST_MAX);
-	m->token_id = (int64_t)ps_reader_u64(r);
-	m->revision = ps_reader_u64(r);
-	for (size_t i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
-		m->limits.value[i] = ps_reader_u64(r);
+	decode_rights(r, &m->rights);
 	if (m->host.len == 0 || m->port == 0)
 		r->failed = true;
 	return done(r);
 }
 
-/* The count is written last, by ps_ipc_send_end(), behind the events. */
+/* The count is written last, by ps_ipc_events_end(), behind the events. */
 void
 ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m)
 {
 	frame_begin(w, PS_IPC_SEND);
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
+	ps_writer_slice(w, m->client);
 	ps_writer_u8(w, m->more);
 	ps_writer_u64(w, m->first);
 }
@@ -162,7 +186,7 @@ ps_ipc_event_end(struct ps_writer *w, size_t begin)
 }
 
 void
-ps_ipc_send_end(struct ps_writer *w, uint16_t count)
+ps_ipc_events_end(struct ps_writer *w, uint16_t count)
 {
 	ps_writer_u16(w, count);
 	frame_end(w);
@@ -177,28 +201,141 @@ ps_ipc_next_event(struct ps_reader *events, struct ps_slice *data_r)
 	return type;
 }
 
-int
-ps_ipc_decode_send(struct ps_reader *r, struct ps_ipc_send *m)
+/* What is left of a frame: events, and how many they are. */
+static int
+decode_events(struct ps_reader *r, struct ps_reader *events, uint16_t *count_r)
 {
 	struct ps_reader count, walk;
 	struct ps_slice data;
 	uint16_t i;
 
-	decode_request(r, &m->request);
-	m->socket = ps_reader_slice(r);
-	m->more = decode_enum(r, 2) != 0;
-	m->first = ps_reader_u64(r);
 	if (r->failed || r->left < 2)
 		return PS_ERR_MALFORMED;
-	ps_reader_init(&m->events, r->data, r->left - 2);
+	ps_reader_init(events, r->data, r->left - 2);
 	ps_reader_init(&count, r->data + r->left - 2, 2);
-	m->count = ps_reader_u16(&count);
-	if (m->count > PS_IPC_EVENTS_MAX)
+	*count_r = ps_reader_u16(&count);
+	if (*count_r > PS_IPC_EVENTS_MAX)
 		return PS_ERR_MALFORMED;
-	walk = m->events;
-	for (i = 0; i < m->count && !walk.failed; i++)
+	walk = *events;
+	for (i = 0; i < *count_r && !walk.failed; i++)
 		ps_ipc_next_event(&walk, &data);
 	return done(&walk);
+}
+
+int
+ps_ipc_decode_send(struct ps_reader *r, struct ps_ipc_send *m)
+{
+	decode_request(r, &m->request);
+	m->socket = ps_reader_slice(r);
+	m->client = decode_bounded(r, PS_CLIENT_ID_LEN);
+	m->more = decode_enum(r, 2) != 0;
+	m->first = ps_reader_u64(r);
+	return decode_events(r, &m->events, &m->count);
+}
+
+void
+ps_ipc_emit_begin(struct ps_writer *w, const struct ps_ipc_emit *m)
+{
+	frame_begin(w, PS_IPC_EMIT);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->channel);
+	encode_rights(w, &m->rights);
+	ps_writer_u8(w, (uint8_t)m->clients);
+	ps_writer_u32(w, m->number);
+	ps_writer_slice(w, m->listed);
+	ps_writer_u8(w, m->batch);
+	ps_writer_u8(w, m->requires_ack);
+	ps_writer_u32(w, m->min_acks);
+	ps_writer_slice(w, m->key);
+}
+
+int
+ps_ipc_decode_emit(struct ps_reader *r, struct ps_ipc_emit *m)
+{
+	decode_request(r, &m->request);
+	m->channel = decode_name(r);
+	decode_rights(r, &m->rights);
+	m->clients = decode_enum(r, PS_IPC_CLIENTS__COUNT);
+	m->number = ps_reader_u32(r);
+	m->listed = decode_bounded(r, PS_CLIENTS_TEXT_MAX);
+	m->batch = decode_enum(r, 2) != 0;
+	m->requires_ack = decode_enum(r, 2) != 0;
+	m->min_acks = ps_reader_u32(r);
+	m->key = decode_bounded(r, PS_EMIT_ID_MAX);
+	if (m->number == 0 && m->clients == PS_IPC_CLIENTS_NUMBER)
+		r->failed = true;
+	return decode_events(r, &m->events, &m->count);
+}
+
+void
+ps_ipc_encode_listen(struct ps_writer *w, const struct ps_ipc_listen *m)
+{
+	frame_begin(w, PS_IPC_LISTEN);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->channel);
+	encode_rights(w, &m->rights);
+	ps_writer_slice(w, m->origin);
+	ps_writer_slice(w, m->agent);
+	ps_writer_slice(w, m->remote_addr);
+	ps_writer_slice(w, m->presence);
+	ps_writer_slice(w, m->since);
+	ps_writer_u8(w, (uint8_t)m->framing);
+	ps_writer_u32(w, m->hold_ms);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_listen(struct ps_reader *r, struct ps_ipc_listen *m)
+{
+	decode_request(r, &m->request);
+	m->channel = decode_name(r);
+	decode_rights(r, &m->rights);
+	m->origin = decode_bounded(r, PS_ORIGIN_MAX);
+	m->agent = decode_bounded(r, PS_AGENT_MAX);
+	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
+	m->presence = decode_bounded(r, PS_PRESENCE_MAX);
+	m->since = decode_bounded(r, PS_EVENT_ID_LEN);
+	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
+	m->hold_ms = ps_reader_u32(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_members(struct ps_writer *w, const struct ps_ipc_members *m)
+{
+	frame_begin(w, PS_IPC_MEMBERS);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->channel);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_members(struct ps_reader *r, struct ps_ipc_members *m)
+{
+	decode_request(r, &m->request);
+	m->channel = decode_name(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_history(struct ps_writer *w, const struct ps_ipc_history *m)
+{
+	frame_begin(w, PS_IPC_HISTORY);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->channel);
+	ps_writer_slice(w, m->since);
+	ps_writer_u32(w, m->limit);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_history(struct ps_reader *r, struct ps_ipc_history *m)
+{
+	decode_request(r, &m->request);
+	m->channel = decode_name(r);
+	m->since = decode_bounded(r, PS_EVENT_ID_LEN);
+	m->limit = ps_reader_u32(r);
+	return done(r);
 }
 
 void
@@ -207,6 +344,7 @@ ps_ipc_encode_receive(struct ps_writer *w, const struct ps_ipc_receive *m)
 	frame_begin(w, PS_IPC_RECEIVE);
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
+	ps_writer_slice(w, m->client);
 	ps_writer_u8(w, (uint8_t)m->dialect);
 	ps_writer_u8(w, (uint8_t)m->framing);
 	ps_writer_u32(w, m->hold_ms);
@@ -220,6 +358,7 @@ ps_ipc_decode_receive(struct ps_reader *r, struct ps_ipc_receive *m)
 {
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
+	m->client = decode_bounded(r, PS_CLIENT_ID_LEN);
 	m->dialect = decode_enum(r, PS_DIALECT__COUNT);
 	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
 	m->hold_ms = ps_reader_u32(r);

@@ -26,7 +26,7 @@
 #include "ps_policy.h"
 #include "ps_reply.h"
 
-#define PS_IPC_VERSION 4
+#define PS_IPC_VERSION 5
 #define PS_IPC_LENGTH_BYTES 4
 
 enum ps_ipc_type {
@@ -40,13 +40,19 @@ enum ps_ipc_type {
 	PS_IPC_READY = 8,
 	PS_IPC_PROBE = 9,
 	PS_IPC_STATS = 10,
+	PS_IPC_EMIT = 11,
+	PS_IPC_LISTEN = 12,
+	PS_IPC_MEMBERS = 13,
+	PS_IPC_HISTORY = 14,
 	PS_IPC__COUNT,
 };
 
-/* Names of things in answers differ between the two dialects of the relay. */
+/* Names of things in answers differ between the two dialects of the relay;
+ * channels speak of other things. */
 enum ps_dialect {
 	PS_DIALECT_POLYSOCKET = 0,
 	PS_DIALECT_POLYSOCKETD = 1,
+	PS_DIALECT_CHANNEL = 2,
 	PS_DIALECT__COUNT,
 };
 
@@ -81,6 +87,16 @@ struct ps_ipc_request {
 	struct ps_style style;
 };
 
+/*
+ * What the worker knew of the token, and of which revision of the policy it
+ * knew it: whoever has the newer one is right.
+ */
+struct ps_ipc_rights {
+	int64_t token_id;
+	uint64_t revision;
+	struct ps_token_limits limits;
+};
+
 struct ps_ipc_create {
 	struct ps_ipc_request request;
 	bool tls;
@@ -91,17 +107,14 @@ struct ps_ipc_create {
 	struct ps_slice agent;	     /* parameter `from` */
 	struct ps_slice remote_addr; /* of the client */
 	struct ps_slice public_host; /* where the client reached us */
-	/* What the worker knew of the token, and of which revision of the
-	 * policy it knew it: whoever has the newer one is right. */
-	int64_t token_id;
-	uint64_t revision;
-	struct ps_token_limits limits;
+	struct ps_ipc_rights rights;
 };
 
 /* Followed by `count` events, read with ps_ipc_next_event(). */
 struct ps_ipc_send {
 	struct ps_ipc_request request;
-	struct ps_slice socket;
+	struct ps_slice socket; /* or the key of a channel's member */
+	struct ps_slice client; /* whose key it is; empty: the relay's */
 	bool more; /* the last event goes on in the next send */
 	uint64_t first; /* number of the first event; 0: they have none */
 	uint16_t count;
@@ -110,7 +123,7 @@ struct ps_ipc_send {
 
 struct ps_ipc_receive {
 	struct ps_ipc_request request;
-	struct ps_slice socket;
+	struct ps_slice socket, client; /* as in SEND */
 	enum ps_dialect dialect;
 	enum ps_ipc_framing framing;
 	uint32_t hold_ms;
@@ -160,6 +173,57 @@ struct ps_ipc_stats {
 	enum ps_ipc_stats_format format;
 };
 
+/* To whom an emit goes. */
+enum ps_ipc_clients {
+	PS_IPC_CLIENTS_ALL = 0,
+	PS_IPC_CLIENTS_NUMBER = 1, /* so many, chosen at random */
+	PS_IPC_CLIENTS_LISTED = 2,
+	PS_IPC_CLIENTS__COUNT,
+};
+
+/*
+ * Followed by `count` payloads, read with ps_ipc_next_event(): each is compact
+ * JSON of an event of its own, and more than one is a batch.
+ */
+struct ps_ipc_emit {
+	struct ps_ipc_request request;
+	struct ps_slice channel;
+	struct ps_ipc_rights rights;
+	enum ps_ipc_clients clients;
+	uint32_t number;	/* of NUMBER: from 1 */
+	struct ps_slice listed; /* of LISTED: comma list, none of it empty */
+	bool batch;		/* tell ids, even of one event */
+	bool requires_ack;
+	uint32_t min_acks;   /* 0: of all */
+	struct ps_slice key; /* that makes it idempotent; or empty */
+	uint16_t count;
+	struct ps_reader events;
+};
+
+/* A new member of a channel, by HTTP. */
+struct ps_ipc_listen {
+	struct ps_ipc_request request;
+	struct ps_slice channel;
+	struct ps_ipc_rights rights;
+	struct ps_slice origin, agent, remote_addr; /* for the records */
+	struct ps_slice presence; /* compact JSON of an object */
+	struct ps_slice since;	  /* an event id; or empty */
+	enum ps_ipc_framing framing;
+	uint32_t hold_ms;
+};
+
+struct ps_ipc_members {
+	struct ps_ipc_request request;
+	struct ps_slice channel;
+};
+
+struct ps_ipc_history {
+	struct ps_ipc_request request;
+	struct ps_slice channel;
+	struct ps_slice since; /* an event id; or empty */
+	uint32_t limit;
+};
+
 /* Each makes `w` hold exactly one frame. Ask w->failed afterwards. */
 void ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m);
 void ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m);
@@ -171,16 +235,22 @@ void ps_ipc_encode_refuse(struct ps_writer *w, const struct ps_ipc_refuse *m);
 void ps_ipc_encode_ready(struct ps_writer *w, const struct ps_ipc_ready *m);
 void ps_ipc_encode_probe(struct ps_writer *w, const struct ps_ipc_probe *m);
 void ps_ipc_encode_stats(struct ps_writer *w, const struct ps_ipc_stats *m);
+void ps_ipc_encode_listen(struct ps_writer *w, const struct ps_ipc_listen *m);
+void ps_ipc_encode_members(struct ps_writer *w,
+    const struct ps_ipc_members *m);
+void ps_ipc_encode_history(struct ps_writer *w,
+    const struct ps_ipc_history *m);
 
 /*
- * SEND is built in place, so that base64 is decoded into the frame:
- * begin, then for each event event_begin, bytes, event_end, then end.
- * `events` and `count` of the struct are not looked at.
+ * SEND and EMIT are built in place, so that base64 is decoded into the frame:
+ * begin, then for each event event_begin, bytes, event_end, then events_end.
+ * `events` and `count` of the structs are not looked at.
  */
 void ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m);
+void ps_ipc_emit_begin(struct ps_writer *w, const struct ps_ipc_emit *m);
 size_t ps_ipc_event_begin(struct ps_writer *w, enum ps_event_type type);
 void ps_ipc_event_end(struct ps_writer *w, size_t begin);
-void ps_ipc_send_end(struct ps_writer *w, uint16_t count);
+void ps_ipc_events_end(struct ps_writer *w, uint16_t count);
 
 /*
  * Splits the first frame off `len` received bytes. Returns its whole size and
@@ -211,8 +281,16 @@ PS_MUST_CHECK int ps_ipc_decode_probe(struct ps_reader *r,
     struct ps_ipc_probe *m);
 PS_MUST_CHECK int ps_ipc_decode_stats(struct ps_reader *r,
     struct ps_ipc_stats *m);
+PS_MUST_CHECK int ps_ipc_decode_emit(struct ps_reader *r,
+    struct ps_ipc_emit *m);
+PS_MUST_CHECK int ps_ipc_decode_listen(struct ps_reader *r,
+    struct ps_ipc_listen *m);
+PS_MUST_CHECK int ps_ipc_decode_members(struct ps_reader *r,
+    struct ps_ipc_members *m);
+PS_MUST_CHECK int ps_ipc_decode_history(struct ps_reader *r,
+    struct ps_ipc_history *m);
 
-/* The next of the events that ps_ipc_decode_send() found well-formed. */
+/* The next of the events that decoding found well-formed. */
 enum ps_event_type ps_ipc_next_event(struct ps_reader *events,
     struct ps_slice *data_r);
 

@@ -35,6 +35,28 @@
 /* The `from` parameter: a program's name and version. */
 #define PS_AGENT_MAX 128
 
+/* The name of a channel, in bytes; the schema has the same of its pattern. */
+#define PS_CHANNEL_MAX 128
+
+/* "client_" or "evt_" and eight characters of base64url (48 random bits). */
+#define PS_CLIENT_ID_LEN 15
+#define PS_EVENT_ID_LEN 12
+
+/* What a member shows of itself to all others, each of whom gets all. */
+#define PS_PRESENCE_MAX 4096
+
+/* Members an emit may name; more are told apart better by a channel. */
+#define PS_CLIENTS_MAX 1024
+
+/* Their ids with commas between; what is no id may be longer, but not all. */
+#define PS_CLIENTS_TEXT_MAX (16 * PS_CLIENTS_MAX)
+
+/* A number of members above this is a mistake. */
+#define PS_CLIENTS_NUMBER_MAX 1000000
+
+/* An id that makes an emit idempotent. */
+#define PS_EMIT_ID_MAX 64
+
 /* What a session is about, in the records: a client chooses the path. */
 #define PS_SUBJECT_MAX 512
 

@@ -2,6 +2,8 @@
 
 #include "ps_options.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ps_config.h"
@@ -33,6 +35,30 @@ is_prefix(const char *text)
 	return len == 0 || (text[0] == '/' && text[len - 1] != '/');
 }
 
+/* Empty, or an address and a port; brackets around IPv6. */
+static bool
+is_listen(const char *text)
+{
+	char address[PS_ADDRESS_MAX];
+	const char *colon = strrchr(text, ':');
+	size_t len = colon == NULL ? 0 : (size_t)(colon - text);
+	bool in_brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
+	char *end;
+	unsigned long port;
+
+	if (*text == '\0')
+		return true;
+	if (len == 0 || len >= sizeof(address) ||
+	    (memchr(text, ':', len) != NULL) != in_brackets)
+		return false;
+	snprintf(address, sizeof(address), "%.*s",
+	    (int)(in_brackets ? len - 2 : len), text + in_brackets);
+	port = strtoul(colon + 1, &end, 10);
+	return colon[1] >= '0' && colon[1] <= '9' && *end == '\0' &&
+	    port >= 1 && port <= 65535 && ps_network_is_valid(address) &&
+	    strchr(address, '/') == NULL;
+}
+
 // clang-format off
 const struct ps_option ps_options[] = {
 	{ "node", PS_OPTION_STRING, AT(node), 1, PS_NODE_MAX, "a", false, NULL, is_node,
@@ -45,6 +71,12 @@ const struct ps_option ps_options[] = {
 	  "Where wsbridge takes requests from polysocket.fcgi: a link to its Unix socket, whose name ends in the bridge's tag; the kernel limits that to 107 bytes." },
 	{ "ws_socket", PS_OPTION_STRING, AT(ws_socket), 1, PS_PLACE_MAX, RUNSTATEDIR "/polysocket/ws.sock", false, NULL, NULL,
 	  "Where wsbridge takes WebSocket upgrades from the web server: a link to its Unix socket, too." },
+	{ "ws_listen", PS_OPTION_STRING, AT(ws_listen), 0, 300, "", false, NULL, is_listen,
+	  "Address and port, such as 0.0.0.0:8443 or [::1]:9000, at which wsbridge itself takes WebSockets of channels, past the web server; empty: none." },
+	{ "ws_certificate", PS_OPTION_STRING, AT(ws_certificate), 0, 4095, "", false, NULL, NULL,
+	  "PEM file with the certificate chain for ws_listen, which then speaks TLS only; empty: no TLS." },
+	{ "ws_key", PS_OPTION_STRING, AT(ws_key), 0, 4095, "", false, NULL, NULL,
+	  "PEM file with the private key of ws_certificate; empty: it is in the same file." },
 	{ "socket_mode", PS_OPTION_MODE, AT(socket_mode), 0, 0777, "0660", false, NULL, NULL,
 	  "File mode of both sockets; the web server and polysocket.fcgi need write permission." },
 	{ "worker_users", PS_OPTION_LIST, AT(worker_users), 0, 4095, "", false, NULL, NULL,
@@ -59,7 +91,7 @@ const struct ps_option ps_options[] = {
 	  "What is logged at least; debug has a line for every message." },
 	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog", NULL,
 	  "Where the log goes; a wsbridge in the background always uses syslog." },
-	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay", false, "relay channels applications", NULL,
+	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay, channels", false, "relay channels applications", NULL,
 	  "Services that are offered; the routes of others are 404. POLYSOCKET_SERVICES does the same for one virtual host." },
 	{ "mount_prefix", PS_OPTION_STRING, AT(mount_prefix), 0, 255, "", false, NULL, is_prefix,
 	  "Path below which the web server mounts polysocket, such as /live; empty: the root of a virtual host." },
@@ -123,6 +155,18 @@ const struct ps_option ps_options[] = {
 	  "How long wsbridge goes on serving its sessions after SIGTERM, beside its successor; 0: not at all, they are closed at once." },
 	{ "close_timeout", PS_OPTION_DURATION, AT(close_timeout), 10, HOUR, "10s", true, NULL, NULL,
 	  "Time that it takes at most to close the sessions that are left then, telling clients and targets." },
+	{ "ping_interval", PS_OPTION_DURATION, AT(ping_interval), 10, HOUR, "25s", true, NULL, NULL,
+	  "Between two PINGs to a member of a channel; more often drains the batteries of phones, less often and proxies cut silent connections." },
+	{ "ping_timeout", PS_OPTION_DURATION, AT(ping_timeout), 10, 24 * HOUR, "60s", true, NULL, NULL,
+	  "How long a member may say nothing, not even PONG, before it is closed with 1008; longer than ping_interval." },
+	{ "ack_timeout", PS_OPTION_DURATION, AT(ack_timeout), 10, 10 * MINUTE, "5s", true, NULL, NULL,
+	  "How long an emit waits for its acknowledgements before it is answered with 408." },
+	{ "history_events", PS_OPTION_COUNT, AT(history_events), 0, 1000000, "1000", true, NULL, NULL,
+	  "Events of each channel that the database keeps, for listeners that come back; 0: none." },
+	{ "history_age", PS_OPTION_DURATION, AT(history_age), 0, 36500 * DAY, "24h", true, NULL, NULL,
+	  "How long it keeps them; 0: none are kept." },
+	{ "max_emit_ids", PS_OPTION_COUNT, AT(max_emit_ids), 1, 10000000, "100000", true, NULL, NULL,
+	  "Ids of emits remembered for 5 minutes, so that a repeated one is not sent again, some 300 bytes each; emits with further ids are 503." },
 };
 // clang-format on
 

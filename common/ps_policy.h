@@ -49,6 +49,12 @@ struct ps_pattern_list {
 	size_t count;
 };
 
+/* What a token may do with a channel. */
+enum ps_channel_right {
+	PS_MAY_EMIT = 1u << 0,
+	PS_MAY_LISTEN = 1u << 1,
+};
+
 struct ps_token {
 	int64_t id;
 	char *name;
@@ -88,6 +94,8 @@ bool ps_token_allows_origin(const struct ps_token *token,
     struct ps_slice origin);
 bool ps_token_allows_target(const struct ps_token *token,
     const struct ps_target *target);
+bool ps_token_allows_channel(const struct ps_token *token,
+    struct ps_slice channel, enum ps_channel_right right);
 
 /*
  * Building. Tokens come in any order, then their patterns. A pattern that is

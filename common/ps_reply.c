@@ -119,7 +119,8 @@ ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
 	struct ps_writer json = { 0 };
 	int status = info->status;
 
-	ps_writer_str(&json, "{\"ok\":false,\"error\":");
+	ps_writer_printf(&json, "{\"%s\":false,\"error\":",
+	    style->flags & PS_STYLE_SUCCESS ? "success" : "ok");
 	ps_json_string(&json,
 	    ps_slice_str(sentence != NULL ? sentence : info->sentence));
 	ps_writer_printf(&json, ",\"code\":\"%s\"", info->word);

@@ -14,7 +14,8 @@ enum ps_style_flag {
 	PS_STYLE_SOFT = 1u << 1,    /* parameter status=200 */
 	PS_STYLE_REFUSAL = 1u << 2, /* refusals are 200: create, JSONP dialect */
 	PS_STYLE_NO_CORS = 1u << 3, /* the origin is refused */
-	PS_STYLE__ALL = (1u << 4) - 1,
+	PS_STYLE_SUCCESS = 1u << 4, /* "success" in place of "ok": channels */
+	PS_STYLE__ALL = (1u << 5) - 1,
 };
 
 /* How a client wants its answer; the slices are borrowed. */

@@ -274,9 +274,9 @@ refused_rights(struct request *request, const struct ps_target *target,
 	} else if (!ps_token_allows_target(token, target)) {
 		refuse_counted(request, token, PS_CODE_TARGET_REFUSED);
 	} else {
-		m->token_id = token->id;
-		m->limits = token->limits;
-		m->revision = ps_policy_revision(authority.policy);
+		m->rights.token_id = token->id;
+		m->rights.limits = token->limits;
+		m->rights.revision = ps_policy_revision(authority.policy);
 		refused = false;
 	}
 	authority_release(&authority);
@@ -455,7 +455,7 @@ relay_send_events(struct request *request, const struct route *route)
 			json_object_array_get_idx(events, i)))
 			return;
 	}
-	ps_ipc_send_end(&request->handoff->frame, (uint16_t)count);
+	ps_ipc_events_end(&request->handoff->frame, (uint16_t)count);
 	request_hand_over_to_owner(request, m.socket);
 }
 
@@ -488,7 +488,7 @@ relay_send_data(struct request *request, const struct route *route)
 	ps_ipc_send_begin(&request->handoff->frame, &m);
 	if (!add_event(request, route->dialect, type, data))
 		return;
-	ps_ipc_send_end(&request->handoff->frame, 1);
+	ps_ipc_events_end(&request->handoff->frame, 1);
 	request_hand_over_to_owner(request, m.socket);
 }
 

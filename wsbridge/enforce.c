@@ -149,10 +149,10 @@ enforce_close(struct bridge *bridge, const char *name)
 }
 
 struct quota *
-enforce_create(struct bridge *bridge, int64_t token_id, uint64_t revision,
-    const struct ps_token_limits *limits, struct refusal *refusal_r)
+enforce_create(struct bridge *bridge, const struct ps_ipc_rights *rights,
+    struct refusal *refusal_r)
 {
-	struct quota *quota = quotas_get(&bridge->quotas, token_id);
+	struct quota *quota = quotas_get(&bridge->quotas, rights->token_id);
 
 	if (quota == NULL) {
 		*refusal_r = (struct refusal){ .code = PS_CODE_BRIDGE_FULL };
@@ -160,13 +160,13 @@ enforce_create(struct bridge *bridge, int64_t token_id, uint64_t revision,
 	}
 	if (bridge->policy != NULL &&
 	    (has_fallen(bridge) ||
-		revision <= ps_policy_revision(bridge->policy))) {
+		rights->revision <= ps_policy_revision(bridge->policy))) {
 		judge(bridge, quota);
-	} else if (revision >= quota->revision) {
+	} else if (rights->revision >= quota->revision) {
 		quota->expelled = NULL;
 		quota->ahead_until_ms = bridge->now_ms() + AHEAD_MS;
 		look_again(bridge, quota->ahead_until_ms);
-		set_limits(quota, revision, limits);
+		set_limits(quota, rights->revision, &rights->limits);
 	}
 	if (quota->expelled == NULL)
 		return quota;

@@ -15,12 +15,11 @@ void enforce_policy(struct bridge *bridge, struct ps_policy *policy);
 void enforce_close(struct bridge *bridge, const char *name);
 
 /*
- * The token that a create comes with, unless the policy, being no older than
- * `revision`, says otherwise. Limits are those of the newer of the two.
+ * The token that a request comes with, unless the policy, being no older than
+ * its revision, says otherwise. Limits are those of the newer of the two.
  * NULL with why.
  */
-struct quota *enforce_create(struct bridge *bridge, int64_t token_id,
-    uint64_t revision, const struct ps_token_limits *limits,
-    struct refusal *refusal_r);
+struct quota *enforce_create(struct bridge *bridge,
+    const struct ps_ipc_rights *rights, struct refusal *refusal_r);
 
 #endif

@@ -25,6 +25,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/probe.c %D%/probe.h \
 	%D%/quota.c %D%/quota.h \
 	%D%/receiver.h \
+	%D%/recipient.h \
 	%D%/record.c %D%/record.h \
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \

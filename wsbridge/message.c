@@ -18,7 +18,9 @@ message_join(const struct message *first, enum ps_event_type type,
 	if (message == NULL)
 		return NULL;
 	message->refs = 1;
-	message->type = type;
+	message->type = (uint8_t)type;
+	message->is_free = false;
+	message->split = 0;
 	message->len = before + data.len;
 	if (before > 0)
 		memcpy(message_data(message), message_slice(first).data,

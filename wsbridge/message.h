@@ -19,7 +19,10 @@
 
 struct message {
 	unsigned refs;
-	enum ps_event_type type;
+	uint8_t type; /* enum ps_event_type */
+	bool is_free; /* the service's own words: no quota counts them */
+	uint32_t split; /* where what is the recipient's own is put in; see
+			 * framing/channel.h. 0: nowhere */
 	size_t len;
 	unsigned char bytes[]; /* MESSAGE_HEADROOM, then `len` bytes */
 };

@@ -34,11 +34,11 @@ struct figures {
 	uint64_t n_exchanges, n_held, unsent_bytes;
 };
 
-/* A session has no row when memory was short. */
 static enum ps_session_kind
 kind_of(const struct session *session)
 {
-	return session->row == NULL ? PS_SESSION_RELAY : session->row->kind;
+	return session->recipient == NULL ? PS_SESSION_RELAY :
+					    PS_SESSION_CHANNEL;
 }
 
 static void
@@ -335,6 +335,10 @@ put_requests_total(struct output *out)
 		[PS_IPC_READY] = "ready",
 		[PS_IPC_PROBE] = "probe",
 		[PS_IPC_STATS] = "stats",
+		[PS_IPC_EMIT] = "emit",
+		[PS_IPC_LISTEN] = "listen",
+		[PS_IPC_MEMBERS] = "members",
+		[PS_IPC_HISTORY] = "history",
 	};
 	const uint64_t *requests = out->figures->bridge->totals.requests;
 	size_t i;

@@ -140,8 +140,7 @@ put_messages(struct parked *parked, struct ps_writer *out)
 	framing->begin(out, &parked->context);
 	while (out->len < limit &&
 	    (message = session_unsent(session, n)) != NULL) {
-		framing->message(out, &parked->context, message->type,
-		    message_slice(message));
+		framing->message(out, &parked->context, message);
 		n++;
 	}
 	if ((close = session_unsent_close(session, n)) != NULL) {

@@ -181,8 +181,7 @@ create(struct bridge *bridge, struct exchange *exchange,
 	struct quota *quota;
 
 	if (!bridge->draining &&
-	    (quota = enforce_create(bridge, m->token_id, m->revision,
-		 &m->limits, &refusal)) != NULL)
+	    (quota = enforce_create(bridge, &m->rights, &refusal)) != NULL)
 		session = session_create(bridge, m->remote_addr, quota,
 		    &refusal);
 	records_wake(bridge);

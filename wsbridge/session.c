@@ -240,6 +240,7 @@ destroy(struct garbage *garbage)
 	message_queue_deinit(&session->queue);
 	message_unref(session->partial);
 	free(session->close);
+	free(session->recipient);
 	free(session->row);
 	free(session);
 }
@@ -427,17 +428,18 @@ take_quota(struct session *session, enum ps_direction direction,
 	return true;
 }
 
-void
-session_from_peer(struct session *session, struct message *message)
+bool
+session_queue(struct session *session, struct message *message)
 {
 	/* The peer is not held back any more, so the queue has to bound it;
 	 * and what its client gets must have an end, but no hole. */
 	session->deaf = session->deaf ||
 	    (session->state != SESSION_OPEN && queue_is_full(session));
-	if (session->deaf ||
-	    !take_quota(session, PS_DOWN, 1, message->len, NULL)) {
+	if (session->deaf || session->state == SESSION_CLOSED ||
+	    (!message->is_free &&
+		!take_quota(session, PS_DOWN, 1, message->len, NULL))) {
 		message_unref(message);
-		return;
+		return false;
 	}
 	ps_debug("session %s: message down (%zu bytes)", session->name,
 	    message->len);
@@ -445,11 +447,24 @@ session_from_peer(struct session *session, struct message *message)
 		message_unref(message);
 		session->deaf = true;
 		session_expel(session, 1011, "out of memory");
-		return;
+		return false;
 	}
+	return true;
+}
+
+void
+session_deliver(struct session *session)
+{
 	deliver(session);
 	if (session->state != SESSION_CLOSED)
 		update_pressure(session);
+}
+
+void
+session_from_peer(struct session *session, struct message *message)
+{
+	if (session_queue(session, message))
+		session_deliver(session);
 }
 
 static bool

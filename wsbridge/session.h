@@ -26,6 +26,7 @@
 #include "ps_code.h"
 #include "quota.h"
 #include "receiver.h"
+#include "recipient.h"
 
 enum session_state {
 	SESSION_CONNECTING,
@@ -68,6 +69,7 @@ struct session {
 	char name[SESSION_NAME_MAX];
 	uint64_t created_ms;
 	struct address *address;
+	struct recipient *recipient; /* of a channel's member; owned, or NULL */
 	struct quota *quota; /* of its token */
 	TAILQ_ENTRY(session) of_token; /* while connecting and open */
 
@@ -134,6 +136,13 @@ void session_open_failed(struct session *session, enum ps_code code,
 /* Takes over a reference. What comes while closing is still delivered, as far
  * as the queue has room. */
 void session_from_peer(struct session *session, struct message *message);
+/*
+ * The same in two steps, for a peer that has several messages: each is queued,
+ * then all are delivered. False when it was not queued, and perhaps the session
+ * has ended at that.
+ */
+bool session_queue(struct session *session, struct message *message);
+void session_deliver(struct session *session);
 void session_peer_closed(struct session *session, uint16_t code,
     struct ps_slice reason, bool was_clean);
 

@@ -29,7 +29,7 @@ encode_send(struct ps_ipc_send *m)
 		ps_ipc_event_end(&again, begin);
 	}
 	require(ps_reader_done(&m->events));
-	ps_ipc_send_end(&again, m->count);
+	ps_ipc_events_end(&again, m->count);
 }
 
 /* Each is true when the body is well-formed; `again` then holds the frame. */

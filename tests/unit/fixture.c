@@ -358,7 +358,7 @@ fixture_send_from(struct session *session, uint64_t first, const char *events,
 		events += len + 3;
 		count++;
 	}
-	ps_ipc_send_end(&frame, count);
+	ps_ipc_events_end(&frame, count);
 	ps_reader_init(&r, frame.data + 5, frame.len - 5);
 	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
 	ret = session_from_client(session, &m, limit_r);

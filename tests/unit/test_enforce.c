@@ -80,8 +80,9 @@ static struct quota *
 create(uint64_t revision, struct ps_token token)
 {
 	struct refusal refusal = { .code = PS_CODE__COUNT };
-	struct quota *quota = enforce_create(&bridge, token.id, revision,
-	    &token.limits, &refusal);
+	const struct ps_ipc_rights rights = { token.id, revision,
+		token.limits };
+	struct quota *quota = enforce_create(&bridge, &rights, &refusal);
 
 	if (quota == NULL)
 		assert_int_equal(refusal.code, PS_CODE_TOKEN_UNKNOWN);

@@ -170,7 +170,7 @@ encode_send(const char *id, const char *text)
 	begin = ps_ipc_event_begin(&frame, PS_EVENT_TEXT);
 	ps_writer_str(&frame, text);
 	ps_ipc_event_end(&frame, begin);
-	ps_ipc_send_end(&frame, 1);
+	ps_ipc_events_end(&frame, 1);
 }
 
 static void

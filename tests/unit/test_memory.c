@@ -205,7 +205,7 @@ send_two(struct session *session)
 	for (i = 0; i < 2; i++)
 		ps_ipc_event_end(&frame,
 		    ps_ipc_event_begin(&frame, PS_EVENT_TEXT));
-	ps_ipc_send_end(&frame, 2);
+	ps_ipc_events_end(&frame, 2);
 	ps_reader_init(&r, frame.data + 5, frame.len - 5);
 	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
 	if (!has_failed)
@@ -401,14 +401,14 @@ permit(void)
 static void
 begin_of_token(void)
 {
-	static const struct ps_token_limits limits;
+	static const struct ps_ipc_rights rights = { 5, 1, { { 0 } } };
 	struct refusal refusal = { .code = PS_CODE__COUNT };
 	struct quota *quota;
 
 	assert_int_equal(fixture_setup(NULL), 0);
 	session_end(fixture_open(), "makes room for timers");
 	arm();
-	quota = enforce_create(&bridge, 5, 1, &limits, &refusal);
+	quota = enforce_create(&bridge, &rights, &refusal);
 	disarm();
 	if (!succeeded(quota != NULL)) {
 		assert_int_equal(refusal.code, PS_CODE_BRIDGE_FULL);

@@ -282,7 +282,7 @@ traffic_outlives_its_session(void **state)
 	begin = ps_ipc_event_begin(&frame, PS_EVENT_TEXT);
 	ps_writer_str(&frame, "hello");
 	ps_ipc_event_end(&frame, begin);
-	ps_ipc_send_end(&frame, 1);
+	ps_ipc_events_end(&frame, 1);
 	assert_true(ps_ipc_split(frame.data, frame.len, &type, &body) > 0);
 	assert_int_equal(ps_ipc_decode_send(&body, &send), PS_OK);
 	assert_int_equal(session_from_client(session, &send, &limit), PS_OK);

@@ -44,6 +44,25 @@ decode_hello(struct ps_reader *r)
 	return PS_OK;
 }
 
+static const struct ps_ipc_rights rights = { .token_id = INT64_MIN + 1,
+	.revision = 0x0102030405060708,
+	.limits = { { 0, 1, 0xfffefdfcfbfaf9f8, 3, 4, PS_NO_LIMIT } } };
+
+static void
+assert_rights(const struct ps_ipc_rights *m)
+{
+	assert_true(m->token_id == INT64_MIN + 1);
+	assert_true(m->revision == 0x0102030405060708);
+	assert_int_equal(PS_TOKEN_LIMIT__COUNT, 6);
+	assert_true(m->limits.value[PS_LIMIT_SOCKETS] == 0);
+	assert_true(m->limits.value[PS_LIMIT_CREATES_PER_MINUTE] == 1);
+	assert_true(m->limits.value[PS_LIMIT_MESSAGES_PER_DAY] ==
+	    0xfffefdfcfbfaf9f8);
+	assert_true(m->limits.value[PS_LIMIT_BYTES_PER_DAY] == 3);
+	assert_true(m->limits.value[PS_LIMIT_MESSAGE_BYTES] == 4);
+	assert_true(m->limits.value[PS_LIMIT_QUEUE_BYTES] == PS_NO_LIMIT);
+}
+
 static void
 encode_create(struct ps_writer *w)
 {
@@ -58,10 +77,7 @@ encode_create(struct ps_writer *w)
 		.agent = ps_slice_str("agent-1"),
 		.remote_addr = ps_slice_str("192.0.2.1"),
 		.public_host = ps_slice_str("relay:81"),
-		.token_id = INT64_MIN + 1,
-		.revision = 0x0102030405060708,
-		.limits = { { 0, 1, 0xfffefdfcfbfaf9f8, 3, 4,
-		    PS_NO_LIMIT } } });
+		.rights = rights });
 }
 
 static int
@@ -82,16 +98,7 @@ decode_create(struct ps_reader *r)
 	assert_slice(m.agent, "agent-1");
 	assert_slice(m.remote_addr, "192.0.2.1");
 	assert_slice(m.public_host, "relay:81");
-	assert_true(m.token_id == INT64_MIN + 1);
-	assert_true(m.revision == 0x0102030405060708);
-	assert_int_equal(PS_TOKEN_LIMIT__COUNT, 6);
-	assert_true(m.limits.value[PS_LIMIT_SOCKETS] == 0);
-	assert_true(m.limits.value[PS_LIMIT_CREATES_PER_MINUTE] == 1);
-	assert_true(m.limits.value[PS_LIMIT_MESSAGES_PER_DAY] ==
-	    0xfffefdfcfbfaf9f8);
-	assert_true(m.limits.value[PS_LIMIT_BYTES_PER_DAY] == 3);
-	assert_true(m.limits.value[PS_LIMIT_MESSAGE_BYTES] == 4);
-	assert_true(m.limits.value[PS_LIMIT_QUEUE_BYTES] == PS_NO_LIMIT);
+	assert_rights(&m.rights);
 	return PS_OK;
 }
 
@@ -119,7 +126,7 @@ encode_send(struct ps_writer *w)
 	put_event(w, PS_EVENT_BINARY, "binary");
 	put_event(w, PS_EVENT_TEXT, "text");
 	put_event(w, PS_EVENT_BINARY, "");
-	ps_ipc_send_end(w, 3);
+	ps_ipc_events_end(w, 3);
 }
 
 static int
@@ -298,6 +305,127 @@ decode_stats(struct ps_reader *r)
 	return PS_OK;
 }
 
+/* Its count of events is the last of the body, as of SEND. */
+static void
+encode_emit(struct ps_writer *w)
+{
+	ps_ipc_emit_begin(w,
+	    &(struct ps_ipc_emit){ .request = request,
+		.channel = ps_slice_str("news"),
+		.rights = rights,
+		.clients = PS_IPC_CLIENTS_NUMBER,
+		.number = 0x01020304,
+		.listed = ps_slice_str("client_a,client_b"),
+		.batch = true,
+		.requires_ack = true,
+		.min_acks = 0x05060708,
+		.key = ps_slice_str("once") });
+	put_event(w, PS_EVENT_TEXT, "{\"a\":1}");
+	put_event(w, PS_EVENT_TEXT, "2");
+	ps_ipc_events_end(w, 2);
+}
+
+static int
+decode_emit(struct ps_reader *r)
+{
+	struct ps_ipc_emit m;
+	struct ps_slice data;
+	int ret = ps_ipc_decode_emit(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.channel, "news");
+	assert_rights(&m.rights);
+	assert_int_equal(m.clients, PS_IPC_CLIENTS_NUMBER);
+	assert_int_equal(m.number, 0x01020304);
+	assert_slice(m.listed, "client_a,client_b");
+	assert_true(m.batch && m.requires_ack);
+	assert_int_equal(m.min_acks, 0x05060708);
+	assert_slice(m.key, "once");
+	assert_int_equal(m.count, 2);
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_TEXT);
+	assert_slice(data, "{\"a\":1}");
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_TEXT);
+	assert_slice(data, "2");
+	return PS_OK;
+}
+
+static void
+encode_listen(struct ps_writer *w)
+{
+	ps_ipc_encode_listen(w,
+	    &(struct ps_ipc_listen){ request, ps_slice_str("news"), rights,
+		ps_slice_str("https://b"), ps_slice_str("agent-1"),
+		ps_slice_str("192.0.2.1"), ps_slice_str("{\"name\":1}"),
+		ps_slice_str("evt_12345678"), PS_IPC_FRAMING_EVENTSOURCE,
+		0x01020304 });
+}
+
+static int
+decode_listen(struct ps_reader *r)
+{
+	struct ps_ipc_listen m;
+	int ret = ps_ipc_decode_listen(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.channel, "news");
+	assert_rights(&m.rights);
+	assert_slice(m.origin, "https://b");
+	assert_slice(m.agent, "agent-1");
+	assert_slice(m.remote_addr, "192.0.2.1");
+	assert_slice(m.presence, "{\"name\":1}");
+	assert_slice(m.since, "evt_12345678");
+	assert_int_equal(m.framing, PS_IPC_FRAMING_EVENTSOURCE);
+	assert_int_equal(m.hold_ms, 0x01020304);
+	return PS_OK;
+}
+
+static void
+encode_members(struct ps_writer *w)
+{
+	ps_ipc_encode_members(w,
+	    &(struct ps_ipc_members){ request, ps_slice_str("news") });
+}
+
+static int
+decode_members(struct ps_reader *r)
+{
+	struct ps_ipc_members m;
+	int ret = ps_ipc_decode_members(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.channel, "news");
+	return PS_OK;
+}
+
+static void
+encode_history(struct ps_writer *w)
+{
+	ps_ipc_encode_history(w,
+	    &(struct ps_ipc_history){ request, ps_slice_str("news"),
+		ps_slice_str("evt_12345678"), 0x01020304 });
+}
+
+static int
+decode_history(struct ps_reader *r)
+{
+	struct ps_ipc_history m;
+	int ret = ps_ipc_decode_history(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.channel, "news");
+	assert_slice(m.since, "evt_12345678");
+	assert_int_equal(m.limit, 0x01020304);
+	return PS_OK;
+}
+
 static const struct {
 	enum ps_ipc_type type;
 	void (*encode)(struct ps_writer *w);
@@ -313,6 +441,10 @@ static const struct {
 	{ PS_IPC_READY, encode_ready, decode_ready },
 	{ PS_IPC_PROBE, encode_probe, decode_probe },
 	{ PS_IPC_STATS, encode_stats, decode_stats },
+	{ PS_IPC_EMIT, encode_emit, decode_emit },
+	{ PS_IPC_LISTEN, encode_listen, decode_listen },
+	{ PS_IPC_MEMBERS, encode_members, decode_members },
+	{ PS_IPC_HISTORY, encode_history, decode_history },
 };
 _Static_assert(ROWS(messages) == PS_IPC__COUNT - 1,
     "every message needs a row");
@@ -488,7 +620,7 @@ the_number_of_events_is_bounded(void **state)
 		ps_ipc_send_begin(&w, &m);
 		for (n = 0; n < rows[i].count; n++)
 			put_event(&w, PS_EVENT_TEXT, "");
-		ps_ipc_send_end(&w, (uint16_t)rows[i].count);
+		ps_ipc_events_end(&w, (uint16_t)rows[i].count);
 		ps_reader_init(&r, w.data + 5, w.len - 5);
 		assert_row(i, ps_ipc_decode_send(&r, &m) == rows[i].ret);
 	}
@@ -662,13 +794,13 @@ a_frame_that_would_be_too_large_is_not_made(void **state)
 	memset(p, 0, PS_IPC_FRAME_MAX - head);
 	w.len += PS_IPC_FRAME_MAX - head;
 	ps_ipc_event_end(&w, begin);
-	ps_ipc_send_end(&w, 1);
+	ps_ipc_events_end(&w, 1);
 	assert_false(w.failed);
 
 	w.len -= 2; /* the count again, behind one byte more */
 	ps_writer_u8(&w, 0);
 	ps_ipc_event_end(&w, begin);
-	ps_ipc_send_end(&w, 1);
+	ps_ipc_events_end(&w, 1);
 	assert_true(w.failed);
 	ps_writer_deinit(&w);
 }

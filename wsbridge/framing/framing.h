@@ -9,14 +9,17 @@
 #ifndef FRAMING_H
 #define FRAMING_H
 
+#include "../message.h"
 #include "ps_bytes.h"
 #include "ps_ipc.h"
+#include "../recipient.h"
 
 struct framing_context {
 	enum ps_dialect dialect;
 	struct ps_slice callback; /* of JSONP */
 	bool numbered;		  /* the client acknowledges: tell `seq` */
 	uint64_t got; /* number of the last message it had when it came */
+	const struct recipient *recipient; /* NULL: of the relay */
 	bool first; /* nothing was written in this unit yet; begin sets it */
 };
 
@@ -29,7 +32,7 @@ struct framing {
 	void (*open)(struct ps_writer *w, const struct framing_context *c);
 	void (*begin)(struct ps_writer *w, struct framing_context *c);
 	void (*message)(struct ps_writer *w, struct framing_context *c,
-	    enum ps_event_type type, struct ps_slice data);
+	    const struct message *message);
 	void (*heartbeat)(struct ps_writer *w, struct framing_context *c);
 	void (*close)(struct ps_writer *w, struct framing_context *c,
 	    uint16_t code, struct ps_slice reason, bool was_clean);

@@ -58,10 +58,12 @@ separate(struct ps_writer *w, struct framing_context *c)
 
 static void
 write_message(struct ps_writer *w, struct framing_context *c,
-    enum ps_event_type type, struct ps_slice data)
+    const struct message *message)
 {
+	struct ps_slice data = message_slice(message);
+
 	separate(w, c);
-	if (type == PS_EVENT_TEXT) {
+	if (message->type == PS_EVENT_TEXT) {
 		ps_writer_str(w, words[c->dialect].text);
 		ps_json_string(w, data);
 		ps_writer_str(w, "}");

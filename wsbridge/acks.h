@@ -1,0 +1,41 @@
+/*
+ * Events that wait to be acknowledged (require-ack): who has, who has not, who
+ * has left meanwhile. By event id, for the ACKs, and in their channel's list,
+ * for the members that leave.
+ */
+#ifndef ACKS_H
+#define ACKS_H
+
+#include "bridge.h"
+#include "ps_bytes.h"
+
+struct ack_wait;
+struct channel;
+struct member;
+
+LIST_HEAD(ack_wait_list, ack_wait);
+
+/*
+ * Starts to wait for `members`, whose order does not matter; `done` is called
+ * once, when `min_acks` of them have acknowledged (0: all that have not left)
+ * or the time is over, never from within. NULL when memory is out.
+ */
+struct ack_wait *ack_wait_create(struct channel *channel,
+    const char *event_id, struct member *const *members, uint32_t count,
+    uint32_t min_acks, void (*done)(struct ack_wait *wait, void *owner),
+    void *owner);
+/* `done` is not called any more. After `done` it has to be destroyed too. */
+void ack_wait_destroy(struct ack_wait *wait);
+/* Whether enough have acknowledged, or nobody is left who could. */
+bool ack_wait_is_met(const struct ack_wait *wait);
+/* "acked":[...],"pending":[...],"left":[...],"ack_ms":{"p50":..,"max":..} */
+void ack_wait_describe(const struct ack_wait *wait, struct ps_writer *json);
+
+/* A member acknowledges. False: nobody waits for that of it. Repeating it is
+ * fine while the event waits. */
+bool acks_take(struct bridge *bridge, struct member *member,
+    struct ps_slice event_id);
+/* A member has left. */
+void acks_leave(struct member *member);
+
+#endif

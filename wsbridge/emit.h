@@ -1,0 +1,50 @@
+/*
+ * An emit: one event, or a batch, to the members of a channel or to some of
+ * them, asked for by HTTP (EMIT) or by a member with a WebSocket. Whoever asks
+ * is told by emit_ops, once: at once, or when acknowledgements have come.
+ *
+ * An emit with an id that was seen on that channel within EMIT_ID_MS is not
+ * sent again but answered as the first one, even while that one still waits.
+ */
+#ifndef EMIT_H
+#define EMIT_H
+
+#include "bridge.h"
+#include "ps_ipc.h"
+
+#define EMIT_ID_MS (5 * 60 * 1000)
+
+struct quota;
+
+/* The answer: an HTTP status and a JSON object, borrowed for the call. A
+ * refusal has its code, so that HTTP can say the rest; otherwise `refusal` is
+ * NULL. */
+struct emit_answer {
+	int status;
+	struct ps_slice json;
+	const struct refusal *refusal;
+};
+
+/* Whoever waits for the answer; embedded, and part of a list of the emit's
+ * while it waits. */
+struct emit_asker {
+	LIST_ENTRY(emit_asker) all;
+	void (*answer)(struct emit_asker *asker,
+	    const struct emit_answer *answer);
+	bool waiting;
+};
+
+/*
+ * Carries it out, for a token. `asker->answer` is called from within or later;
+ * after it the asker is forgotten.
+ */
+void emit_run(struct bridge *bridge, const struct ps_ipc_emit *emit,
+    struct quota *quota, struct emit_asker *asker);
+/* The asker is gone: nobody is told, what was sent was sent. */
+void emit_forget(struct emit_asker *asker);
+
+/* Ids that are remembered at the moment. */
+size_t emit_count_ids(const struct bridge *bridge);
+void emit_deinit(struct bridge *bridge);
+
+#endif

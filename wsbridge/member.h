@@ -1,0 +1,66 @@
+/*
+ * A member of a channel: the peer of a session whose receiver is a client's
+ * WebSocket or a parked request. It understands what the client says, asks it
+ * now and then whether it is there, and shows its presence to the others.
+ *
+ * It joins with member_join() and leaves exactly once, however its session
+ * ends, and the others hear both.
+ */
+#ifndef MEMBER_H
+#define MEMBER_H
+
+#include "bridge.h"
+#include "ps_ipc.h"
+#include "recipient.h"
+#include "session.h"
+
+struct channel;
+struct history_request;
+
+struct member {
+	struct garbage garbage; /* first */
+	struct table_node node; /* by client id, of all channels of the node */
+	struct channel *channel;
+	struct session *session; /* NULL: it has left */
+	TAILQ_ENTRY(member) by_age, by_log;
+	uint64_t serial; /* the higher, the later it joined */
+	uint64_t log_at; /* number of the next entry of the log for it */
+	uint32_t index;	 /* in channel->members */
+	bool has_joined;
+	struct history_request *replaying; /* nothing of the log till then */
+
+	char *presence; /* compact JSON of an object, NULL is {}; owned */
+	int64_t joined_at_s;	/* Unix time */
+	struct timer timer;	/* of the next PING, or of its patience */
+	uint64_t pinged_ms;	/* when the last PING went out; 0: answered */
+	uint64_t heard_ms;	/* when it last said anything */
+	uint64_t bad_since_ms;	/* BAD_MESSAGEs are counted from then on */
+	uint8_t n_bad;
+};
+
+/* What is known of a client that wants to listen. */
+struct member_terms {
+	struct ps_slice channel;
+	struct ps_ipc_rights rights;
+	struct ps_slice origin, agent, remote_addr; /* for the records */
+	struct ps_slice presence; /* compact JSON of an object; empty: {} */
+	struct ps_slice since;	  /* an event id; or empty */
+	bool tells_key; /* CONNECTED has the key: there is no WebSocket */
+};
+
+/*
+ * A session of a new member, which joins as soon as the channel has room; the
+ * first it hears is CONNECTED. The caller attaches a receiver at once. NULL
+ * and why not.
+ */
+struct session *member_create(struct bridge *bridge,
+    const struct member_terms *terms, struct refusal *refusal_r);
+
+/* The client was heard of otherwise, which is as good as a PONG. */
+void member_heard(struct session *session);
+
+/* An ERROR frame to the client, such as ("SLOW_CLIENT", "..."). */
+void member_send_error(struct member *member, const char *code,
+    const char *text);
+
+#endif
