@@ -9,6 +9,7 @@ unit_tests = \
 	%D%/unit/test_bridge \
 	%D%/unit/test_deflate \
 	%D%/unit/test_enforce \
+	%D%/unit/test_envelope \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
 	%D%/unit/test_handoff \

@@ -8,8 +8,6 @@
 #ifndef ENVELOPE_H
 #define ENVELOPE_H
 
-#include <json-c/json.h>
-
 #include "message.h"
 
 /* {"type":TYPE,"payload":PAYLOAD,...}: both are JSON already, the type without
@@ -21,8 +19,11 @@ struct message *envelope_data(struct ps_slice payload, const char *event_id,
 /* The event id at the end of a DATA; empty for any other frame. */
 struct ps_slice envelope_event_id(const struct message *message);
 
-/* "client_" or "evt_" and eight random characters, from a cryptographic
- * source; `id_r` has room for PS_CLIENT_ID_LEN + 1. False without one. */
+/*
+ * `prefix` ("client_" or "evt_") and eight random characters, from a
+ * cryptographic source; `id_r` has room for PS_CLIENT_ID_LEN + 1. False where
+ * there are none. That nobody has it yet is the caller's to see.
+ */
 PS_MUST_CHECK bool envelope_make_id(char *id_r, const char *prefix);
 
 enum client_type {
@@ -33,7 +34,7 @@ enum client_type {
 	CLIENT_TYPE__COUNT,
 };
 
-/* What a client says; borrowed from `json`, which is owned. */
+/* What a client says; slices are borrowed from `text`, which is owned. */
 struct client_frame {
 	enum client_type type;
 	struct ps_slice event_id; /* of ACK */
@@ -44,8 +45,7 @@ struct client_frame {
 	uint32_t number, min_acks;
 	struct ps_slice listed; /* comma list */
 	bool requires_ack;
-	json_object *json;
-	struct ps_writer text; /* what `payload` and `listed` point to */
+	struct ps_writer text;
 };
 
 /*

@@ -11,6 +11,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/enforce.c %D%/enforce.h \
+	%D%/envelope.c %D%/envelope.h \
 	%D%/exchange.c %D%/exchange.h \
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \

@@ -8,12 +8,10 @@
 #define FIRST_CAPACITY 4
 
 struct message *
-message_join(const struct message *first, enum ps_event_type type,
-    struct ps_slice data)
+message_create_empty(enum ps_event_type type, size_t len)
 {
-	size_t before = first == NULL ? 0 : first->len;
 	struct message *message =
-	    malloc(sizeof(*message) + MESSAGE_HEADROOM + before + data.len);
+	    malloc(sizeof(*message) + MESSAGE_HEADROOM + len);
 
 	if (message == NULL)
 		return NULL;
@@ -21,7 +19,20 @@ message_join(const struct message *first, enum ps_event_type type,
 	message->type = (uint8_t)type;
 	message->is_free = false;
 	message->split = 0;
-	message->len = before + data.len;
+	message->len = len;
+	return message;
+}
+
+struct message *
+message_join(const struct message *first, enum ps_event_type type,
+    struct ps_slice data)
+{
+	size_t before = first == NULL ? 0 : first->len;
+	struct message *message =
+	    message_create_empty(type, before + data.len);
+
+	if (message == NULL)
+		return NULL;
 	if (before > 0)
 		memcpy(message_data(message), message_slice(first).data,
 		    before);

@@ -40,7 +40,10 @@ message_slice(const struct message *message)
 	    message->len);
 }
 
-/* Copies `data`; NULL when memory is out. The caller has the reference. */
+/* Of `len` bytes, to be written before it is queued anywhere. NULL when memory
+ * is out. The caller has the reference. */
+struct message *message_create_empty(enum ps_event_type type, size_t len);
+/* Copies `data`. */
 struct message *message_create(enum ps_event_type type, struct ps_slice data);
 /* The bytes of `first` (may be NULL) and of `data` as one new message. */
 struct message *message_join(const struct message *first,
