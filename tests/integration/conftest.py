@@ -15,8 +15,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from certificates import Authority          # noqa: E402
+from channel import KINDS, Channel          # noqa: E402
 from client import DIALECTS, Http           # noqa: E402
-from stack import LOOPBACK, SERVERS, Stack  # noqa: E402
+from stack import ALL_CHANNELS, LOOPBACK, SERVERS, Stack  # noqa: E402
 from target import Target                   # noqa: E402
 
 
@@ -133,12 +134,12 @@ def new_token(request):
     once every worker knows it; it goes when the test ends."""
     made = []
 
-    def make(stack=None, origins=("*",), targets=LOOPBACK, wait=True,
-             **columns):
+    def make(stack=None, origins=("*",), targets=LOOPBACK,
+             channels=ALL_CHANNELS, wait=True, **columns):
         stack = stack or request.getfixturevalue("stack")
         secret = columns.pop("secret", None) or secrets.token_hex(16)
         made.append((stack, stack.add_token(secret, origins, targets,
-                                            **columns)))
+                                            channels, **columns)))
         if wait:
             stack.wait_policy()
         return secret
@@ -176,6 +177,18 @@ def http2(stack):
 @pytest.fixture
 def relay(http, dialect):
     return DIALECTS[dialect](http)
+
+
+@pytest.fixture
+def channel(http):
+    """One that nobody else uses."""
+    return Channel(http, "room-" + secrets.token_hex(4))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """A way to listen to a channel."""
+    return request.param
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ STOP_S = 15
 WEB_STOP_S = 1      # Apache waits 10 s for what it holds; nobody needs that
 SERVERS = ("lighttpd", "apache")
 LOOPBACK = ("*://127.0.0.1:*", "*://localhost:*", "*://[::1]:*")
+ALL_CHANNELS = (("*", 1, 1),)     # pattern, may_emit, may_listen
 START_MODES = ("listen", "bin-path", "spawn-fcgi", "systemd")
 
 APACHE_MODULES = "/usr/lib/apache2/modules"
@@ -47,7 +48,8 @@ class Stack:
     """See the module. `build` holds the built programs (POLYSOCKET_BUILD, or
     the top of the source tree); `environment` goes to the workers as FastCGI
     parameters set by the web server; `targets` are what requests without a
-    token may relay to, None for a database without the token anonymous."""
+    token may relay to, None for a database without the token anonymous, which
+    may use all channels."""
 
     def __init__(self, server="lighttpd", prefix="", options=None, port=None,
                  start_mode="listen", build=None, directory=None, http2=True,
@@ -171,7 +173,7 @@ class Stack:
         Database.create(self.db_path)
         if self.targets is not None:
             self.sql(*token_rows(1, {"name": "anonymous"}, ["*"],
-                                 self.targets))
+                                 self.targets, ALL_CHANNELS))
         owner = self.directory.stat()
         os.chown(self.db_path, owner.st_uid, owner.st_gid)
 
@@ -179,12 +181,13 @@ class Stack:
         """What an administrator would say to sqlite3; returns the rows."""
         return self.database.sql(*statements)
 
-    def add_token(self, secret, origins=("*",), targets=LOOPBACK, **columns):
+    def add_token(self, secret, origins=("*",), targets=LOOPBACK,
+                  channels=ALL_CHANNELS, **columns):
         """A token of that secret and its rights; returns its id."""
         columns = {"name": secret[:64], "secret": secret, **columns}
         number = self.database.value(insert("tokens", columns)
                                      + " RETURNING id")
-        self.sql(*token_rows(number, None, origins, targets))
+        self.sql(*token_rows(number, None, origins, targets, channels))
         return number
 
     def wait_policy(self):
@@ -469,14 +472,18 @@ class Stack:
                         if status in crashes or isinstance(status, str)]
 
 
-def token_rows(number, columns, origins, targets):
+def token_rows(number, columns, origins, targets, channels):
     """The statements that make a token, where it has columns, and rights."""
     made = [insert("tokens", {"id": number, **columns})] if columns else []
-    return made + [
+    made += [
         insert(table, {"token_id": number, "pattern": pattern})
         for table, patterns in (("token_origins", origins),
                                 ("token_targets", targets))
         for pattern in patterns]
+    return made + [
+        insert("token_channels", {"token_id": number, "pattern": pattern,
+                                  "may_emit": emit, "may_listen": listen})
+        for pattern, emit, listen in channels]
 
 
 def program(name):
