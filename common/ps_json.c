@@ -2,6 +2,9 @@
 
 #include "ps_json.h"
 
+#include "ps_limits.h"
+#include "ps_utf8.h"
+
 /*
  * What a byte asks for: 0 nothing; 1 a \u escape; 'E' and '<' a look at what
  * follows or went before; any other value the letter after a backslash.
@@ -67,4 +70,221 @@ ps_json_string(struct ps_writer *w, struct ps_slice s)
 			at += escape(w, s, at);
 	}
 	ps_writer_bytes(w, "\"", 1);
+}
+
+/* A text that is looked through; `depth` is of what it is inside of now. */
+struct scan {
+	const char *at, *end;
+	unsigned depth;
+	size_t n_names;
+};
+
+static void
+skip_space(struct scan *s)
+{
+	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' ||
+				  *s->at == '\r' || *s->at == '\n'))
+		s->at++;
+}
+
+static bool
+take(struct scan *s, char c)
+{
+	if (s->at == s->end || *s->at != c)
+		return false;
+	s->at++;
+	return true;
+}
+
+static bool
+take_word(struct scan *s, const char *word)
+{
+	size_t len = strlen(word);
+
+	if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0)
+		return false;
+	s->at += len;
+	return true;
+}
+
+/* At least one. */
+static bool
+take_digits(struct scan *s)
+{
+	const char *begin = s->at;
+
+	while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+		s->at++;
+	return s->at > begin;
+}
+
+static bool
+take_number(struct scan *s)
+{
+	(void)take(s, '-');
+	if (!take(s, '0') && !take_digits(s))
+		return false;
+	if (take(s, '.') && !take_digits(s))
+		return false;
+	if (!take(s, 'e') && !take(s, 'E'))
+		return true;
+	if (!take(s, '+'))
+		(void)take(s, '-');
+	return take_digits(s);
+}
+
+/* Four hexadecimal digits: their value, or -1. */
+static int
+take_code_unit(struct scan *s)
+{
+	int unit = 0, i;
+
+	for (i = 0; i < 4; i++) {
+		char c = s->at < s->end ? *s->at++ : '\0';
+
+		if (c >= '0' && c <= '9')
+			unit = unit << 4 | (c - '0');
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			unit = unit << 4 | ((c | 0x20) - 'a' + 10);
+		else
+			return -1;
+	}
+	return unit;
+}
+
+/* What follows a backslash. Half a surrogate pair is no character. */
+static bool
+take_escape(struct scan *s)
+{
+	static const char letters[] = "\"\\/bfnrt";
+	int unit;
+
+	if (!take(s, 'u'))
+		return s->at < s->end && *s->at != '\0' &&
+		       strchr(letters, *s->at++) != NULL;
+	unit = take_code_unit(s);
+	if (unit < 0xd800 || unit > 0xdfff)
+		return unit >= 0;
+	if (unit > 0xdbff || !take(s, '\\') || !take(s, 'u'))
+		return false;
+	unit = take_code_unit(s);
+	return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+static bool
+take_string(struct scan *s)
+{
+	if (!take(s, '"'))
+		return false;
+	while (s->at < s->end && (unsigned char)*s->at >= 0x20) {
+		char c = *s->at++;
+
+		if (c == '"')
+			return true;
+		if (c == '\\' && !take_escape(s))
+			return false;
+	}
+	return false;
+}
+
+static int take_value(struct scan *s);
+
+static int
+take_member(struct scan *s)
+{
+	skip_space(s);
+	if (!take_string(s))
+		return PS_ERR_MALFORMED;
+	s->n_names++;
+	skip_space(s);
+	return take(s, ':') ? take_value(s) : PS_ERR_MALFORMED;
+}
+
+/* What is inside of an array or object, and its end. */
+static int
+take_inside(struct scan *s, char close)
+{
+	int ret;
+
+	if (++s->depth > PS_JSON_DEPTH_MAX)
+		return PS_ERR_TOO_LARGE;
+	skip_space(s);
+	if (!take(s, close)) {
+		do {
+			ret = close == '}' ? take_member(s) : take_value(s);
+			if (ret != PS_OK)
+				return ret;
+		} while (take(s, ','));
+		if (!take(s, close))
+			return PS_ERR_MALFORMED;
+	}
+	s->depth--;
+	return PS_OK;
+}
+
+/* With the space around it. */
+static int
+take_value(struct scan *s)
+{
+	int ret = PS_ERR_MALFORMED;
+
+	skip_space(s);
+	if (take(s, '{'))
+		ret = take_inside(s, '}');
+	else if (take(s, '['))
+		ret = take_inside(s, ']');
+	else if (s->at < s->end && *s->at == '"')
+		ret = take_string(s) ? PS_OK : ret;
+	else if (take_word(s, "true") || take_word(s, "false") ||
+		 take_word(s, "null") || take_number(s))
+		ret = PS_OK;
+	skip_space(s);
+	return ret;
+}
+
+int
+ps_json_check(struct ps_slice text, size_t *n_names_r)
+{
+	struct scan s = { text.data, text.data + text.len, 0, 0 };
+	int ret = PS_ERR_MALFORMED;
+
+	if (text.len > 0 && ps_utf8_is_valid(text.data, text.len))
+		ret = take_value(&s);
+	*n_names_r = s.n_names;
+	return ret == PS_OK && s.at < s.end ? PS_ERR_MALFORMED : ret;
+}
+
+void
+ps_json_compact(struct ps_writer *w, struct ps_slice text)
+{
+	struct scan s = { text.data, text.data + text.len, 0, 0 };
+	const char *begin;
+
+	ps_writer_reserve(w, text.len);
+	for (skip_space(&s); s.at < s.end; skip_space(&s)) {
+		begin = s.at;
+		if (*s.at != '"' || !take_string(&s))
+			s.at++;
+		ps_writer_bytes(w, begin, (size_t)(s.at - begin));
+	}
+}
+
+void
+ps_json_for_script(struct ps_writer *w, struct ps_slice json)
+{
+	const char *p = json.data, *end = json.data + json.len, *begin = p;
+
+	ps_writer_reserve(w, json.len);
+	while (p < end) {
+		bool ends_tag = *p == '/' && p > json.data && p[-1] == '<';
+
+		if (!ends_tag && (unsigned char)*p != 0xe2) {
+			p++;
+			continue;
+		}
+		ps_writer_bytes(w, begin, (size_t)(p - begin));
+		p += escape(w, json, (size_t)(p - json.data));
+		begin = p;
+	}
+	ps_writer_bytes(w, begin, (size_t)(end - begin));
 }

@@ -1,4 +1,7 @@
-/* Writing JSON text (RFC 8259). Reading it is json-c's work. */
+/*
+ * JSON text (RFC 8259): writing it, and what can be done with it as a text.
+ * What has to be taken apart is json-c's work, after ps_json_check().
+ */
 #ifndef PS_JSON_H
 #define PS_JSON_H
 
@@ -9,5 +12,21 @@
  * and "</" are escaped as well, so that the text may stand inside a script.
  */
 void ps_json_string(struct ps_writer *w, struct ps_slice s);
+
+/*
+ * PS_OK for one value of any kind, with space around it, to the letter of RFC
+ * 8259, in valid UTF-8 and without half a surrogate pair; PS_ERR_TOO_LARGE when
+ * it is nested deeper than PS_JSON_DEPTH_MAX; PS_ERR_MALFORMED. Names that an
+ * object has twice are allowed: `n_names_r` counts all names of all objects, so
+ * that one who parses sees whether any was dropped.
+ */
+PS_MUST_CHECK int ps_json_check(struct ps_slice text, size_t *n_names_r);
+
+/* Appends a text that was checked without the space between its parts; all else
+ * of it stays as it is, byte for byte. */
+void ps_json_compact(struct ps_writer *w, struct ps_slice text);
+
+/* Appends a text so that it may stand inside a script, see ps_json_string(). */
+void ps_json_for_script(struct ps_writer *w, struct ps_slice json);
 
 #endif

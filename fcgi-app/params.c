@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ps_json.h"
 #include "ps_utf8.h"
 
 struct params *
@@ -15,7 +16,8 @@ params_create(void)
 
 	if (params == NULL)
 		return NULL;
-	params->tokener = json_tokener_new_ex(PS_JSON_DEPTH_MAX);
+	/* What is inside of the innermost array is a level to json-c. */
+	params->tokener = json_tokener_new_ex(PS_JSON_DEPTH_MAX + 2);
 	if (params->tokener == NULL) {
 		free(params);
 		return NULL;
@@ -123,87 +125,10 @@ params_parse_form(struct params *params, char *text, size_t len, bool in_body)
 	return PS_OK;
 }
 
-static json_object *
-parse(struct params *params, const char *text, size_t len)
-{
-	json_tokener *tokener = params->tokener;
-	json_object *object;
-	size_t used;
-
-	if (len > INT32_MAX || !ps_utf8_is_valid(text, len))
-		return NULL;
-	json_tokener_reset(tokener);
-	object = json_tokener_parse_ex(tokener, text, (int)len);
-	used = json_tokener_get_parse_end(tokener);
-	while (used < len && strchr(" \t\r\n", text[used]) != NULL &&
-	    text[used] != '\0')
-		used++;
-	if (json_tokener_get_error(tokener) == json_tokener_success &&
-	    used == len)
-		return object;
-	json_object_put(object);
-	return NULL;
-}
-
-/* A \u escape at `text`: its code unit, or -1 when it is none. */
-static int
-code_unit(const char *text, size_t len)
-{
-	int unit = 0;
-	size_t i;
-
-	if (len < 6 || text[0] != '\\' || text[1] != 'u')
-		return -1;
-	for (i = 2; i < 6; i++)
-		unit = unit << 4 | hex(text[i]);
-	return unit;
-}
-
-/*
- * Looks through what json-c has parsed for what it passes over in silence:
- * control characters, single quotes, NaN, half a surrogate pair, which it
- * replaces, and names that are twice in an object, of which it keeps the last.
- * Returns the number of names, or -1 for any of the others.
- */
-static int
-scan(const char *text, size_t len)
-{
-	static const char outside[] = "{}[]:, \t\r\n+-.0123456789eEtrufalsn";
-	bool quoted = false;
-	int names = 0, unit;
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if (text[i] != '"' &&
-		    (quoted ? (unsigned char)text[i] < 0x20 :
-			      memchr(outside, text[i], sizeof(outside) - 1) ==
-				  NULL))
-			return -1;
-		if (text[i] == '"') {
-			quoted = !quoted;
-		} else if (text[i] == ':' && !quoted) {
-			names++;
-		} else if (text[i] == '\\') {
-			unit = code_unit(text + i, len - i);
-			if (unit >= 0xdc00 && unit <= 0xdfff)
-				return -1;
-			if (unit >= 0xd800 && unit <= 0xdbff) {
-				i += 6;
-				unit = code_unit(text + i, len - i);
-				if (unit < 0xdc00 || unit > 0xdfff)
-					return -1;
-			}
-			i++; /* what is escaped is neither quote nor escape */
-		}
-	}
-	return names;
-}
-
-static int
+static size_t
 count_names(json_object *value)
 {
-	int names = 0;
-	size_t i;
+	size_t names = 0, i;
 
 	if (json_object_is_type(value, json_type_array)) {
 		for (i = 0; i < json_object_array_length(value); i++)
@@ -219,19 +144,36 @@ count_names(json_object *value)
 	return names;
 }
 
+/*
+ * json-c lets pass what RFC 8259 does not, even in its strict mode, and keeps
+ * the last of the members of one name, so it is asked after ps_json_check().
+ */
+static int
+parse(struct params *params, struct ps_slice text, json_object **value_r)
+{
+	json_tokener *tokener = params->tokener;
+	size_t n_names;
+	int ret;
+
+	*value_r = NULL;
+	if (text.len > INT32_MAX)
+		return PS_ERR_MALFORMED;
+	if ((ret = ps_json_check(text, &n_names)) != PS_OK)
+		return ret;
+	json_tokener_reset(tokener);
+	*value_r = json_tokener_parse_ex(tokener, text.data, (int)text.len);
+	return count_names(*value_r) == n_names ? PS_OK : PS_ERR_MALFORMED;
+}
+
 int
 params_parse_json(struct params *params, const char *text, size_t len)
 {
-	params->body = parse(params, text, len);
-	if (params->body == NULL &&
-	    json_tokener_get_error(params->tokener) ==
-		json_tokener_error_depth)
-		return PS_ERR_TOO_LARGE;
-	if (!json_object_is_type(params->body, json_type_object))
-		return PS_ERR_MALFORMED;
-	return scan(text, len) == count_names(params->body) ?
-	    PS_OK :
-	    PS_ERR_MALFORMED;
+	int ret = parse(params, ps_slice(text, len), &params->body);
+
+	if (ret == PS_OK &&
+	    !json_object_is_type(params->body, json_type_object))
+		ret = PS_ERR_MALFORMED;
+	return ret;
 }
 
 static void
@@ -369,12 +311,9 @@ params_array(struct params *params, const char *name)
 
 	if (value == NULL && (param = find(params, name)) != NULL) {
 		json_object_put(params->parsed);
-		value = params->parsed =
-		    parse(params, param->value.data, param->value.len);
-		if (value != NULL &&
-		    scan(param->value.data, param->value.len) !=
-			count_names(value))
+		if (parse(params, param->value, &params->parsed) != PS_OK)
 			return NULL;
+		value = params->parsed;
 	}
 	return json_object_is_type(value, json_type_array) ? value : NULL;
 }
