@@ -5,6 +5,7 @@ noinst_LIBRARIES += %D%/libps.a
 %C%_libps_a_SOURCES = \
 	%D%/ps_base64.c %D%/ps_base64.h \
 	%D%/ps_bytes.c %D%/ps_bytes.h \
+	%D%/ps_channel.c %D%/ps_channel.h \
 	%D%/ps_clock.c %D%/ps_clock.h \
 	%D%/ps_code.c %D%/ps_code.h \
 	%D%/ps_config.c %D%/ps_config.h \

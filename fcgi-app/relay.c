@@ -8,6 +8,7 @@
 #include "handoff.h"
 #include "limit.h"
 #include "ps_base64.h"
+#include "ps_channel.h"
 #include "ps_json.h"
 #include "ps_limits.h"
 #include "ps_url.h"
@@ -27,7 +28,7 @@ take_socket(struct request *request, const struct route *route,
 			return false;
 		params_text(request->params, name, socket_r);
 	}
-	if (routes_name_is_reserved(*socket_r)) {
+	if (ps_name_is_reserved(*socket_r)) {
 		request_refuse(request, PS_CODE_NAME_RESERVED, NULL, NULL);
 		return false;
 	}

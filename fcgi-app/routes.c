@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "limit.h"
+#include "ps_channel.h"
 #include "ps_limits.h"
 #include "relay.h"
 #include "service.h"
@@ -40,9 +41,6 @@ static const struct route routes[] = {
 };
 // clang-format on
 
-static const char *const reserved[] = { "polysocket", "create", "s", "j", "x",
-	"p", "e", "c", "authorize", "publish" };
-
 /* What a path with exactly two segments ends in when it is a channel's. */
 static const char *const channel_routes[] = { "emit", "listen", "history",
 	"members" };
@@ -57,12 +55,6 @@ is_among(struct ps_slice s, const char *const *words, size_t count)
 			return true;
 	}
 	return false;
-}
-
-bool
-routes_name_is_reserved(struct ps_slice name)
-{
-	return is_among(name, reserved, sizeof(reserved) / sizeof(reserved[0]));
 }
 
 static bool
@@ -115,10 +107,11 @@ service_is_on(const struct request *request, unsigned service)
 static void
 refuse_path(struct request *request)
 {
-	bool is_reserved = request->n_segments == 2 &&
-	    routes_name_is_reserved(request->segments[0]) &&
+	bool is_reserved =
+	    request->n_segments == 2 &&
+	    ps_name_is_reserved(request->segments[0]) &&
 	    is_among(request->segments[1], channel_routes,
-		sizeof(channel_routes) / sizeof(channel_routes[0]));
+		     sizeof(channel_routes) / sizeof(channel_routes[0]));
 
 	request_refuse(request,
 	    is_reserved ? PS_CODE_NAME_RESERVED : PS_CODE_NOT_FOUND, NULL,

@@ -24,9 +24,6 @@ struct route {
 	void (*handle)(struct request *request, const struct route *route);
 };
 
-/* First segments of paths are never the name of a channel or a socket. */
-bool routes_name_is_reserved(struct ps_slice name);
-
 /* Answers an accepted request, or hands it over. */
 void routes_serve(struct request *request);
 
