@@ -75,6 +75,22 @@ target_row(void *arg, sqlite3_stmt *stmt)
 	return pattern_row(arg, stmt, PS_RIGHT_TARGET);
 }
 
+static int
+channel_row(void *arg, sqlite3_stmt *stmt)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, 1);
+	unsigned rights = 0;
+
+	if (text == NULL)
+		return PS_ERR_NOMEM;
+	if (sqlite3_column_int(stmt, 2) != 0)
+		rights |= PS_MAY_EMIT;
+	if (sqlite3_column_int(stmt, 3) != 0)
+		rights |= PS_MAY_LISTEN;
+	return ps_policy_add_channel(arg, sqlite3_column_int64(stmt, 0), text,
+				     rights);
+}
+
 /* Inside a transaction, so that all of it is of one revision. */
 static int
 read_policy(struct ps_db *db, struct ps_policy **policy_r)
@@ -87,13 +103,15 @@ read_policy(struct ps_db *db, struct ps_policy **policy_r)
 		return ret;
 	if ((policy = ps_policy_create(revision)) == NULL)
 		return PS_ERR_NOMEM;
-	if ((ret = ps_sql_each(db, PS_SQL_TOKENS, token_row,
-		policy)) != PS_OK ||
+	if ((ret = ps_sql_each(db, PS_SQL_TOKENS, token_row, policy)) !=
+		PS_OK ||
 	    (ret = ps_policy_seal(policy)) != PS_OK ||
-	    (ret = ps_sql_each(db, PS_SQL_ORIGINS, origin_row,
-		policy)) != PS_OK ||
-	    (ret = ps_sql_each(db, PS_SQL_TARGETS, target_row,
-		policy)) != PS_OK) {
+	    (ret = ps_sql_each(db, PS_SQL_ORIGINS, origin_row, policy)) !=
+		PS_OK ||
+	    (ret = ps_sql_each(db, PS_SQL_TARGETS, target_row, policy)) !=
+		PS_OK ||
+	    (ret = ps_sql_each(db, PS_SQL_CHANNELS, channel_row, policy)) !=
+		PS_OK) {
 		ps_policy_unref(policy);
 		return ret;
 	}

@@ -343,3 +343,36 @@ ps_pattern_matches_origin(const struct ps_pattern *p, struct ps_slice origin)
 	return split_origin(copy, &scheme, host, &port) &&
 	    authority_matches(p, scheme, host, port);
 }
+
+int
+ps_channel_pattern_init(struct ps_channel_pattern *p, const char *text,
+			unsigned rights)
+{
+	size_t len = strlen(text), star = strcspn(text, "*"), i;
+
+	*p = (struct ps_channel_pattern){ .len = star, .rights = rights };
+	p->is_prefix = star < len;
+	if (len == 0 || len > PS_CHANNEL_MAX || star + p->is_prefix < len)
+		return PS_ERR_MALFORMED;
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return PS_ERR_MALFORMED;
+	}
+	p->text = strdup(text);
+	return p->text == NULL ? PS_ERR_NOMEM : PS_OK;
+}
+
+void
+ps_channel_pattern_deinit(struct ps_channel_pattern *p)
+{
+	free(p->text);
+	*p = (struct ps_channel_pattern){ 0 };
+}
+
+bool
+ps_channel_pattern_matches(const struct ps_channel_pattern *p,
+			   struct ps_slice name)
+{
+	return (p->is_prefix ? name.len >= p->len : name.len == p->len) &&
+	       memcmp(name.data, p->text, p->len) == 0;
+}

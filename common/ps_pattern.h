@@ -11,6 +11,8 @@
  * A pattern of origins names any scheme and no path, or is "*" for all or
  * "null" (RFC 6454, section 6.1).
  *
+ * Channels have patterns of their own, compared byte by byte.
+ *
  * The trigger on pattern_check in schema/schema.sql takes the same patterns,
  * but for international names, of which it takes all.
  *
@@ -46,6 +48,21 @@ struct ps_pattern {
 PS_MUST_CHECK int ps_pattern_init(struct ps_pattern *pattern,
     enum ps_pattern_kind kind, const char *text);
 void ps_pattern_deinit(struct ps_pattern *pattern);
+
+/* A name of channels, or what names begin with where `*` is its end. */
+struct ps_channel_pattern {
+	char *text;
+	size_t len; /* without the `*` */
+	bool is_prefix;
+	unsigned rights; /* enum ps_channel_right: what it grants */
+};
+
+/* As above. */
+PS_MUST_CHECK int ps_channel_pattern_init(struct ps_channel_pattern *pattern,
+					  const char *text, unsigned rights);
+void ps_channel_pattern_deinit(struct ps_channel_pattern *pattern);
+bool ps_channel_pattern_matches(const struct ps_channel_pattern *pattern,
+				struct ps_slice name);
 
 bool ps_pattern_matches_target(const struct ps_pattern *pattern,
     const struct ps_target *target);

@@ -80,6 +80,9 @@ deinit_token(struct ps_token *token)
 			ps_pattern_deinit(&list->items[i]);
 		free(list->items);
 	}
+	for (i = 0; i < token->channels.count; i++)
+		ps_channel_pattern_deinit(&token->channels.items[i]);
+	free(token->channels.items);
 	free(token->name);
 }
 
@@ -167,35 +170,77 @@ ps_policy_seal(struct ps_policy *policy)
 	return PS_OK;
 }
 
+/* It is ours to change until it is shared. */
+static struct ps_token *
+find_to_change(const struct ps_policy *policy, int64_t token_id)
+{
+	return (struct ps_token *)(uintptr_t)ps_policy_find_id(policy,
+							       token_id);
+}
+
+/* `items` with room for one more than `count`; NULL when memory is out. */
+static void *
+make_room(void *items, size_t count, size_t size)
+{
+	/* Doubled whenever the count is a power of two. */
+	if ((count & (count - 1)) != 0)
+		return items;
+	return realloc(items, (count == 0 ? 1 : count * 2) * size);
+}
+
+/* Counts a pattern by what its init returned. */
+static int
+was_added(const struct ps_token *token, const char *text, int ret,
+	  size_t *count)
+{
+	if (ret == PS_OK)
+		++*count;
+	else if (ret == PS_ERR_MALFORMED)
+		ps_warning("policy: token %s: %s is no pattern and left out",
+			   token->name, text);
+	return ret == PS_ERR_MALFORMED ? PS_OK : ret;
+}
+
 int
 ps_policy_add_pattern(struct ps_policy *policy, int64_t token_id,
     enum ps_right right, const char *text)
 {
-	/* It is ours to change until it is shared. */
-	struct ps_token *token =
-	    (struct ps_token *)(uintptr_t)ps_policy_find_id(policy, token_id);
+	struct ps_token *token = find_to_change(policy, token_id);
 	struct ps_pattern_list *list;
 	struct ps_pattern *items;
-	int ret;
 
 	if (token == NULL)
 		return PS_OK;
 	list = &token->rights[right];
-	/* Room for one more, doubled whenever the count is a power of two. */
-	if ((list->count & (list->count - 1)) == 0) {
-		items = realloc(list->items,
-		    (list->count == 0 ? 1 : list->count * 2) * sizeof(*items));
-		if (items == NULL)
-			return PS_ERR_NOMEM;
-		list->items = items;
-	}
-	ret = ps_pattern_init(&list->items[list->count], kinds[right], text);
-	if (ret == PS_OK)
-		list->count++;
-	else if (ret == PS_ERR_MALFORMED)
-		ps_warning("policy: token %s: %s is no pattern and left out",
-		    token->name, text);
-	return ret == PS_ERR_MALFORMED ? PS_OK : ret;
+	items = make_room(list->items, list->count, sizeof(*items));
+	if (items == NULL)
+		return PS_ERR_NOMEM;
+	list->items = items;
+	return was_added(
+	    token, text,
+	    ps_pattern_init(&items[list->count], kinds[right], text),
+	    &list->count);
+}
+
+int
+ps_policy_add_channel(struct ps_policy *policy, int64_t token_id,
+		      const char *text, unsigned rights)
+{
+	struct ps_token *token = find_to_change(policy, token_id);
+	struct ps_channel_list *list;
+	struct ps_channel_pattern *items;
+
+	if (token == NULL)
+		return PS_OK;
+	list = &token->channels;
+	items = make_room(list->items, list->count, sizeof(*items));
+	if (items == NULL)
+		return PS_ERR_NOMEM;
+	list->items = items;
+	return was_added(
+	    token, text,
+	    ps_channel_pattern_init(&items[list->count], text, rights),
+	    &list->count);
 }
 
 uint64_t
@@ -290,6 +335,21 @@ ps_token_allows_target(const struct ps_token *token,
 
 	for (i = 0; i < list->count; i++) {
 		if (ps_pattern_matches_target(&list->items[i], target))
+			return true;
+	}
+	return false;
+}
+
+bool
+ps_token_allows_channel(const struct ps_token *token, struct ps_slice channel,
+			enum ps_channel_right right)
+{
+	const struct ps_channel_list *list = &token->channels;
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		if (list->items[i].rights & right &&
+		    ps_channel_pattern_matches(&list->items[i], channel))
 			return true;
 	}
 	return false;

@@ -49,6 +49,11 @@ struct ps_pattern_list {
 	size_t count;
 };
 
+struct ps_channel_list {
+	struct ps_channel_pattern *items;
+	size_t count;
+};
+
 /* What a token may do with a channel. */
 enum ps_channel_right {
 	PS_MAY_EMIT = 1u << 0,
@@ -64,6 +69,7 @@ struct ps_token {
 	int64_t expires_at_s; /* Unix time; INT64_MAX: never */
 	struct ps_token_limits limits;
 	struct ps_pattern_list rights[PS_RIGHT__COUNT];
+	struct ps_channel_list channels;
 };
 
 struct ps_policy;
@@ -94,6 +100,7 @@ bool ps_token_allows_origin(const struct ps_token *token,
     struct ps_slice origin);
 bool ps_token_allows_target(const struct ps_token *token,
     const struct ps_target *target);
+/* What all patterns that have the name grant together. */
 bool ps_token_allows_channel(const struct ps_token *token,
     struct ps_slice channel, enum ps_channel_right right);
 
@@ -109,5 +116,9 @@ PS_MUST_CHECK int ps_policy_add_token(struct ps_policy *policy,
 PS_MUST_CHECK int ps_policy_seal(struct ps_policy *policy);
 PS_MUST_CHECK int ps_policy_add_pattern(struct ps_policy *policy,
     int64_t token_id, enum ps_right right, const char *text);
+/* `rights` are of enum ps_channel_right. */
+PS_MUST_CHECK int ps_policy_add_channel(struct ps_policy *policy,
+					int64_t token_id, const char *text,
+					unsigned rights);
 
 #endif

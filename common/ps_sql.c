@@ -23,6 +23,8 @@ const char *const ps_sql[] = {
 	    " FROM tokens",
 	[PS_SQL_ORIGINS] = "SELECT token_id, pattern FROM token_origins",
 	[PS_SQL_TARGETS] = "SELECT token_id, pattern FROM token_targets",
+	[PS_SQL_CHANNELS] = "SELECT token_id, pattern, may_emit, may_listen"
+			    " FROM token_channels",
 	[PS_SQL_PUT_SESSION] =
 	    "INSERT INTO sessions (id, kind, token_id, node, subject, origin,"
 	    " remote_addr, agent, opened_at, closed_at, close_code,"
@@ -63,7 +65,8 @@ const char *const ps_sql[] = {
 	    "DELETE FROM bridges WHERE tag = ?1 AND EXISTS"
 	    " (SELECT 1 FROM bridges AS b WHERE b.node = ?2 AND b.tag <> ?1)",
 	[PS_SQL_ADD_BRIDGE] =
-	    "INSERT OR REPLACE INTO bridges (tag, node, pid, socket, version, started_at)"
+	    "INSERT OR REPLACE INTO bridges (tag, node, pid, socket, version, "
+	    "started_at)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'))",
 	[PS_SQL_COUNT_COMMIT] =
 	    "UPDATE bridges SET commits = commits + 1 WHERE tag = ?1",

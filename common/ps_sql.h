@@ -20,6 +20,7 @@ enum ps_sql {
 	PS_SQL_TOKENS,
 	PS_SQL_ORIGINS,
 	PS_SQL_TARGETS,
+	PS_SQL_CHANNELS,
 	PS_SQL_READ__COUNT, /* a reader prepares those above */
 	PS_SQL_PUT_SESSION = PS_SQL_READ__COUNT,
 	PS_SQL_ADD_USAGE,

@@ -378,6 +378,9 @@ build_policy(struct ps_policy *policy)
 		ret = ps_policy_add_pattern(policy, 7, PS_RIGHT_TARGET, text);
 		if (ret != PS_OK)
 			return ret;
+		ret = ps_policy_add_channel(policy, 7, text, PS_MAY_EMIT);
+		if (ret != PS_OK)
+			return ret;
 	}
 	return PS_OK;
 }

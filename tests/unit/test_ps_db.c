@@ -350,6 +350,40 @@ patterns_are_those_of_their_token(void **state)
 	ps_policy_unref(policy);
 }
 
+static bool
+may(struct ps_policy *policy, int64_t id, const char *channel,
+    enum ps_channel_right right)
+{
+	return ps_token_allows_channel(ps_policy_find_id(policy, id),
+				       ps_slice_str(channel), right);
+}
+
+static void
+channels_are_granted_for_each_use(void **state)
+{
+	struct ps_policy *policy;
+
+	(void)state;
+	admin_run("INSERT INTO tokens (id, name, secret) VALUES (1, 'a', "
+		  "'a'), (2, 'b', 'b')");
+	admin_run("INSERT INTO token_channels VALUES (1, 'both', 1, 1), "
+		  "(1, 'up', 1, 0), (1, 'none', 0, 0), (2, 'both', 1, 0)");
+	admin_run("INSERT INTO token_channels (token_id, pattern) VALUES "
+		  "(1, 'down-*')");
+	policy = load();
+	assert_true(may(policy, 1, "both", PS_MAY_EMIT));
+	assert_true(may(policy, 1, "both", PS_MAY_LISTEN));
+	assert_true(may(policy, 1, "up", PS_MAY_EMIT));
+	assert_false(may(policy, 1, "up", PS_MAY_LISTEN));
+	assert_false(may(policy, 1, "none", PS_MAY_EMIT));
+	assert_false(may(policy, 1, "none", PS_MAY_LISTEN));
+	assert_false(may(policy, 1, "down-1", PS_MAY_EMIT));
+	assert_true(may(policy, 1, "down-1", PS_MAY_LISTEN));
+	assert_true(may(policy, 2, "both", PS_MAY_EMIT));
+	assert_false(may(policy, 2, "both", PS_MAY_LISTEN));
+	ps_policy_unref(policy);
+}
+
 static void
 anonymous_has_no_secret_and_the_others_have_one(void **state)
 {
@@ -595,7 +629,7 @@ a_session_is_inserted_and_updated(void **state)
 static void
 every_kind_of_session_has_its_name(void **state)
 {
-	static const char *const names[] = { "relay" };
+	static const char *const names[] = { "relay", "channel" };
 	struct ps_session_row row;
 	size_t i;
 
@@ -955,6 +989,7 @@ main(void)
 		with_database(a_secret_is_found_by_its_sha3),
 		with_database(sha3_is_that_of_the_sqlite3_program),
 		with_database(patterns_are_those_of_their_token),
+		with_database(channels_are_granted_for_each_use),
 		with_database(anonymous_has_no_secret_and_the_others_have_one),
 		with_database(a_time_that_is_none_is_over),
 		with_database(what_is_no_pattern_is_left_out),

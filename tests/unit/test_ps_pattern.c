@@ -714,6 +714,100 @@ the_schema_says_the_same_of_ipv6_addresses(void **state)
 	}
 }
 
+#define WRONG 2
+
+static const struct {
+	const char *pattern, *name;
+	int matches;
+} channels[] = {
+	{ "news", "news", 1 },
+	{ "news", "new", 0 },
+	{ "news", "newss", 0 },
+	{ "news", "News", 0 },
+	{ "news*", "news", 1 },
+	{ "news*", "news-today", 1 },
+	{ "news*", "new", 0 },
+	{ "news*", "xnews", 0 },
+	{ "news*", "news*", 1 },
+	{ "*", "a", 1 },
+	{ "*", "*", 1 },
+	{ "a b/?", "a b/?", 1 },
+	{ "a b/?", "a b/x", 0 },
+	{ "\xc3\xa4*", "\xc3\xa4\xc3\xb6", 1 },
+	{ "\xc3\xa4*", "\xc3\xb6", 0 },
+	{ "", "a", WRONG },
+	{ "**", "a", WRONG },
+	{ "*a", "a", WRONG },
+	{ "a*b", "ab", WRONG },
+	{ "a*b*", "ab", WRONG },
+	{ "a\n", "a", WRONG },
+	{ "\x7f*", "a", WRONG },
+};
+
+static bool
+schema_takes_channel(const char *pattern)
+{
+	sqlite3_stmt *stmt;
+	bool taken;
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(db,
+			       "INSERT INTO token_channels (token_id,"
+			       " pattern) VALUES (1, ?1)",
+			       -1, &stmt, NULL),
+	    SQLITE_OK);
+	sqlite3_bind_text(stmt, 1, pattern, -1, SQLITE_STATIC);
+	taken = sqlite3_step(stmt) == SQLITE_DONE;
+	sqlite3_finalize(stmt);
+	assert_int_equal(
+	    sqlite3_exec(db, "DELETE FROM token_channels", NULL, NULL, NULL),
+	    SQLITE_OK);
+	return taken;
+}
+
+static void
+a_pattern_of_channels_grants_what_it_says(void **state)
+{
+	struct ps_channel_pattern pattern;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(channels); i++) {
+		int ret =
+		    ps_channel_pattern_init(&pattern, channels[i].pattern, 3);
+
+		assert_row(i, schema_takes_channel(channels[i].pattern) ==
+				  (channels[i].matches != WRONG));
+		if (channels[i].matches == WRONG) {
+			assert_row(i, ret == PS_ERR_MALFORMED);
+			continue;
+		}
+		assert_row(i, ret == PS_OK && pattern.rights == 3);
+		assert_row(i, ps_channel_pattern_matches(
+				  &pattern, ps_slice_str(channels[i].name)) ==
+				  channels[i].matches);
+		ps_channel_pattern_deinit(&pattern);
+	}
+}
+
+static void
+a_pattern_of_channels_is_as_long_as_a_name(void **state)
+{
+	char text[PS_CHANNEL_MAX + 2];
+	struct ps_channel_pattern pattern;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[PS_CHANNEL_MAX] = '\0';
+	assert_int_equal(ps_channel_pattern_init(&pattern, text, 1), PS_OK);
+	assert_true(ps_channel_pattern_matches(&pattern, ps_slice_str(text)));
+	ps_channel_pattern_deinit(&pattern);
+	text[PS_CHANNEL_MAX] = '*';
+	text[PS_CHANNEL_MAX + 1] = '\0';
+	assert_int_equal(ps_channel_pattern_init(&pattern, text, 1),
+			 PS_ERR_MALFORMED);
+}
+
 #define with_schema(test) \
 	cmocka_unit_test_setup_teardown(test, open_schema, close_schema)
 
@@ -729,6 +823,8 @@ main(void)
 		    names_that_are_no_names_of_any_language_are_refused),
 		cmocka_unit_test(hosts_and_patterns_have_a_largest_length),
 		cmocka_unit_test(an_origin_that_is_too_long_matches_no_host),
+		with_schema(a_pattern_of_channels_grants_what_it_says),
+		cmocka_unit_test(a_pattern_of_channels_is_as_long_as_a_name),
 		with_schema(the_schema_says_the_same_of_every_row),
 		with_schema(the_schema_says_the_same_of_many_more),
 		with_schema(the_schema_says_the_same_of_ipv6_addresses),

@@ -453,6 +453,63 @@ what_is_no_pattern_is_left_out(void **state)
 	    ps_policy_find_id(policy, 1)->rights[PS_RIGHT_TARGET].count, 2);
 }
 
+static bool
+may(int64_t id, const char *channel, enum ps_channel_right right)
+{
+	return ps_token_allows_channel(ps_policy_find_id(policy, id),
+				       ps_slice_str(channel), right);
+}
+
+static void
+allow_channel(int64_t id, const char *pattern, unsigned rights)
+{
+	assert_int_equal(ps_policy_add_channel(policy, id, pattern, rights),
+			 PS_OK);
+}
+
+static void
+patterns_of_a_channel_grant_together(void **state)
+{
+	(void)state;
+	add(token(1, "one"));
+	add(token(2, "two"));
+	seal();
+	assert_false(may(1, "news", PS_MAY_LISTEN));
+	allow_channel(1, "n*", PS_MAY_LISTEN);
+	allow_channel(1, "other", PS_MAY_LISTEN | PS_MAY_EMIT);
+	allow_channel(1, "new*", 0);
+	allow_channel(3, "*", PS_MAY_EMIT);
+	assert_true(may(1, "news", PS_MAY_LISTEN));
+	assert_false(may(1, "news", PS_MAY_EMIT));
+	allow_channel(1, "news", PS_MAY_EMIT);
+	assert_true(may(1, "news", PS_MAY_LISTEN));
+	assert_true(may(1, "news", PS_MAY_EMIT));
+	assert_false(may(1, "newspaper", PS_MAY_EMIT));
+	assert_false(may(2, "news", PS_MAY_LISTEN));
+	assert_false(may(2, "news", PS_MAY_EMIT));
+}
+
+static void
+what_is_no_pattern_of_channels_is_left_out(void **state)
+{
+	char name[32];
+	int i;
+
+	(void)state;
+	ps_log_open("unit", PS_LOG_STDERR, PS_LOG_ERROR); /* they are told */
+	add(token(1, "one"));
+	seal();
+	for (i = 0; i < 20; i++) {
+		allow_channel(1, "a*b", PS_MAY_EMIT);
+		snprintf(name, sizeof(name), "channel-%d", i);
+		allow_channel(1, name, PS_MAY_EMIT);
+		assert_row(i, may(1, name, PS_MAY_EMIT));
+	}
+	assert_false(may(1, "a*b", PS_MAY_EMIT));
+	assert_false(may(1, "ab", PS_MAY_EMIT));
+	assert_int_equal(ps_policy_find_id(policy, 1)->channels.count, 20);
+}
+
 static void
 no_origin_is_a_right_of_its_own(void **state)
 {
@@ -561,6 +618,8 @@ main(void)
 		fresh(rights_are_those_of_their_token_and_kind),
 		fresh(any_pattern_of_many_will_do),
 		fresh(what_is_no_pattern_is_left_out),
+		fresh(patterns_of_a_channel_grant_together),
+		fresh(what_is_no_pattern_of_channels_is_left_out),
 		fresh(no_origin_is_a_right_of_its_own),
 		fresh(threads_share_a_policy),
 		fresh(a_policy_lives_until_its_last_reference),
