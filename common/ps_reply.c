@@ -16,16 +16,22 @@ reason(int status)
 		return "No Content";
 	case 400:
 		return "Bad Request";
+	case 401:
+		return "Unauthorized";
 	case 403:
 		return "Forbidden";
 	case 404:
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 408:
+		return "Request Timeout";
 	case 409:
 		return "Conflict";
 	case 413:
 		return "Content Too Large";
+	case 426:
+		return "Upgrade Required";
 	case 429:
 		return "Too Many Requests";
 	case 503:
@@ -62,6 +68,12 @@ ps_reply_head(struct ps_writer *w, const struct ps_style *style, int status,
     const char *type, const struct ps_head_extra *extra)
 {
 	ps_writer_printf(w, "Status: %d %s\r\n", status, reason(status));
+	/* RFC 9110, sections 15.5.2 and 15.5.22 */
+	if (status == 401)
+		ps_writer_str(w, "WWW-Authenticate: Bearer\r\n");
+	if (status == 426)
+		ps_writer_str(w,
+			      "Upgrade: websocket\r\nConnection: Upgrade\r\n");
 	if (type != NULL)
 		header(w, "Content-Type", ps_slice_str(type));
 	if (extra != NULL && extra->has_length)

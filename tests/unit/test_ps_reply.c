@@ -44,6 +44,19 @@ static const struct {
 	    "Status: 405 Method Not Allowed\r\n"
 	    "Content-Type: application/json; charset=utf-8\r\n"
 	    "Content-Length: 2\r\n" ANY CACHE "Allow: GET, POST\r\n\r\n{}" },
+	{ { 0 }, 401, "{}", { 0 },
+	    "Status: 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n"
+	    "Content-Type: application/json; charset=utf-8\r\n"
+	    "Content-Length: 2\r\n" ANY CACHE "\r\n{}" },
+	{ { 0 }, 426, "{}", { 0 },
+	    "Status: 426 Upgrade Required\r\n"
+	    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Content-Type: application/json; charset=utf-8\r\n"
+	    "Content-Length: 2\r\n" ANY CACHE "\r\n{}" },
+	{ { 0 }, 408, "{}", { 0 },
+	    "Status: 408 Request Timeout\r\n"
+	    "Content-Type: application/json; charset=utf-8\r\n"
+	    "Content-Length: 2\r\n" ANY CACHE "\r\n{}" },
 	{ { 0 }, 503, "{}", { .retry_after_s = 7, .stream = true },
 	    "Status: 503 Service Unavailable\r\n"
 	    "Content-Type: application/json; charset=utf-8\r\n"
@@ -95,6 +108,10 @@ static const struct {
 	    "Retry-After: 5\r\n",
 	    "/**/f.g({\"ok\":false,\"error\":\"x\","
 	    "\"code\":\"bridge_full\"});" },
+	{ { .flags = PS_STYLE_SUCCESS | PS_STYLE_SOFT },
+	    PS_CODE_UPGRADE_REQUIRED, "x", NULL, 200, NULL,
+	    "{\"success\":false,\"error\":\"x\",\"code\":"
+	    "\"upgrade_required\",\"status\":426}" },
 	{ { .flags = PS_STYLE_HEAD }, PS_CODE_NOT_FOUND, "x", NULL, 404, NULL,
 	    "" },
 };
