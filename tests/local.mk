@@ -7,6 +7,7 @@ unit_tests = \
 	%D%/unit/test_address \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
+	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
 	%D%/unit/test_enforce \
 	%D%/unit/test_envelope \
@@ -102,6 +103,7 @@ TESTS += $(house_tests)
 # What it finds is written to the working directory. It becomes a file of the
 # corpus when it is mended, and a unit test where that says more.
 fuzz_tests = \
+	%D%/fuzz/fuzz_client \
 	%D%/fuzz/fuzz_deflate \
 	%D%/fuzz/fuzz_ipc \
 	%D%/fuzz/fuzz_params \
@@ -112,6 +114,8 @@ TESTS += $(fuzz_tests)
 
 fuzz_driver = %D%/fuzz/fuzz.h %D%/fuzz/replay.c
 fuzz_LIBS = $(libbridge_LIBS) $(libfcgiapp_LIBS)
+%C%_fuzz_fuzz_client_SOURCES = %D%/fuzz/fuzz_client.c $(fuzz_driver)
+%C%_fuzz_fuzz_client_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_deflate_SOURCES = %D%/fuzz/fuzz_deflate.c $(fuzz_driver)
 %C%_fuzz_fuzz_deflate_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_ipc_SOURCES = %D%/fuzz/fuzz_ipc.c $(fuzz_driver)

@@ -8,6 +8,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/address.c %D%/address.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
+	%D%/client_frame.c \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/enforce.c %D%/enforce.h \
