@@ -25,6 +25,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_place.c %D%/ps_place.h \
 	%D%/ps_policy.c %D%/ps_policy.h \
 	%D%/ps_reply.c %D%/ps_reply.h \
+	%D%/ps_request.c %D%/ps_request.h \
 	%D%/ps_schema.c %D%/ps_schema.h %D%/ps_schema_sql.h \
 	%D%/ps_socket.c %D%/ps_socket.h \
 	%D%/ps_sql.c %D%/ps_sql.h \

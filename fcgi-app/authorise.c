@@ -2,24 +2,10 @@
 
 #include "authorise.h"
 
-#include <strings.h>
 #include <time.h>
 
+#include "ps_request.h"
 #include "rights.h"
-
-static struct ps_slice
-bearer(const struct request *request)
-{
-	static const char scheme[] = "Bearer ";
-	struct ps_slice value = request_env(request, "HTTP_AUTHORIZATION");
-	size_t skip = sizeof(scheme) - 1;
-
-	if (value.len <= skip || strncasecmp(value.data, scheme, skip) != 0)
-		return ps_slice(NULL, 0);
-	while (skip < value.len && value.data[skip] == ' ')
-		skip++;
-	return ps_slice(value.data + skip, value.len - skip);
-}
 
 bool
 authorise_token(struct request *request, struct authority *authority_r)
@@ -28,7 +14,8 @@ authorise_token(struct request *request, struct authority *authority_r)
 
 	*authority_r = (struct authority){ 0 };
 	if (!params_text(request->params, "token", &secret) || secret.len == 0)
-		secret = bearer(request);
+		secret = ps_request_bearer(
+		    request_env(request, "HTTP_AUTHORIZATION"));
 	if (request_refused_params(request))
 		return false;
 	authority_r->policy = rights_take(request->rights);

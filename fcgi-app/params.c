@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "ps_json.h"
-#include "ps_utf8.h"
+#include "ps_request.h"
 
 struct params *
 params_create(void)
@@ -49,42 +49,6 @@ params_destroy(struct params *params)
 }
 
 static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int
-params_decode(struct ps_slice *text, char *buffer, bool form)
-{
-	size_t i, out = 0;
-	int high, low;
-
-	for (i = 0; i < text->len; i++) {
-		char c = buffer[i];
-
-		if (c == '%') {
-			if (text->len - i < 3 ||
-			    (high = hex(buffer[i + 1])) < 0 ||
-			    (low = hex(buffer[i + 2])) < 0)
-				return PS_ERR_MALFORMED;
-			c = (char)(high << 4 | low);
-			i += 2;
-		} else if (c == '+' && form) {
-			c = ' ';
-		}
-		if (c == '\0')
-			return PS_ERR_MALFORMED;
-		buffer[out++] = c;
-	}
-	*text = ps_slice(buffer, out);
-	return ps_utf8_is_valid(buffer, out) ? PS_OK : PS_ERR_MALFORMED;
-}
-
-static int
 add(struct params *params, char *field, size_t len, bool in_body)
 {
 	char *equals = memchr(field, '=', len);
@@ -99,12 +63,12 @@ add(struct params *params, char *field, size_t len, bool in_body)
 	param->name = ps_slice(field, name_len);
 	param->value = ps_slice(NULL, 0);
 	param->in_body = in_body;
-	if (params_decode(&param->name, field, true) != PS_OK)
+	if (ps_request_decode(&param->name, field, true) != PS_OK)
 		return PS_ERR_MALFORMED;
 	if (equals == NULL)
 		return PS_OK;
 	param->value.len = len - name_len - 1;
-	return params_decode(&param->value, equals + 1, true);
+	return ps_request_decode(&param->value, equals + 1, true);
 }
 
 int

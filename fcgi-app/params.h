@@ -42,13 +42,6 @@ void params_destroy(struct params *params);
 void params_reset(struct params *params);
 
 /*
- * Percent-decodes `text` in place; '+' is a space where `form`. Malformed
- * escapes, NUL and invalid UTF-8: PS_ERR_MALFORMED.
- */
-PS_MUST_CHECK int params_decode(struct ps_slice *text, char *buffer,
-    bool form);
-
-/*
  * Take `name=value&...`, decoding in place, or the text of a JSON object.
  * PS_ERR_MALFORMED; PS_ERR_TOO_LARGE for too many parameters, too much nesting.
  */

@@ -11,7 +11,7 @@
 #include "handoff.h"
 #include "limit.h"
 #include "ps_clock.h"
-#include "ps_url.h"
+#include "ps_request.h"
 
 /* Buffers larger than this are given back after the request. */
 #define BUFFER_KEEP (256 * 1024)
@@ -205,29 +205,12 @@ split_path(struct request *request)
 		if (request->n_segments == PS_SEGMENTS_MAX)
 			return PS_ERR_TOO_LARGE;
 		segment = ps_slice(path + 1, (size_t)(slash - path) - 1);
-		if (params_decode(&segment, path + 1, false) != PS_OK)
+		if (ps_request_decode(&segment, path + 1, false) != PS_OK)
 			return PS_ERR_MALFORMED;
 		request->segments[request->n_segments++] = segment;
 		path = slash;
 	}
 	return PS_OK;
-}
-
-/*
- * Of the page that asks; empty when no page does. A page whose origin cannot
- * be named, such as file:// of a web view, has one that is nobody else's (RFC
- * 6454, section 4).
- */
-static struct ps_slice
-find_origin(const struct request *request)
-{
-	struct ps_slice header = request_env(request, "HTTP_ORIGIN"), origin;
-
-	if (header.len == 0)
-		return ps_origin_from_header(
-		    request_env(request, "HTTP_REFERER"));
-	origin = ps_origin_from_header(header);
-	return origin.len > 0 ? origin : ps_slice_str("null");
 }
 
 bool
@@ -245,7 +228,9 @@ request_begin(struct request *request)
 	request->method = parse_method(request_env(request, "REQUEST_METHOD"));
 	if (request->method == METHOD_HEAD)
 		request->style.flags |= PS_STYLE_HEAD;
-	request->style.origin = find_origin(request);
+	request->style.origin =
+	    ps_request_origin(request_env(request, "HTTP_ORIGIN"),
+		request_env(request, "HTTP_REFERER"));
 	ps_writer_bytes(&request->uri, uri.data, uri.len);
 	ps_writer_u8(&request->uri, '\0');
 	if (request->uri.failed) {

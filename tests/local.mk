@@ -38,6 +38,7 @@ unit_tests = \
 	%D%/unit/test_ps_place \
 	%D%/unit/test_ps_policy \
 	%D%/unit/test_ps_reply \
+	%D%/unit/test_ps_request \
 	%D%/unit/test_ps_schema \
 	%D%/unit/test_ps_socket \
 	%D%/unit/test_ps_url \

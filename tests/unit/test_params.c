@@ -42,65 +42,6 @@ json(const char *text)
 }
 
 static const struct {
-	const char *text;
-	bool form;
-	const char *decoded; /* NULL: malformed */
-} escapes[] = {
-	{ "", false, "" },
-	{ "plain", false, "plain" },
-	{ "a+b", false, "a+b" },
-	{ "a+b", true, "a b" },
-	{ "a%2Bb", true, "a+b" },
-	{ "%41%42", false, "AB" },
-	{ "%c3%A4", false, "\xc3\xa4" },
-	{ "%0a%0D%7f", false, "\n\r\x7f" },
-	{ "100%25", false, "100%" },
-	{ "%2525", false, "%25" },
-	{ "%", false, NULL },
-	{ "%4", false, NULL },
-	{ "a%", true, NULL },
-	{ "a%4", true, NULL },
-	{ "%4g", false, NULL },
-	{ "%g4", false, NULL },
-	{ "%%41", false, NULL },
-	{ "% 41", false, NULL },
-	{ "%+1", true, NULL },
-	{ "%4:", false, NULL },
-	{ "%4/", false, NULL },
-	{ "%4`", false, NULL },
-	{ "%4@", false, NULL },
-	{ "%00", false, NULL },
-	{ "a%00b", true, NULL },
-	{ "%ff", false, NULL },
-	{ "%c3", false, NULL },
-	{ "%ed%a0%80", false, NULL },
-	{ "%c0%80", false, NULL },
-};
-
-static void
-percent_escapes_are_decoded_in_place(void **state)
-{
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < ROWS(escapes); i++) {
-		char buffer[64];
-		struct ps_slice text;
-		int ret;
-
-		strcpy(buffer, escapes[i].text);
-		text = ps_slice_str(buffer);
-		ret = params_decode(&text, buffer, escapes[i].form);
-		if (escapes[i].decoded == NULL) {
-			assert_row(i, ret == PS_ERR_MALFORMED);
-			continue;
-		}
-		assert_row(i, ret == PS_OK);
-		assert_row(i, ps_slice_is(text, escapes[i].decoded));
-	}
-}
-
-static const struct {
 	const char *form, *name, *value; /* value NULL: not there */
 } fields[] = {
 	{ "", "a", NULL },
@@ -544,7 +485,6 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(percent_escapes_are_decoded_in_place),
 		fresh(a_form_has_names_and_values),
 		fresh(a_malformed_field_fails_the_form),
 		fresh(the_number_of_parameters_is_bounded),
