@@ -7,6 +7,7 @@ ps_bench_lib = \
 	%D%/lib/histogram.c %D%/lib/histogram.h \
 	%D%/lib/http.c %D%/lib/http.h \
 	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/processes.c %D%/lib/processes.h \
 	%D%/lib/relay.c %D%/lib/relay.h
 
 %C%_loadgen_SOURCES = $(ps_bench_lib) \

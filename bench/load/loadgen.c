@@ -20,15 +20,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/lib/histogram.h"
 #include "bench/lib/http.h"
+#include "bench/lib/processes.h"
 
 enum {
 	MAX_CLIENTS = 8000,
 	MAX_SECONDS = 900,
-	MAX_PIDS = 32,
 	OPENING_AT_ONCE = 64,
 	STALL_S = 15,
 	TURN_MS = 20,
@@ -38,12 +37,6 @@ enum {
 };
 
 #define NS_PER_S UINT64_C(1000000000)
-
-struct process {
-	int pid;
-	uint64_t began_us;
-	uint64_t used_us;
-};
 
 struct load load = {
 	.n_clients = 1,
@@ -58,9 +51,6 @@ static const struct mode *const modes[] = {
 };
 
 static double warm_s = 1, measure_s = 4;
-static struct process processes[MAX_PIDS];
-static int n_processes;
-
 static struct histogram histogram;
 static char *clients;
 static unsigned n_begun, n_started, n_finished;
@@ -104,64 +94,27 @@ load_trip(uint64_t began_ns)
 		histogram_add(&histogram, now - began_ns);
 }
 
-/* User and system time of a process and its threads, proc(5). */
-static uint64_t
-processor_time_us(int pid)
-{
-	unsigned long user, system;
-	char path[64], line[1024];
-	const char *name_end;
-	size_t len;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "r");
-	if (file == NULL)
-		die("process %d is gone", pid);
-	len = fread(line, 1, sizeof(line) - 1, file);
-	fclose(file);
-	line[len] = '\0';
-	name_end = strrchr(line, ')');
-	if (name_end == NULL ||
-	    sscanf(name_end + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
-		   "%*u %lu %lu",
-		   &user, &system) != 2)
-		die("%s is not as expected", path);
-	return (user + system) * (1000000 / sysconf(_SC_CLK_TCK));
-}
-
 static void
 phase_begin(enum phase phase)
 {
-	int i;
-
 	load.phase = phase;
 	phase_began_ns = progress_ns = now_ns();
-	for (i = 0; i < n_processes; i++) {
-		uint64_t now_us = processor_time_us(processes[i].pid);
-
-		processes[i].used_us = now_us - processes[i].began_us;
-		processes[i].began_us = now_us;
-	}
+	processes_mark();
 }
 
 static void
 report(double seconds)
 {
 	double n = histogram.n;
-	int i;
 
 	printf("{\"mode\":\"%s\",\"clients\":%u,\"trips\":%.0f,"
 	       "\"all\":%llu,\"seconds\":%.3f,\"per_second\":%.1f,"
-	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"cpu_us\":{",
+	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"cpu_us\":",
 	       load.mode->name, load.n_clients, n, (unsigned long long)n_trips,
 	       seconds, n / seconds, histogram_quantile(&histogram, 0.50) / 1e3,
 	       histogram_quantile(&histogram, 0.99) / 1e3, histogram.max / 1e3);
-	for (i = 0; i < n_processes; i++)
-		printf("%s\"%d\":%.2f", i > 0 ? "," : "", processes[i].pid,
-		       n > 0 ? processes[i].used_us / n : 0);
-	puts("}}");
+	processes_print(n);
+	puts("}");
 }
 
 static void
@@ -244,18 +197,6 @@ number(const char *text, double min, double max)
 }
 
 static void
-pids_parse(char *list)
-{
-	char *pid;
-
-	for (pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
-		if (n_processes == MAX_PIDS)
-			usage();
-		processes[n_processes++].pid = number(pid, 1, 1 << 30);
-	}
-}
-
-static void
 mode_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -323,7 +264,8 @@ options_parse(int argc, char **argv)
 			load.rate = number(optarg, 1, MAX_RATE);
 			break;
 		case 'i':
-			pids_parse(optarg);
+			if (!processes_parse(optarg))
+				usage();
 			break;
 		default:
 			usage();
