@@ -1,7 +1,8 @@
 # What the benchmarks measure with: their load generator and the ceiling of the
 # front. Built with everything, so that they are not found broken when needed.
 
-noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target
+noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target \
+	%D%/fanout-load %D%/fanout-floor
 
 ps_bench_lib = \
 	%D%/lib/histogram.c %D%/lib/histogram.h \
@@ -21,6 +22,27 @@ ps_bench_lib = \
 	%D%/load/mode-sockjs.c \
 	%D%/load/mode-ws.c
 %C%_loadgen_LDADD =
+
+%C%_fanout_load_SOURCES = \
+	%D%/fanout/fanout.c %D%/fanout/fanout.h \
+	%D%/fanout/frame.c \
+	%D%/fanout/member-poll.c \
+	%D%/fanout/member-stream.c \
+	%D%/fanout/member-ws.c \
+	%D%/fanout/publisher.c \
+	%D%/fanout/text.c %D%/fanout/text.h \
+	%D%/lib/histogram.c %D%/lib/histogram.h \
+	%D%/lib/http.c %D%/lib/http.h \
+	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/processes.c %D%/lib/processes.h
+%C%_fanout_load_LDADD =
+
+%C%_fanout_floor_SOURCES = \
+	%D%/fanout/floor.c \
+	%D%/lib/link.c %D%/lib/link.h \
+	tests/tools/ws-frame.c tests/tools/ws-frame.h
+%C%_fanout_floor_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
+%C%_fanout_floor_LDADD = $(CRYPTO_LIBS)
 
 %C%_talk_SOURCES = $(ps_bench_lib) \
 	%D%/load/load.h \

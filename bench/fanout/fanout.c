@@ -1,0 +1,483 @@
+/*
+ * The load generator for channels: one process with one publisher and many
+ * members of one kind. Every member has to get every event once, in the order
+ * in which they were published: at the first that is missing, doubled or out
+ * of order it ends with status 1. Else it prints one line of JSON:
+ *
+ *   events deliveries    counted while measuring; of events those that all
+ *                        members have
+ *   per_second           deliveries
+ *   p50_us p99_us max_us from the publishing to a member
+ *   all_p50_us all_max_us    from the publishing to the last member
+ *   refused              times that an event had to be published again (503)
+ *   cpu_us               processor time per delivery of each process named by
+ *                        --pids
+ *
+ * At most --window events are under way, so that it is not the length of a
+ * queue that is measured. With --rate events are due at fixed times instead;
+ * one that could not be published yet is timed from then.
+ *
+ * With --steps it says "members N CLIENT" when all members are there (CLIENT:
+ * what the server calls the first) and goes on at a line on standard input.
+ * Without a publisher members just stay until that line, get whatever others
+ * publish, and what is printed at the end is "received N".
+ */
+#include "config.h"
+
+#include "fanout.h"
+
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/lib/histogram.h"
+#include "bench/lib/http.h"
+#include "bench/lib/processes.h"
+
+enum {
+	MAX_MEMBERS = 12000,
+	MAX_SECONDS = 900,
+	MAX_WINDOW = 64,
+	MAX_RATE = 10000,
+	OPENING_AT_ONCE = 64,
+	UNDER_WAY = 4096, /* a power of two */
+	SILENCE_MS = 300,
+	STALL_S = 30,
+	TURN_MS = 20,
+	PACED_TURN_MS = 1
+};
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+struct event {
+	uint64_t sent_ns;
+	unsigned n_received;
+};
+
+struct fanout fanout = {
+	.n_members = 1,
+	.n_channels = 1,
+	.text_len = 100,
+	.window = 1,
+};
+
+static const struct kind *const kinds[] = {
+	&ws_kind,   &raw_ws_kind,	&eventsource_kind, &nchan_eventsource_kind,
+	&lines_kind, &sockjs_lines_kind, &poll_kind,	   &nchan_poll_kind,
+};
+
+static const struct publisher *const publishers[] = {
+	&json_publisher,
+	&post_publisher,
+	&ws_publisher,
+};
+
+static const struct publisher *publisher;
+static double warm_s = 1, measure_s = 3;
+static bool has_steps;
+
+static char *members;
+static unsigned n_opened, n_joined;
+static struct event under_way[UNDER_WAY];
+static uint32_t n_published, n_complete; /* numbers of the next ones */
+static bool publisher_is_free, is_pumping;
+static uint64_t due_ns; /* of the next event, with --rate */
+static uint64_t phase_began_ns;
+
+static struct histogram deliveries, completions;
+static unsigned long long n_received, n_refused;
+
+static uint64_t
+from_hex(const char *text, size_t len)
+{
+	uint64_t value = 0;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		value = value << 4 |
+		    (text[i] <= '9' ? text[i] - '0' : text[i] - 'a' + 10);
+	return value;
+}
+
+static void
+publish(uint64_t now)
+{
+	struct event *event = &under_way[n_published % UNDER_WAY];
+	char text[MAX_TEXT + 1];
+	int len;
+
+	if (n_published - n_complete >= UNDER_WAY)
+		die("%d events under way", UNDER_WAY);
+	event->sent_ns = fanout.rate > 0 ? due_ns : now;
+	event->n_received = 0;
+	len = snprintf(text, sizeof(text), "%08x.%016llx.", n_published++,
+		       (unsigned long long)event->sent_ns);
+	memset(text + len, 'x', fanout.text_len - len);
+	due_ns += fanout.rate > 0 ? NS_PER_S / fanout.rate : 0;
+	publisher_is_free = false;
+	publisher->publish(text, fanout.text_len);
+}
+
+/* Publishes what may be published now. */
+static void
+pump(void)
+{
+	if (is_pumping)
+		return;
+	is_pumping = true;
+	while (publisher_is_free &&
+	       (fanout.phase == WARMING || fanout.phase == MEASURING)) {
+		uint64_t now = now_ns();
+
+		if (fanout.rate > 0 ? now < due_ns
+				    : n_published - n_complete >= fanout.window)
+			break;
+		publish(now);
+	}
+	is_pumping = false;
+}
+
+void
+publisher_free(void)
+{
+	publisher_is_free = true;
+	pump();
+}
+
+void
+publisher_refused(void)
+{
+	n_refused++;
+	n_published--;
+	if (fanout.rate > 0)
+		due_ns = under_way[n_published % UNDER_WAY].sent_ns;
+}
+
+const char *
+member_path(const struct member *member)
+{
+	static char path[MAX_PATH];
+	const char *star = strchr(fanout.path, '*');
+	int before = star ? star - fanout.path : 0;
+	int len = star ? snprintf(path, sizeof(path), "%.*s%u%s", before,
+				  fanout.path,
+				  member->index % fanout.n_channels, star + 1)
+		       : snprintf(path, sizeof(path), "%s", fanout.path);
+
+	if (len >= MAX_PATH)
+		die("path too long");
+	return path;
+}
+
+void
+member_joined(struct member *member)
+{
+	if (member->has_joined)
+		die("member %u: joined twice", member->index);
+	member->has_joined = true;
+	n_joined++;
+	fanout.heard_ns = now_ns();
+}
+
+void
+member_event(struct member *member, const char *text, size_t len)
+{
+	struct event *event = &under_way[member->next % UNDER_WAY];
+	uint64_t now = now_ns();
+
+	fanout.heard_ns = now;
+	n_received++;
+	if (publisher == NULL)
+		return;
+	if (len != fanout.text_len || member->next == n_published ||
+	    from_hex(text, 8) != member->next ||
+	    from_hex(text + 9, 16) != event->sent_ns)
+		die("member %u: instead of event %u received %.*s",
+		    member->index, member->next, (int)len, text);
+	member->next++;
+	if (fanout.phase == MEASURING)
+		histogram_add(&deliveries, now - event->sent_ns);
+	if (++event->n_received < fanout.n_members)
+		return;
+	/* in order for each member, so in order for all */
+	n_complete++;
+	if (fanout.phase == MEASURING)
+		histogram_add(&completions, now - event->sent_ns);
+	pump();
+}
+
+static void
+phase_begin(enum phase phase)
+{
+	fanout.phase = phase;
+	phase_began_ns = fanout.heard_ns = now_ns();
+	processes_mark();
+}
+
+static void
+turn(void)
+{
+	link_loop_turn(fanout.rate > 0 ? PACED_TURN_MS : TURN_MS);
+	pump();
+}
+
+static void
+stall_check(void)
+{
+	if (now_ns() - fanout.heard_ns > STALL_S * NS_PER_S)
+		die("nothing moved for %d s: %u of %u members, %u of %u events",
+		    STALL_S, n_joined, fanout.n_members, n_complete,
+		    n_published);
+}
+
+static void
+wait_for_silence(void)
+{
+	while (now_ns() - fanout.heard_ns < SILENCE_MS * NS_PER_MS)
+		turn();
+}
+
+static void
+members_open(void)
+{
+	while (n_joined < fanout.n_members) {
+		unsigned end = n_opened + OPENING_AT_ONCE;
+
+		while (n_opened < fanout.n_members && n_opened < end &&
+		       n_opened - n_joined < OPENING_AT_ONCE) {
+			struct member *member = (struct member *)(members +
+			    n_opened * fanout.kind->size);
+
+			member->index = n_opened++;
+			fanout.kind->open(member);
+		}
+		turn();
+		stall_check();
+	}
+	wait_for_silence();
+}
+
+static bool
+line_is_there(void)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	char c;
+
+	/* the end of the input is as good as a line */
+	return poll(&input, 1, 0) > 0 && read(STDIN_FILENO, &c, 1) >= 0;
+}
+
+static void
+step_wait(void)
+{
+	printf("members %u %s\n", fanout.n_members,
+	       ((struct member *)members)->client);
+	fflush(stdout);
+	while (!line_is_there())
+		turn();
+}
+
+static void
+phase_run(enum phase phase, double seconds)
+{
+	phase_begin(phase);
+	while (now_ns() - phase_began_ns < seconds * NS_PER_S) {
+		turn();
+		stall_check();
+	}
+}
+
+static void
+report(double seconds)
+{
+	printf("{\"members\":%u,\"events\":%llu,\"deliveries\":%llu,"
+	       "\"seconds\":%.3f,\"per_second\":%.1f,"
+	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
+	       "\"all_p50_us\":%.1f,\"all_max_us\":%.1f,\"refused\":%llu,"
+	       "\"cpu_us\":",
+	       fanout.n_members, (unsigned long long)completions.n,
+	       (unsigned long long)deliveries.n, seconds,
+	       deliveries.n / seconds,
+	       histogram_quantile(&deliveries, 0.50) / 1e3,
+	       histogram_quantile(&deliveries, 0.99) / 1e3,
+	       deliveries.max / 1e3,
+	       histogram_quantile(&completions, 0.50) / 1e3,
+	       completions.max / 1e3, n_refused);
+	processes_print(deliveries.n);
+	puts("}");
+}
+
+static void
+measure(void)
+{
+	double seconds;
+
+	publisher->open();
+	due_ns = now_ns();
+	phase_run(WARMING, warm_s);
+	phase_run(MEASURING, measure_s);
+	seconds = (now_ns() - phase_began_ns) / 1e9;
+	phase_begin(FINISHING);
+	while (n_complete < n_published || !publisher_is_free) {
+		turn();
+		stall_check();
+	}
+	wait_for_silence(); /* whatever comes now is one too many */
+	report(seconds);
+}
+
+static void
+usage(void)
+{
+	fputs("usage: fanout --kind KIND --port N --path PATH [--ws-port N]\n"
+	      "              [--members N] [--channels N]\n"
+	      "              [--publisher json|post|ws --publish-path PATH]\n"
+	      "              [--bytes N] [--window N] [--rate N]\n"
+	      "              [--seconds S] [--warm S] [--pids PID,PID...]"
+	      " [--steps]\nkinds:",
+	      stderr);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		fprintf(stderr, " %s", kinds[i]->name);
+	fputc('\n', stderr);
+	exit(2);
+}
+
+static double
+number(const char *text, double min, double max)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value >= min && value <= max))
+		usage();
+	return value;
+}
+
+static void
+names_find(int option, const char *name)
+{
+	size_t i;
+
+	for (i = 0; option == 'k' && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i]->name, name) == 0)
+			fanout.kind = kinds[i];
+	for (i = 0; option == 'u' &&
+	     i < sizeof(publishers) / sizeof(publishers[0]);
+	     i++)
+		if (strcmp(publishers[i]->name, name) == 0)
+			publisher = publishers[i];
+}
+
+static void
+option_take(int option)
+{
+	switch (option) {
+	case 'k':
+	case 'u':
+		names_find(option, optarg);
+		break;
+	case 'p':
+		fanout.port = number(optarg, 1, 65535);
+		break;
+	case 'q':
+		fanout.ws_port = number(optarg, 1, 65535);
+		break;
+	case 'x':
+		fanout.path = optarg;
+		break;
+	case 'y':
+		fanout.publish_path = optarg;
+		break;
+	case 'm':
+		fanout.n_members = number(optarg, 1, MAX_MEMBERS);
+		break;
+	case 'c':
+		fanout.n_channels = number(optarg, 1, MAX_MEMBERS);
+		break;
+	case 'b':
+		fanout.text_len = number(optarg, MIN_TEXT, MAX_TEXT);
+		break;
+	case 'n':
+		fanout.window = number(optarg, 1, MAX_WINDOW);
+		break;
+	case 'r':
+		fanout.rate = number(optarg, 1, MAX_RATE);
+		break;
+	case 's':
+		measure_s = number(optarg, 0, MAX_SECONDS);
+		break;
+	case 'w':
+		warm_s = number(optarg, 0, MAX_SECONDS);
+		break;
+	case 'i':
+		if (!processes_parse(optarg))
+			usage();
+		break;
+	case 't':
+		has_steps = true;
+		break;
+	default:
+		usage();
+	}
+}
+
+static void
+options_parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "kind", required_argument, NULL, 'k' },
+		{ "publisher", required_argument, NULL, 'u' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "ws-port", required_argument, NULL, 'q' },
+		{ "path", required_argument, NULL, 'x' },
+		{ "publish-path", required_argument, NULL, 'y' },
+		{ "members", required_argument, NULL, 'm' },
+		{ "channels", required_argument, NULL, 'c' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "window", required_argument, NULL, 'n' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "warm", required_argument, NULL, 'w' },
+		{ "pids", required_argument, NULL, 'i' },
+		{ "steps", no_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		option_take(option);
+	if (fanout.kind == NULL || fanout.port == 0 || fanout.path == NULL ||
+	    (publisher != NULL) != (fanout.publish_path != NULL) ||
+	    (publisher == NULL && !has_steps) || optind != argc)
+		usage();
+	if (fanout.ws_port == 0)
+		fanout.ws_port = fanout.port;
+}
+
+int
+main(int argc, char **argv)
+{
+	options_parse(argc, argv);
+	members = calloc(fanout.n_members, fanout.kind->size);
+	if (members == NULL)
+		die("no memory for %u members", fanout.n_members);
+	http_init(fanout.port, NULL);
+	link_loop_init();
+	phase_begin(JOINING);
+	members_open();
+	if (has_steps)
+		step_wait();
+	if (publisher) {
+		measure();
+	} else {
+		fanout.heard_ns = now_ns();
+		wait_for_silence();
+		printf("received %llu\n", n_received);
+	}
+	free(members);
+	return 0;
+}
