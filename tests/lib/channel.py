@@ -23,6 +23,7 @@ import urllib.parse
 
 import websockets
 
+import websocket
 from client import TIMEOUT_S, Close
 
 HTTP_KINDS = ("events", "lines", "poll", "jsonp")
@@ -332,6 +333,14 @@ class WebSocketMember(Member):
         """A dict as JSON; text and bytes as they are."""
         sockets.run(self.ws.send(frame if isinstance(frame, (bytes, str))
                                  else json.dumps(frame)))
+
+    def say_in_parts(self, parts):
+        """One message in several frames."""
+        sockets.run(self.ws.send(list(parts)))
+
+    def send_raw_text(self, data):
+        """A text frame of any bytes."""
+        sockets.run(self.ws.write_frame(True, websocket.TEXT, data))
 
     def ping(self):
         """One of RFC 6455, and its answer."""
