@@ -252,6 +252,8 @@ ps_ipc_emit_begin(struct ps_writer *w, const struct ps_ipc_emit *m)
 int
 ps_ipc_decode_emit(struct ps_reader *r, struct ps_ipc_emit *m)
 {
+	int ret;
+
 	decode_request(r, &m->request);
 	m->channel = decode_name(r);
 	decode_rights(r, &m->rights);
@@ -264,7 +266,8 @@ ps_ipc_decode_emit(struct ps_reader *r, struct ps_ipc_emit *m)
 	m->key = decode_bounded(r, PS_EMIT_ID_MAX);
 	if (m->number == 0 && m->clients == PS_IPC_CLIENTS_NUMBER)
 		r->failed = true;
-	return decode_events(r, &m->events, &m->count);
+	ret = decode_events(r, &m->events, &m->count);
+	return ret == PS_OK && m->count == 0 ? PS_ERR_MALFORMED : ret;
 }
 
 void
@@ -279,6 +282,8 @@ ps_ipc_encode_listen(struct ps_writer *w, const struct ps_ipc_listen *m)
 	ps_writer_slice(w, m->remote_addr);
 	ps_writer_slice(w, m->presence);
 	ps_writer_slice(w, m->since);
+	ps_writer_slice(w, m->key);
+	ps_writer_u64(w, m->ack);
 	ps_writer_u8(w, (uint8_t)m->framing);
 	ps_writer_u32(w, m->hold_ms);
 	frame_end(w);
@@ -295,6 +300,8 @@ ps_ipc_decode_listen(struct ps_reader *r, struct ps_ipc_listen *m)
 	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
 	m->presence = decode_bounded(r, PS_PRESENCE_MAX);
 	m->since = decode_bounded(r, PS_EVENT_ID_LEN);
+	m->key = decode_bounded(r, PS_SESSION_ID_MAX);
+	m->ack = ps_reader_u64(r);
 	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
 	m->hold_ms = ps_reader_u32(r);
 	return done(r);

@@ -183,7 +183,7 @@ enum ps_ipc_clients {
 
 /*
  * Followed by `count` payloads, read with ps_ipc_next_event(): each is compact
- * JSON of an event of its own, and more than one is a batch.
+ * JSON of an event of its own, and more than one is a batch; none is none.
  */
 struct ps_ipc_emit {
 	struct ps_ipc_request request;
@@ -200,7 +200,11 @@ struct ps_ipc_emit {
 	struct ps_reader events;
 };
 
-/* A new member of a channel, by HTTP. */
+/*
+ * A new member of a channel, by HTTP; or rather, where `key` is not empty, one
+ * that goes on as whom it was, if the bridge still has it: so a browser's
+ * EventSource comes back, which cannot ask for the one after the other.
+ */
 struct ps_ipc_listen {
 	struct ps_ipc_request request;
 	struct ps_slice channel;
@@ -208,6 +212,8 @@ struct ps_ipc_listen {
 	struct ps_slice origin, agent, remote_addr; /* for the records */
 	struct ps_slice presence; /* compact JSON of an object */
 	struct ps_slice since;	  /* an event id; or empty */
+	struct ps_slice key;      /* of the member it was; or empty */
+	uint64_t ack;             /* with `key`, as in RECEIVE */
 	enum ps_ipc_framing framing;
 	uint32_t hold_ms;
 };

@@ -12,15 +12,14 @@
 static struct ps_writer again;
 
 static void
-encode_send(struct ps_ipc_send *m)
+encode_events(struct ps_reader *events, uint16_t count)
 {
 	struct ps_slice data;
 	uint16_t i;
 
-	require(m->count <= PS_IPC_EVENTS_MAX);
-	ps_ipc_send_begin(&again, m);
-	for (i = 0; i < m->count; i++) {
-		enum ps_event_type type = ps_ipc_next_event(&m->events, &data);
+	require(count <= PS_IPC_EVENTS_MAX);
+	for (i = 0; i < count; i++) {
+		enum ps_event_type type = ps_ipc_next_event(events, &data);
 		size_t begin;
 
 		require(type < PS_EVENT__COUNT);
@@ -28,8 +27,8 @@ encode_send(struct ps_ipc_send *m)
 		ps_writer_bytes(&again, data.data, data.len);
 		ps_ipc_event_end(&again, begin);
 	}
-	require(ps_reader_done(&m->events));
-	ps_ipc_events_end(&again, m->count);
+	require(ps_reader_done(events));
+	ps_ipc_events_end(&again, count);
 }
 
 /* Each is true when the body is well-formed; `again` then holds the frame. */
@@ -63,7 +62,8 @@ try_send(struct ps_reader *r)
 
 	if (ps_ipc_decode_send(r, &m) != PS_OK)
 		return false;
-	encode_send(&m);
+	ps_ipc_send_begin(&again, &m);
+	encode_events(&m.events, m.count);
 	return true;
 }
 
@@ -149,18 +149,76 @@ try_stats(struct ps_reader *r)
 	return true;
 }
 
+static bool
+try_emit(struct ps_reader *r)
+{
+	struct ps_ipc_emit m;
+
+	if (ps_ipc_decode_emit(r, &m) != PS_OK)
+		return false;
+	require(m.channel.len >= 1 && m.channel.len <= PS_CHANNEL_MAX);
+	require(m.clients < PS_IPC_CLIENTS__COUNT);
+	require(m.clients != PS_IPC_CLIENTS_NUMBER || m.number > 0);
+	require(m.listed.len <= PS_CLIENTS_TEXT_MAX);
+	require(m.key.len <= PS_EMIT_ID_MAX);
+	require(m.count > 0);
+	ps_ipc_emit_begin(&again, &m);
+	encode_events(&m.events, m.count);
+	return true;
+}
+
+static bool
+try_listen(struct ps_reader *r)
+{
+	struct ps_ipc_listen m;
+
+	if (ps_ipc_decode_listen(r, &m) != PS_OK)
+		return false;
+	require(m.channel.len >= 1 && m.channel.len <= PS_CHANNEL_MAX);
+	require(m.presence.len <= PS_PRESENCE_MAX);
+	require(m.since.len <= PS_EVENT_ID_LEN);
+	require(m.key.len <= PS_SESSION_ID_MAX);
+	require(m.framing < PS_IPC_FRAMING__COUNT);
+	ps_ipc_encode_listen(&again, &m);
+	return true;
+}
+
+static bool
+try_members(struct ps_reader *r)
+{
+	struct ps_ipc_members m;
+
+	if (ps_ipc_decode_members(r, &m) != PS_OK)
+		return false;
+	require(m.channel.len >= 1 && m.channel.len <= PS_CHANNEL_MAX);
+	ps_ipc_encode_members(&again, &m);
+	return true;
+}
+
+static bool
+try_history(struct ps_reader *r)
+{
+	struct ps_ipc_history m;
+
+	if (ps_ipc_decode_history(r, &m) != PS_OK)
+		return false;
+	require(m.channel.len >= 1 && m.channel.len <= PS_CHANNEL_MAX);
+	require(m.since.len <= PS_EVENT_ID_LEN);
+	ps_ipc_encode_history(&again, &m);
+	return true;
+}
+
 static bool (*const try[])(struct ps_reader *) = {
-	[PS_IPC_HELLO] = try_hello,
-	[PS_IPC_CREATE] = try_create,
-	[PS_IPC_SEND] = try_send,
-	[PS_IPC_RECEIVE] = try_receive,
-	[PS_IPC_CLOSE] = try_close,
-	[PS_IPC_CHECK] = try_check,
-	[PS_IPC_REFUSE] = try_refuse,
-	[PS_IPC_READY] = try_ready,
-	[PS_IPC_PROBE] = try_probe,
-	[PS_IPC_STATS] = try_stats,
+	[PS_IPC_HELLO] = try_hello,     [PS_IPC_CREATE] = try_create,
+	[PS_IPC_SEND] = try_send,       [PS_IPC_RECEIVE] = try_receive,
+	[PS_IPC_CLOSE] = try_close,     [PS_IPC_CHECK] = try_check,
+	[PS_IPC_REFUSE] = try_refuse,   [PS_IPC_READY] = try_ready,
+	[PS_IPC_PROBE] = try_probe,     [PS_IPC_STATS] = try_stats,
+	[PS_IPC_EMIT] = try_emit,       [PS_IPC_LISTEN] = try_listen,
+	[PS_IPC_MEMBERS] = try_members, [PS_IPC_HISTORY] = try_history,
 };
+_Static_assert(sizeof(try) / sizeof(try[0]) == PS_IPC__COUNT,
+	       "every message is tried");
 
 static bool
 decode(uint8_t type, struct ps_reader *r)

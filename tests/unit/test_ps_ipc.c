@@ -354,12 +354,14 @@ decode_emit(struct ps_reader *r)
 static void
 encode_listen(struct ps_writer *w)
 {
-	ps_ipc_encode_listen(w,
-	    &(struct ps_ipc_listen){ request, ps_slice_str("news"), rights,
-		ps_slice_str("https://b"), ps_slice_str("agent-1"),
-		ps_slice_str("192.0.2.1"), ps_slice_str("{\"name\":1}"),
-		ps_slice_str("evt_12345678"), PS_IPC_FRAMING_EVENTSOURCE,
-		0x01020304 });
+	ps_ipc_encode_listen(
+	    w, &(struct ps_ipc_listen){
+		   request, ps_slice_str("news"), rights,
+		   ps_slice_str("https://b"), ps_slice_str("agent-1"),
+		   ps_slice_str("192.0.2.1"), ps_slice_str("{\"name\":1}"),
+		   ps_slice_str("evt_12345678"), ps_slice_str("aabcdef.key"),
+		   UINT64_C(0x0102030405060708), PS_IPC_FRAMING_EVENTSOURCE,
+		   0x01020304 });
 }
 
 static int
@@ -378,6 +380,8 @@ decode_listen(struct ps_reader *r)
 	assert_slice(m.remote_addr, "192.0.2.1");
 	assert_slice(m.presence, "{\"name\":1}");
 	assert_slice(m.since, "evt_12345678");
+	assert_slice(m.key, "aabcdef.key");
+	assert_int_equal(m.ack, UINT64_C(0x0102030405060708));
 	assert_int_equal(m.framing, PS_IPC_FRAMING_EVENTSOURCE);
 	assert_int_equal(m.hold_ms, 0x01020304);
 	return PS_OK;
@@ -520,6 +524,10 @@ one_byte_more_is_refused(void **state)
 	ps_writer_deinit(&w);
 }
 
+/* In EMIT, behind its channel, and how long they are. */
+#define AT_RIGHTS (2 + 1 + 6 + 12 + 8)
+#define RIGHTS (8 + 8 + 8 * PS_TOKEN_LIMIT__COUNT)
+
 /*
  * Where the bytes that stand for one of a few things are in the bodies above:
  * behind the id, or counted from the end.
@@ -539,14 +547,22 @@ static const struct {
 	{ 7, 2, PS_STYLE__ALL },
 	{ 8, 2, PS_STYLE__ALL },
 	{ 9, 2, PS_STYLE__ALL },
-	{ 1, 2 + 1 + 6 + 12, 1 },		/* tls */
-	{ 2, 2 + 1 + 6 + 12 + 10, 1 },		/* more */
-	{ 2, -7, PS_EVENT__COUNT - 1 },		/* type of the last event */
+	{ 1, 2 + 1 + 6 + 12, 1 },       /* tls */
+	{ 2, 2 + 1 + 6 + 12 + 10, 1 },  /* more */
+	{ 2, -7, PS_EVENT__COUNT - 1 }, /* type of the last event */
 	{ 3, -15, PS_DIALECT__COUNT - 1 },
 	{ 3, -14, PS_IPC_FRAMING__COUNT - 1 },
-	{ 3, -9, 1 },				/* acknowledges */
+	{ 3, -9, 1 }, /* acknowledges */
 	{ 6, -1, PS_CODE__COUNT - 1 },
 	{ 9, -1, PS_IPC_STATS__COUNT - 1 },
+	{ 10, 2, PS_STYLE__ALL },
+	{ 11, 2, PS_STYLE__ALL },
+	{ 12, 2, PS_STYLE__ALL },
+	{ 13, 2, PS_STYLE__ALL },
+	{ 10, AT_RIGHTS + RIGHTS, PS_IPC_CLIENTS__COUNT - 1 },
+	{ 10, AT_RIGHTS + RIGHTS + 1 + 4 + 21, 1 },     /* batch */
+	{ 10, AT_RIGHTS + RIGHTS + 1 + 4 + 21 + 1, 1 }, /* requires ack */
+	{ 11, -5, PS_IPC_FRAMING__COUNT - 1 },
 };
 
 static void
@@ -601,6 +617,29 @@ the_events_are_as_many_as_they_say(void **state)
 }
 
 static void
+an_emit_has_an_event_and_a_number_above_zero(void **state)
+{
+	struct ps_ipc_emit m = { .channel = ps_slice_str("c"),
+				 .clients = PS_IPC_CLIENTS_NUMBER };
+	struct ps_writer w = { 0 };
+	struct ps_reader r;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		m.number = (uint32_t)i % 2;
+		ps_ipc_emit_begin(&w, &m);
+		if (i >= 2)
+			put_event(&w, PS_EVENT_TEXT, "1");
+		ps_ipc_events_end(&w, (uint16_t)(i / 2));
+		ps_reader_init(&r, w.data + 5, w.len - 5);
+		assert_row(i, ps_ipc_decode_emit(&r, &m) ==
+				  (i == 3 ? PS_OK : PS_ERR_MALFORMED));
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
 the_number_of_events_is_bounded(void **state)
 {
 	static const struct {
@@ -633,50 +672,122 @@ static const struct {
 	size_t at, max;
 } bounds[] = {
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, request.style.callback),
-	    PS_CALLBACK_MAX },
+	  PS_CALLBACK_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, request.style.origin),
-	    PS_ORIGIN_MAX },
+	  PS_ORIGIN_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, host), PS_HOST_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, path), PS_TARGET_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, origin),
-	    PS_ORIGIN_MAX },
+	  PS_ORIGIN_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, protocols),
-	    PS_PROTOCOLS_MAX },
-	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, agent),
-	    PS_AGENT_MAX },
+	  PS_PROTOCOLS_MAX },
+	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, agent), PS_AGENT_MAX },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, remote_addr),
-	    PS_ADDRESS_MAX - 1 },
+	  PS_ADDRESS_MAX - 1 },
 	{ PS_IPC_CREATE, offsetof(struct ps_ipc_create, public_host),
-	    PS_PUBLIC_HOST_MAX },
+	  PS_PUBLIC_HOST_MAX },
 	{ PS_IPC_CLOSE, offsetof(struct ps_ipc_close, reason),
-	    PS_CLOSE_REASON_MAX },
+	  PS_CLOSE_REASON_MAX },
+	{ PS_IPC_RECEIVE, offsetof(struct ps_ipc_receive, client),
+	  PS_CLIENT_ID_LEN },
+	{ PS_IPC_EMIT, offsetof(struct ps_ipc_emit, channel), PS_CHANNEL_MAX },
+	{ PS_IPC_EMIT, offsetof(struct ps_ipc_emit, listed),
+	  PS_CLIENTS_TEXT_MAX },
+	{ PS_IPC_EMIT, offsetof(struct ps_ipc_emit, key), PS_EMIT_ID_MAX },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, channel),
+	  PS_CHANNEL_MAX },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, origin),
+	  PS_ORIGIN_MAX },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, agent), PS_AGENT_MAX },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, remote_addr),
+	  PS_ADDRESS_MAX - 1 },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, presence),
+	  PS_PRESENCE_MAX },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, since),
+	  PS_EVENT_ID_LEN },
+	{ PS_IPC_LISTEN, offsetof(struct ps_ipc_listen, key),
+	  PS_SESSION_ID_MAX },
+	{ PS_IPC_MEMBERS, offsetof(struct ps_ipc_members, channel),
+	  PS_CHANNEL_MAX },
+	{ PS_IPC_HISTORY, offsetof(struct ps_ipc_history, channel),
+	  PS_CHANNEL_MAX },
+	{ PS_IPC_HISTORY, offsetof(struct ps_ipc_history, since),
+	  PS_EVENT_ID_LEN },
 };
+
+/* One message, as good as it may be. */
+union any {
+	struct ps_ipc_create create;
+	struct ps_ipc_close close;
+	struct ps_ipc_receive receive;
+	struct ps_ipc_emit emit;
+	struct ps_ipc_listen listen;
+	struct ps_ipc_members members;
+	struct ps_ipc_history history;
+};
+
+static void
+make_any(union any *m, enum ps_ipc_type type)
+{
+	*m = (union any){ 0 };
+	if (type == PS_IPC_CREATE) {
+		m->create.port = 80;
+		m->create.host = ps_slice_str("h");
+	} else if (type == PS_IPC_EMIT) {
+		m->emit.channel = ps_slice_str("c");
+	} else if (type == PS_IPC_LISTEN) {
+		m->listen.channel = ps_slice_str("c");
+	} else if (type == PS_IPC_HISTORY) {
+		m->history.channel = ps_slice_str("c");
+	}
+}
+
+static int
+code_any(struct ps_writer *w, union any *m, enum ps_ipc_type type)
+{
+	struct ps_reader r = { 0 };
+
+#define CODE(encode, decode, part)                                             \
+	encode(w, &m->part);                                                   \
+	ps_reader_init(&r, w->data + 5, w->len - 5);                           \
+	return decode(&r, &m->part)
+	switch ((int)type) {
+	case PS_IPC_CREATE:
+		CODE(ps_ipc_encode_create, ps_ipc_decode_create, create);
+	case PS_IPC_CLOSE:
+		CODE(ps_ipc_encode_close, ps_ipc_decode_close, close);
+	case PS_IPC_RECEIVE:
+		CODE(ps_ipc_encode_receive, ps_ipc_decode_receive, receive);
+	case PS_IPC_LISTEN:
+		CODE(ps_ipc_encode_listen, ps_ipc_decode_listen, listen);
+	case PS_IPC_MEMBERS:
+		CODE(ps_ipc_encode_members, ps_ipc_decode_members, members);
+	case PS_IPC_HISTORY:
+		CODE(ps_ipc_encode_history, ps_ipc_decode_history, history);
+	case PS_IPC_EMIT:
+		ps_ipc_emit_begin(w, &m->emit);
+		put_event(w, PS_EVENT_TEXT, "1");
+		ps_ipc_events_end(w, 1);
+		ps_reader_init(&r, w->data + 5, w->len - 5);
+		return ps_ipc_decode_emit(&r, &m->emit);
+	default:
+		fail();
+	}
+#undef CODE
+	return PS_OK;
+}
 
 static int
 code_text(size_t i, const char *text, size_t len)
 {
-	union {
-		struct ps_ipc_create create;
-		struct ps_ipc_close close;
-	} m = { 0 };
 	struct ps_slice s = ps_slice(text, len);
 	struct ps_writer w = { 0 };
-	struct ps_reader r;
+	union any m;
 	int ret;
 
-	if (bounds[i].type == PS_IPC_CREATE) {
-		m.create.port = 80;
-		m.create.host = ps_slice_str("h");
-	}
+	make_any(&m, bounds[i].type);
 	memcpy((char *)&m + bounds[i].at, &s, sizeof(s));
-	if (bounds[i].type == PS_IPC_CREATE)
-		ps_ipc_encode_create(&w, &m.create);
-	else
-		ps_ipc_encode_close(&w, &m.close);
-	ps_reader_init(&r, w.data + 5, w.len - 5);
-	ret = bounds[i].type == PS_IPC_CREATE ?
-	    ps_ipc_decode_create(&r, &m.create) :
-	    ps_ipc_decode_close(&r, &m.close);
+	ret = code_any(&w, &m, bounds[i].type);
 	ps_writer_deinit(&w);
 	return ret;
 }
@@ -684,7 +795,7 @@ code_text(size_t i, const char *text, size_t len)
 static void
 texts_that_go_into_buffers_are_bounded(void **state)
 {
-	static char text[PS_TARGET_MAX + 1];
+	static char text[PS_CLIENTS_TEXT_MAX + 1];
 	size_t i;
 
 	(void)state;
@@ -814,6 +925,7 @@ main(void)
 		cmocka_unit_test(one_byte_more_is_refused),
 		cmocka_unit_test(a_value_that_no_enum_has_is_refused),
 		cmocka_unit_test(the_events_are_as_many_as_they_say),
+		cmocka_unit_test(an_emit_has_an_event_and_a_number_above_zero),
 		cmocka_unit_test(the_number_of_events_is_bounded),
 		cmocka_unit_test(texts_that_go_into_buffers_are_bounded),
 		cmocka_unit_test(a_target_has_a_host_and_a_port),
