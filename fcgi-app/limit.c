@@ -12,9 +12,14 @@ static const struct {
 	uint64_t value;
 } fixed[] = {
 	{ LIMIT_CALLBACK, PS_CALLBACK_MAX },
+	{ LIMIT_CHANNEL, PS_CHANNEL_MAX },
+	{ LIMIT_CLIENTS, PS_CLIENTS_MAX },
+	{ LIMIT_CLIENTS_NUMBER, PS_CLIENTS_NUMBER_MAX },
 	{ LIMIT_DEPTH, PS_JSON_DEPTH_MAX },
+	{ LIMIT_EMIT_ID, PS_EMIT_ID_MAX },
 	{ LIMIT_FROM, PS_AGENT_MAX },
 	{ LIMIT_PARAMETERS, PS_PARAMS_MAX },
+	{ LIMIT_PRESENCE, PS_PRESENCE_MAX },
 	{ LIMIT_PROTOCOLS, PS_PROTOCOLS_MAX },
 	{ LIMIT_REASON, PS_CLOSE_REASON_MAX },
 	{ LIMIT_TARGET, PS_TARGET_MAX - 1 },
@@ -60,8 +65,11 @@ put_option(struct ps_writer *json, const struct ps_config *config,
 	uint64_t value;
 
 	memcpy(&value, (const char *)config + option->offset, sizeof(value));
-	/* An option that may be 0 has no limit then. */
-	put(json, option->name, value == 0 ? PS_NO_LIMIT : value);
+	/* An option that may be 0 has no limit then, but of history there is
+	 * none. */
+	if (value == 0 && strncmp(option->name, "history_", 8) != 0)
+		value = PS_NO_LIMIT;
+	put(json, option->name, value);
 }
 
 void

@@ -13,9 +13,14 @@
 
 /* Those that are no options; ps_limits.h has their values and reasons. */
 #define LIMIT_CALLBACK "max_callback"
+#define LIMIT_CHANNEL "max_channel"
+#define LIMIT_CLIENTS "max_clients"
+#define LIMIT_CLIENTS_NUMBER "max_clients_number"
 #define LIMIT_DEPTH "max_depth"
+#define LIMIT_EMIT_ID "max_id"
 #define LIMIT_FROM "max_from"
 #define LIMIT_PARAMETERS "max_parameters"
+#define LIMIT_PRESENCE "max_presence"
 #define LIMIT_PROTOCOLS "max_protocols"
 #define LIMIT_REASON "max_reason"
 #define LIMIT_TARGET "max_target"

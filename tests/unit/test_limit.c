@@ -38,6 +38,12 @@ static const struct {
 	{ "stream_bytes", true },
 	{ "connect_timeout", true },
 	{ "stall_timeout", true },
+	{ "ping_interval", true },
+	{ "ping_timeout", true },
+	{ "ack_timeout", true },
+	{ "history_events", true },
+	{ "history_age", true },
+	{ "max_emit_ids", true },
 	{ "drain_timeout", false },
 	{ "close_timeout", false },
 	{ "keep_sessions", false },
@@ -49,9 +55,14 @@ static const struct {
 	uint64_t value;
 } fixed[] = {
 	{ "max_callback", PS_CALLBACK_MAX },
+	{ "max_channel", PS_CHANNEL_MAX },
+	{ "max_clients", PS_CLIENTS_MAX },
+	{ "max_clients_number", PS_CLIENTS_NUMBER_MAX },
 	{ "max_depth", PS_JSON_DEPTH_MAX },
 	{ "max_from", PS_AGENT_MAX },
+	{ "max_id", PS_EMIT_ID_MAX },
 	{ "max_parameters", PS_PARAMS_MAX },
+	{ "max_presence", PS_PRESENCE_MAX },
 	{ "max_protocols", PS_PROTOCOLS_MAX },
 	{ "max_reason", PS_CLOSE_REASON_MAX },
 	{ "max_target", PS_TARGET_MAX - 1 },
@@ -178,7 +189,11 @@ a_limit_that_does_not_exist_is_null(void **state)
 	(void)state;
 	config->max_sessions_per_address = 0;
 	config->max_creates_per_second = 0;
+	config->history_events = 0;
 	list();
+	assert_true(has("history_events", &value)); /* none are kept */
+	assert_int_equal(json_object_get_uint64(value), 0);
+	assert_non_null(value);
 	assert_true(has("max_sessions_per_address", &value));
 	assert_null(value);
 	assert_true(has("max_creates_per_second", &value));
