@@ -435,6 +435,8 @@ problem(const struct ps_config *c)
 		return "hold_min: larger than hold_max";
 	if (c->hold_default < c->hold_min || c->hold_default > c->hold_max)
 		return "hold_default: not between hold_min and hold_max";
+	if (c->ping_timeout <= c->ping_interval)
+		return "ping_timeout: not longer than ping_interval";
 	if (c->queue_bytes < c->max_message)
 		return "queue_bytes: smaller than max_message";
 	if (strcmp(c->bridge_socket, c->ws_socket) == 0)

@@ -183,7 +183,9 @@ strings_end_at_their_bounds(void **state)
 	for (i = 0; i < ps_options_count; i++) {
 		const struct ps_option *o = &ps_options[i];
 
-		if (o->type != PS_OPTION_STRING)
+		/* An address and a port are no matter of their length. */
+		if (o->type != PS_OPTION_STRING ||
+		    strcmp(o->name, "ws_listen") == 0)
 			continue;
 		assert_row(i, set_letters(config, o, o->max) == PS_OK);
 		assert_row(i,
@@ -272,8 +274,28 @@ static const char *const bad_assignments[] = {
 	"allow_networks=localhost", "allow_networks=10.0.0.1/8",
 	"allow_networks=10.0.0.0/8 ::1", "allow_networks=::1, 10.0.0.0/33",
 	"metrics_from=*", "metrics_from=[::1]",
+	"ws_listen=8443", "ws_listen=:8443", "ws_listen=0.0.0.0",
+	"ws_listen=0.0.0.0:", "ws_listen=0.0.0.0:0", "ws_listen=0.0.0.0:65536",
+	"ws_listen=0.0.0.0:+1", "ws_listen=0.0.0.0:8443x",
+	"ws_listen=::1:8443", "ws_listen=[::1]", "ws_listen=[::1]8443",
+	"ws_listen=[127.0.0.1]:1", "ws_listen=[]:1", "ws_listen=example.com:1",
+	"ws_listen=10.0.0.0/8:1", "ws_listen=[::/0]:1",
 	"no equals sign", "=1", "unknown=1", "max_Sessions=1", "",
 };
+
+static void
+a_place_to_listen_is_an_address_and_a_port(void **state)
+{
+	static const char *const places[] = { "ws_listen=0.0.0.0:1",
+					      "ws_listen=127.0.0.1:65535",
+					      "ws_listen=[::]:8443",
+					      "ws_listen=[2001:db8::1]:9000",
+					      "ws_listen=" };
+	size_t i;
+
+	for (i = 0; i < ROWS(places); i++)
+		assert_row(i, ps_config_set(*state, places[i], error) == PS_OK);
+}
 
 static void
 numbers_carry_their_units(void **state)
@@ -467,6 +489,9 @@ static const struct {
 	{ { "hold_default=1s" }, NULL },
 	{ { "hold_default=60s" }, NULL },
 	{ { "hold_default=60001ms" }, "hold_default" },
+	{ { "ping_interval=60s" }, "ping_timeout" },
+	{ { "ping_timeout=25s" }, "ping_timeout" },
+	{ { "ping_timeout=25001ms" }, NULL },
 	{ { "queue_bytes=1MiB" }, NULL },
 	{ { "queue_bytes=1048575B" }, "queue_bytes" },
 	{ { "ws_socket=/tmp/s", "bridge_socket=/tmp/s" }, "ws_socket" },
@@ -505,8 +530,12 @@ set_other(struct ps_config *config, const struct ps_option *o)
 
 	switch (o->type) {
 	case PS_OPTION_STRING:
-		assert_int_equal(set_letters(config, o, 3), PS_OK);
-		return;
+		if (strcmp(o->name, "ws_listen") != 0) {
+			assert_int_equal(set_letters(config, o, 3), PS_OK);
+			return;
+		}
+		strcpy(text, "ws_listen=[::1]:9000");
+		break;
 	case PS_OPTION_LIST:
 		snprintf(text, sizeof(text), "%s=192.0.2.1", o->name);
 		break;
@@ -628,6 +657,7 @@ main(void)
 		with_config(numbers_end_at_their_bounds),
 		with_config(strings_end_at_their_bounds),
 		with_config(every_choice_is_taken_and_no_other),
+		with_config(a_place_to_listen_is_an_address_and_a_port),
 		with_config(numbers_carry_their_units),
 		with_config(what_is_no_value_is_refused_with_a_sentence),
 		with_config(lists_are_split_at_commas),
