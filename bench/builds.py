@@ -41,7 +41,8 @@ def install_node(name, directory):
 
 
 def version(pattern, *command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
     return re.search(pattern, done.stdout).group(0)
 
 
@@ -54,6 +55,10 @@ def version_of(name):
         "lighttpd": lambda: version(r"lighttpd/[0-9.]+", program("lighttpd"),
                                     "-v"),
         "apache": lambda: version(r"Apache/[0-9.]+", program("apache2"), "-v"),
+        "nginx": lambda: version(r"nginx/[0-9.]+", program("nginx"), "-v"),
+        "nchan": lambda: "nchan " + version(
+            r"[0-9.]+(?=\+|-)", "dpkg-query", "-W", "-f", "${Version}",
+            "libnginx-mod-nchan"),
         "node": lambda: "node " + version(r"v[0-9.]+", "node", "--version"),
         "sqlite3": lambda: "SQLite " + version(r"[0-9.]+", "sqlite3",
                                                "--version"),

@@ -132,6 +132,7 @@ class Front(Relay):
             }}
             $HTTP["url"] =^ "/echo/" {{
                 server.stream-response-body = 1
+                proxy.header = ( "upgrade" => "enable" )
                 proxy.server = ( "" => ( (
                     "host" => "127.0.0.1", "port" => {self.sockjs_port},
                     "disable-time" => 0,
@@ -149,9 +150,9 @@ class Front(Relay):
         self.echo, self.echo_port = self.run_printing_port(
             "ws-echo", [self.build / "tests/tools/ws-echo"])
 
-    def start_sockjs(self, directory):
+    def start_sockjs(self, script):
         self.sockjs, self.sockjs_port = self.run_printing_port(
-            "sockjs", [program("node"), directory / "server.js"])
+            "sockjs", [program("node"), script])
 
     def start_ceiling(self, processes, threads):
         self.ceiling = self.run("ceiling", [
@@ -235,7 +236,7 @@ class Load:
                    "--port", port, "--clients", clients,
                    "--seconds", seconds or self.seconds,
                    "--warm", 0.5]
-        if mode in ("poll", "stream", "send", "hold", "create"):
+        if mode in ("poll", "stream", "send", "hold", "create", "emit"):
             command += ["--prefix", self.behind.prefix,
                         "--target", f"ws://127.0.0.1:{front.echo_port}"]
         pids = [pid for pid, role in self.behind.roles().items()

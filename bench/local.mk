@@ -17,6 +17,7 @@ ps_bench_lib = \
 	%D%/load/loadgen.c \
 	%D%/load/mode-ceiling.c \
 	%D%/load/mode-create.c \
+	%D%/load/mode-emit.c \
 	%D%/load/mode-hold.c \
 	%D%/load/mode-relay.c \
 	%D%/load/mode-sockjs.c \
@@ -72,11 +73,20 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/RESULTS.md \
 	%D%/beside.py \
+	%D%/broadcasts.py \
 	%D%/builds.py \
 	%D%/changes.py \
+	%D%/channels \
 	%D%/conversation.py \
 	%D%/creates.py \
+	%D%/crowd.py \
+	%D%/crowd_memory.py \
 	%D%/delivery \
+	%D%/emits.py \
+	%D%/fairness.py \
+	%D%/fanout-node/package.json \
+	%D%/fanout-node/sockjs.js \
+	%D%/fanout-node/ws.js \
 	%D%/faults.py \
 	%D%/front.py \
 	%D%/hostile \

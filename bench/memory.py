@@ -20,6 +20,12 @@ LIMITS_KB = (
 )
 
 
+def pss_of(pid):
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return 1024 * int(re.search(r"^Pss:\s+(\d+) kB", rollup,
+                                re.M).group(1))
+
+
 def memory_of(front):
     """PSS in bytes and threads of the processes on the way."""
     memory = {"threads": 0}
@@ -28,10 +34,8 @@ def memory_of(front):
     for pid, role in {**front.roles(), **others}.items():
         if role == "target":
             continue
-        rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
-        pss = int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.M).group(1))
-        memory[role] = memory.get(role, 0) + pss * 1024
+        memory[role] = memory.get(role, 0) + pss_of(pid)
         memory["threads"] += int(re.search(r"^Threads:\s+(\d+)", status,
                                            re.M).group(1))
     return memory

@@ -58,7 +58,7 @@ class Trips:
         with contextlib.ExitStack() as cleanup:
             front = Front(run.options, build=run.build)
             cleanup.callback(front.stop)
-            front.start_sockjs(run.install_sockjs())
+            front.start_sockjs(run.install_sockjs() / "server.js")
             front.start_echo()
             front.start()
             load = Load(front, run.seconds)

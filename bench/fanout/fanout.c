@@ -2,8 +2,10 @@
  * The load generator for channels: one process with one publisher and many
  * members of one kind. Every member has to get every event once, in the order
  * in which they were published: at the first that is missing, doubled or out
- * of order it ends with status 1. Else it prints one line of JSON:
+ * of order it ends with status 1. Else it prints a line of JSON for each
+ * --window:
  *
+ *   window
  *   events deliveries    counted while measuring; of events those that all
  *                        members have
  *   per_second           deliveries
@@ -13,7 +15,7 @@
  *   cpu_us               processor time per delivery of each process named by
  *                        --pids
  *
- * At most --window events are under way, so that it is not the length of a
+ * At most so many events are under way, so that it is not the length of a
  * queue that is measured. With --rate events are due at fixed times instead;
  * one that could not be published yet is timed from then.
  *
@@ -41,6 +43,7 @@ enum {
 	MAX_MEMBERS = 12000,
 	MAX_SECONDS = 900,
 	MAX_WINDOW = 64,
+	MAX_WINDOWS = 4,
 	MAX_RATE = 10000,
 	OPENING_AT_ONCE = 64,
 	UNDER_WAY = 4096, /* a power of two */
@@ -62,7 +65,6 @@ struct fanout fanout = {
 	.n_members = 1,
 	.n_channels = 1,
 	.text_len = 100,
-	.window = 1,
 };
 
 static const struct kind *const kinds[] = {
@@ -79,6 +81,7 @@ static const struct publisher *const publishers[] = {
 static const struct publisher *publisher;
 static double warm_s = 1, measure_s = 3;
 static bool has_steps;
+static unsigned windows[MAX_WINDOWS] = { 1 }, n_windows = 1;
 
 static char *members;
 static unsigned n_opened, n_joined;
@@ -294,12 +297,13 @@ phase_run(enum phase phase, double seconds)
 static void
 report(double seconds)
 {
-	printf("{\"members\":%u,\"events\":%llu,\"deliveries\":%llu,"
+	printf("{\"members\":%u,\"window\":%u,\"events\":%llu,\"deliveries\":%llu,"
 	       "\"seconds\":%.3f,\"per_second\":%.1f,"
 	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
 	       "\"all_p50_us\":%.1f,\"all_max_us\":%.1f,\"refused\":%llu,"
 	       "\"cpu_us\":",
-	       fanout.n_members, (unsigned long long)completions.n,
+	       fanout.n_members, fanout.window,
+	       (unsigned long long)completions.n,
 	       (unsigned long long)deliveries.n, seconds,
 	       deliveries.n / seconds,
 	       histogram_quantile(&deliveries, 0.50) / 1e3,
@@ -312,11 +316,14 @@ report(double seconds)
 }
 
 static void
-measure(void)
+measure(unsigned window)
 {
 	double seconds;
 
-	publisher->open();
+	fanout.window = window;
+	memset(&deliveries, 0, sizeof(deliveries));
+	memset(&completions, 0, sizeof(completions));
+	n_refused = 0;
 	due_ns = now_ns();
 	phase_run(WARMING, warm_s);
 	phase_run(MEASURING, measure_s);
@@ -326,7 +333,6 @@ measure(void)
 		turn();
 		stall_check();
 	}
-	wait_for_silence(); /* whatever comes now is one too many */
 	report(seconds);
 }
 
@@ -336,7 +342,7 @@ usage(void)
 	fputs("usage: fanout --kind KIND --port N --path PATH [--ws-port N]\n"
 	      "              [--members N] [--channels N]\n"
 	      "              [--publisher json|post|ws --publish-path PATH]\n"
-	      "              [--bytes N] [--window N] [--rate N]\n"
+	      "              [--bytes N] [--window N,N...] [--rate N]\n"
 	      "              [--seconds S] [--warm S] [--pids PID,PID...]"
 	      " [--steps]\nkinds:",
 	      stderr);
@@ -373,6 +379,21 @@ names_find(int option, const char *name)
 }
 
 static void
+windows_parse(char *list)
+{
+	char *window;
+
+	n_windows = 0;
+	for (window = strtok(list, ","); window; window = strtok(NULL, ",")) {
+		if (n_windows == MAX_WINDOWS)
+			usage();
+		windows[n_windows++] = number(window, 1, MAX_WINDOW);
+	}
+	if (n_windows == 0)
+		usage();
+}
+
+static void
 option_take(int option)
 {
 	switch (option) {
@@ -402,7 +423,7 @@ option_take(int option)
 		fanout.text_len = number(optarg, MIN_TEXT, MAX_TEXT);
 		break;
 	case 'n':
-		fanout.window = number(optarg, 1, MAX_WINDOW);
+		windows_parse(optarg);
 		break;
 	case 'r':
 		fanout.rate = number(optarg, 1, MAX_RATE);
@@ -461,6 +482,8 @@ options_parse(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	unsigned i;
+
 	options_parse(argc, argv);
 	members = calloc(fanout.n_members, fanout.kind->size);
 	if (members == NULL)
@@ -471,13 +494,15 @@ main(int argc, char **argv)
 	members_open();
 	if (has_steps)
 		step_wait();
-	if (publisher) {
-		measure();
-	} else {
-		fanout.heard_ns = now_ns();
-		wait_for_silence();
+	if (publisher)
+		publisher->open();
+	for (i = 0; publisher != NULL && i < n_windows; i++)
+		measure(windows[i]);
+	/* whatever comes behind the last event is one too many */
+	fanout.heard_ns = now_ns();
+	wait_for_silence();
+	if (publisher == NULL)
 		printf("received %llu\n", n_received);
-	}
 	free(members);
 	return 0;
 }

@@ -40,7 +40,7 @@ struct fanout {
 	unsigned n_members;
 	unsigned n_channels; /* over which they are spread */
 	unsigned text_len;   /* of an event */
-	unsigned window;     /* events that are under way at once */
+	unsigned window;     /* events that may be under way at once */
 	unsigned rate;	     /* events per second; 0: all they can */
 	uint16_t port;
 	uint16_t ws_port;

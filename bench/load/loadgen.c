@@ -3,8 +3,8 @@
  * of one mode. It checks every answer and message and ends with status 1 at
  * the first that is wrong; else it prints one line of JSON:
  *
- *   trips         counted while measuring (requests in ceiling and send,
- *                 sessions in create)
+ *   trips         counted while measuring (requests in ceiling, send and
+ *                 emit, sessions in create)
  *   all           trips of all phases
  *   per_second    trips
  *   p50_us p99_us max_us    time of a trip
@@ -48,6 +48,7 @@ static const struct mode *const modes[] = {
 	&ceiling_mode, &poll_mode,        &stream_mode,
 	&send_mode,    &sockjs_poll_mode, &sockjs_stream_mode,
 	&ws_mode,      &hold_mode,        &create_mode,
+	&emit_mode,
 };
 
 static double warm_s = 1, measure_s = 4;
@@ -177,6 +178,7 @@ usage(void)
 	      "               [--bytes N] [--post-bytes N] [--prefix PATH]\n"
 	      "               [--target ws://HOST:PORT] [--origin URL]\n"
 	      "               [--tokens N] [--rate N] [--pids PID,PID...]\n"
+	      "               [--path PATH] [--delivered N]\n"
 	      "modes:",
 	      stderr);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -220,6 +222,8 @@ options_parse(int argc, char **argv)
 		{ "origin", required_argument, NULL, 'g' },
 		{ "tokens", required_argument, NULL, 'k' },
 		{ "rate", required_argument, NULL, 'r' },
+		{ "path", required_argument, NULL, 'h' },
+		{ "delivered", required_argument, NULL, 'd' },
 		{ "pids", required_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -263,6 +267,12 @@ options_parse(int argc, char **argv)
 		case 'r':
 			load.rate = number(optarg, 1, MAX_RATE);
 			break;
+		case 'h':
+			load.path = optarg;
+			break;
+		case 'd':
+			load.n_delivered = number(optarg, 0, MAX_CLIENTS);
+			break;
 		case 'i':
 			if (!processes_parse(optarg))
 				usage();
@@ -276,6 +286,8 @@ options_parse(int argc, char **argv)
 	    (load.mode == &poll_mode || load.mode == &stream_mode ||
 	     load.mode == &send_mode || load.mode == &hold_mode ||
 	     load.mode == &create_mode))
+		usage();
+	if (load.path == NULL && load.mode == &emit_mode)
 		usage();
 }
 
