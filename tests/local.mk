@@ -7,6 +7,7 @@ unit_tests = \
 	%D%/unit/test_address \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
+	%D%/unit/test_channel \
 	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
 	%D%/unit/test_enforce \
@@ -68,6 +69,14 @@ check_LIBRARIES = %D%/unit/libunit.a
 	%D%/unit/loop.h \
 	%D%/unit/unit.h
 libunit_LIBS = %D%/unit/libunit.a
+channel_fixture = \
+	%D%/unit/channel_fixture.c %D%/unit/channel_fixture.h
+channel_fixture_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=history_is_kept,--wrap=history_read \
+	-Wl,--wrap=history_cancel,--wrap=acks_take,--wrap=acks_leave \
+	-Wl,--wrap=emit_run,--wrap=emit_forget
+%C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
+%C%_unit_test_channel_LDFLAGS = $(channel_fixture_LDFLAGS)
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \

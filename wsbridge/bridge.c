@@ -7,6 +7,7 @@
 
 #include <openssl/rand.h>
 
+#include "message.h"
 #include "ps_clock.h"
 #include "ps_place.h"
 
@@ -52,7 +53,9 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 		.place_fd = -1,
 		.started_unix_s = ps_clock_unix_s() };
 	TAILQ_INIT(&bridge->sessions);
+	TAILQ_INIT(&bridge->channels);
 	TAILQ_INIT(&bridge->records.changed);
+	fanout_init(&bridge->fanout);
 	LIST_INIT(&bridge->exchanges);
 	bridge->close_timer.fire = on_close_timer;
 	if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1 ||
@@ -64,6 +67,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	*p = '\0';
 	if (!table_init(&bridge->sessions_by_id, seed) ||
 	    !table_init(&bridge->sessions_by_name, seed) ||
+	    !table_init(&bridge->channels_by_name, seed) ||
+	    !table_init(&bridge->members_by_client, seed) ||
 	    !quotas_init(&bridge->quotas, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
 		return PS_ERR_NOMEM;
@@ -79,6 +84,9 @@ bridge_deinit(struct bridge *bridge)
 	timers_deinit(&bridge->timers);
 	table_deinit(&bridge->sessions_by_id);
 	table_deinit(&bridge->sessions_by_name);
+	table_deinit(&bridge->channels_by_name);
+	table_deinit(&bridge->members_by_client);
+	message_unref(bridge->ping);
 	quotas_deinit(&bridge->quotas);
 	ps_policy_unref(bridge->policy);
 	addresses_deinit(&bridge->addresses);
@@ -128,6 +136,7 @@ on_prepare(uv_prepare_t *prepare)
 {
 	struct bridge *bridge = prepare->data;
 
+	fanout_pass(&bridge->fanout);
 	bridge_free_garbage(bridge);
 	turns_pass(&bridge->turns);
 }
@@ -143,6 +152,7 @@ bridge_start(struct bridge *bridge, uv_loop_t *loop)
 	uv_prepare_init(loop, &bridge->prepare);
 	bridge->prepare.data = bridge;
 	turns_init(&bridge->turns, loop);
+	fanout_start(&bridge->fanout, loop);
 	uv_prepare_start(&bridge->prepare, on_prepare);
 	return watches_init(&bridge->watches, loop);
 }
@@ -154,6 +164,7 @@ bridge_stop(struct bridge *bridge)
 	uv_close((uv_handle_t *)&bridge->timer, NULL);
 	uv_close((uv_handle_t *)&bridge->prepare, NULL);
 	turns_close(&bridge->turns);
+	fanout_stop(&bridge->fanout);
 	watches_close(&bridge->watches);
 }
 

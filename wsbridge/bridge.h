@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "address.h"
+#include "fanout.h"
 #include "ps_bytes.h"
 #include "ps_code.h"
 #include "ps_config.h"
@@ -23,12 +24,15 @@
 #include "turns.h"
 #include "watch.h"
 
+struct channel;
 struct intake;
+struct message;
 struct session;
 struct store;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(channel_list, channel);
 LIST_HEAD(exchange_list, exchange);
 
 #define BRIDGE_CLOSE_BATCH 32
@@ -62,10 +66,11 @@ struct bridge {
 
 	/* The loop and what runs on it. */
 	uv_loop_t *loop;
-	uv_prepare_t prepare;	 /* once a turn: garbage and `turns` */
+	uv_prepare_t prepare; /* once a turn: `fanout`, garbage, `turns` */
 	struct garbage *garbage; /* newest first */
 	struct watches watches;
 	struct turns turns;
+	struct fanout fanout;
 	int place_fd; /* the lock of the node's places; see place.h */
 	struct intake *intake;
 	struct websocket *websocket;
@@ -76,6 +81,13 @@ struct bridge {
 	struct session_list sessions;
 	uint64_t n_sessions_ever;
 	struct addresses addresses;
+
+	/* Channels: by name, and all of them; their members by client id. */
+	struct table channels_by_name, members_by_client;
+	struct channel_list channels;
+	uint64_t n_members_ever;
+	struct message *ping; /* the same for all; NULL: not made yet */
+	struct fanout_job members_drain; /* closes them all */
 
 	/* Tokens: what they may do, what they have in use, what of that is to
 	 * be written. */

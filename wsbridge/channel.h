@@ -6,28 +6,42 @@
  * queues all that it has not got at its session, delivers, and puts it at the
  * end. So an event costs nothing until the fan-out comes, several that wait go
  * out together, all members see one order, and a turn of the loop does a slice
- * of FANOUT_SLICE members: of channels with something to deliver one slice
- * each in turn, so that a large one does not keep a small one waiting.
+ * of members: of channels with something to deliver one slice each in turn, so
+ * that a large one does not keep a small one waiting.
  *
  * An event for one member passes the log: what that member has not got of the
- * log yet is delivered to it first, so it sees events in the order in which
- * they were sent, too.
+ * log yet is queued for it first, so it sees events in the order in which they
+ * were sent, too.
+ *
+ * A member that is still given what it has missed (replay.h), or has not taken
+ * its CONNECTED yet, is behind: its part of the log is held for it, up to half
+ * of what may wait, and then it has to read that again from the history.
  *
  * Ownership: the bridge owns channels; one is there while it has members or
- * something refers to it. A member is the peer of a session and ends with it.
+ * emits that wait. A member is the peer of a session and ends with it.
  */
 #ifndef CHANNEL_H
 #define CHANNEL_H
 
+#include "acks.h"
 #include "bridge.h"
+#include "fanout.h"
 #include "member.h"
 #include "message.h"
 
 /* One event in the log. */
 struct channel_entry {
-	STAILQ_ENTRY(channel_entry) next;
-	uint64_t number;
 	struct message *message;
+	uint64_t only;	/* serial of the member that it is for; 0: for all */
+	uint64_t bytes; /* of all that was ever in front of it */
+};
+
+/* Numbered without gaps; the entry `number` is at number % capacity. */
+struct channel_log {
+	struct channel_entry *ring;
+	uint64_t begin, end;
+	uint64_t bytes; /* of all that was ever in it */
+	uint32_t capacity;
 };
 
 TAILQ_HEAD(member_list, member);
@@ -36,44 +50,70 @@ struct channel {
 	struct table_node node; /* first: by name */
 	struct garbage garbage;
 	struct bridge *bridge;
-	TAILQ_ENTRY(channel) due; /* while `is_due` */
-	bool is_due;		  /* the fan-out has something to do here */
+	TAILQ_ENTRY(channel) all;
+	struct fanout_job job;
 
-	struct member_list by_age;  /* all members, oldest first */
-	struct member_list by_log;  /* the same, by `log_at` */
+	struct member_list by_age; /* all members, oldest first */
+	struct member_list by_log; /* those served, by `log_at` */
+	struct member_list behind; /* the others, by `log_at` */
 	struct member_list joining; /* wait for a place in the channel */
-	struct member **members;    /* all, in any order; see member.index */
+	struct member **members; /* all, in any order; see member.index */
 	uint32_t n_members, capacity;
 
-	STAILQ_HEAD(, channel_entry) log; /* numbers without gaps */
-	uint64_t log_end;		  /* number of the next entry */
-	uint64_t n_log, log_bytes;
-
+	struct channel_log log;
 	struct ack_wait_list waits; /* emits that wait; see acks.h */
+	bool is_gone;		    /* freed after the turn */
 
 	char name[PS_CHANNEL_MAX + 1];
 };
 
 /* NULL when there is none. */
 struct channel *channel_find(struct bridge *bridge, struct ps_slice name);
+/* The first one that has members, or will have. */
+struct channel *channel_find_used(struct bridge *bridge);
 /* Made where there is none; NULL when memory is out. */
 struct channel *channel_get(struct bridge *bridge, struct ps_slice name);
-/* Frees it when nobody is there: after channel_get() for whatever failed. */
+/* Frees it when nobody is there and nothing waits. Whoever called
+ * channel_get(), and has not made a member, calls it in the end. */
 void channel_release(struct channel *channel);
 
 /* The log holds as much as may wait: emits are refused. */
 bool channel_is_busy(const struct channel *channel);
+/* So much that nothing more may come in for it: not even from its members. */
+bool channel_is_flooded(const struct channel *channel);
 /*
  * To all members that are there now, but `except` (may be NULL), who must have
  * got all of the log. Takes over a reference. False when memory is out.
  */
 PS_MUST_CHECK bool channel_send(struct channel *channel,
     struct message *message, struct member *except);
-/* To one, behind what it has not got of the log. Takes over a reference. */
+/*
+ * To one, behind what it has not got of the log. Takes over a reference. The
+ * member may have left when it returns.
+ */
 void channel_send_to(struct member *member, struct message *message);
 
 /* By its client id. NULL: it is not there. */
 struct member *channel_find_member(const struct channel *channel,
     struct ps_slice client);
+
+/* What follows is for members. Whether one that comes may join at once. */
+bool channel_may_join_now(const struct channel *channel);
+/* A place in the line of those who wait to join, and no place any more. */
+void channel_enter_line(struct channel *channel, struct member *member);
+void channel_leave_line(struct channel *channel, struct member *member);
+/* A place in the channel, false when memory is out, and none any more. */
+PS_MUST_CHECK bool channel_add(struct channel *channel,
+    struct member *member);
+void channel_remove(struct channel *channel, struct member *member);
+/* From now on the member has to catch up; it has done so, and gets what was
+ * held for it. */
+void channel_fall_behind(struct member *member);
+void channel_catch_up(struct member *member);
+/* What is held for one that is behind; NULL beyond the end. */
+const struct channel_entry *channel_held(const struct member *member,
+    uint64_t number);
+/* Events are not held any more, all else is queued. False: it has left. */
+bool channel_let_go(struct member *member);
 
 #endif

@@ -9,15 +9,20 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/client_frame.c \
+	%D%/channel.c %D%/channel.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/enforce.c %D%/enforce.h \
 	%D%/envelope.c %D%/envelope.h \
 	%D%/exchange.c %D%/exchange.h \
+	%D%/fanout.c %D%/fanout.h \
+	%D%/framing/channel.c %D%/framing/channel.h \
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
+	%D%/hearing.c %D%/hearing.h \
 	%D%/intake.c %D%/intake.h \
 	%D%/ledger.c %D%/ledger.h \
+	%D%/member.c %D%/member.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/parent.c %D%/parent.h \
@@ -27,10 +32,11 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/probe.c %D%/probe.h \
 	%D%/quota.c %D%/quota.h \
 	%D%/receiver.h \
-	%D%/recipient.h \
+	%D%/recipient.c %D%/recipient.h \
 	%D%/record.c %D%/record.h \
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
+	%D%/replay.c %D%/replay.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/service.c %D%/service.h \
 	%D%/session.c %D%/session.h \

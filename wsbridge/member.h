@@ -14,27 +14,31 @@
 #include "recipient.h"
 #include "session.h"
 
+struct asking;
 struct channel;
-struct history_request;
+struct replay;
 
 struct member {
 	struct garbage garbage; /* first */
 	struct table_node node; /* by client id, of all channels of the node */
 	struct channel *channel;
 	struct session *session; /* NULL: it has left */
-	TAILQ_ENTRY(member) by_age, by_log;
-	uint64_t serial; /* the higher, the later it joined */
+	TAILQ_ENTRY(member) by_age; /* or of `joining` */
+	TAILQ_ENTRY(member) by_log; /* or of `behind` */
+	uint64_t serial; /* from 1; the higher, the later it joined */
 	uint64_t log_at; /* number of the next entry of the log for it */
 	uint32_t index;	 /* in channel->members */
-	bool has_joined;
-	struct history_request *replaying; /* nothing of the log till then */
+	bool in_line, has_joined, is_behind, tells_key;
+	struct replay *replay; /* of what it has missed; see replay.h */
+	LIST_HEAD(, asking) asking; /* its emits that wait */
 
 	char *presence; /* compact JSON of an object, NULL is {}; owned */
-	int64_t joined_at_s;	/* Unix time */
-	struct timer timer;	/* of the next PING, or of its patience */
-	uint64_t pinged_ms;	/* when the last PING went out; 0: answered */
-	uint64_t heard_ms;	/* when it last said anything */
-	uint64_t bad_since_ms;	/* BAD_MESSAGEs are counted from then on */
+	int64_t joined_at_s;   /* Unix time */
+	struct timer timer;    /* of the next PING, or of its patience */
+	uint64_t ping_at_ms;   /* when the next PING is due */
+	uint64_t pinged_ms;    /* when the last PING went out; 0: answered */
+	uint64_t heard_ms;     /* when it last said anything */
+	uint64_t bad_since_ms; /* BAD_MESSAGEs are counted from then on */
 	uint8_t n_bad;
 };
 
@@ -56,11 +60,37 @@ struct member_terms {
 struct session *member_create(struct bridge *bridge,
     const struct member_terms *terms, struct refusal *refusal_r);
 
+/* The member of a session; NULL when it has left, or never was one. */
+struct member *member_of(const struct session *session);
+/* Whether `client` is whom the session is for. */
+bool member_is(const struct session *session, struct ps_slice client);
+
 /* The client was heard of otherwise, which is as good as a PONG. */
 void member_heard(struct session *session);
 
 /* An ERROR frame to the client, such as ("SLOW_CLIENT", "..."). */
 void member_send_error(struct member *member, const char *code,
+    const char *text);
+
+/* {"clientID":"...","presence":{...} without its end. */
+void member_describe(const struct member *member, struct ps_writer *json);
+/* A frame of that type with this; NULL when memory is out. */
+struct message *member_announce(const struct member *member,
+    const char *type);
+
+/* All members of the node are closed with 1001, some of them in each turn. */
+void members_drain(struct bridge *bridge);
+
+/*
+ * For the channel; the member may have left when these return. It may come in;
+ * something was queued at its session; more is held for it than may be, so that
+ * it reads it again later or is too slow.
+ */
+void member_join(struct member *member);
+void member_deliver(struct member *member);
+void member_let_go(struct member *member);
+/* The same as member_send_error(), but past the log and without delivery. */
+void member_queue_error(struct member *member, const char *code,
     const char *text);
 
 #endif

@@ -134,16 +134,18 @@ put_messages(struct parked *parked, struct ps_writer *out)
 	size_t limit = out->len + parked->bridge->config->reply_bytes;
 	const struct close_event *close;
 	struct message *message;
+	uint64_t first = session->first_seq + session->taken, last;
 	uint32_t n = 0;
-	uint64_t last;
 
 	framing->begin(out, &parked->context);
 	while (out->len < limit &&
 	    (message = session_unsent(session, n)) != NULL) {
+		parked->context.seq = first + n;
 		framing->message(out, &parked->context, message);
 		n++;
 	}
 	if ((close = session_unsent_close(session, n)) != NULL) {
+		parked->context.seq = first + n;
 		framing->close(out, &parked->context, close->code,
 		    ps_slice(close->reason, close->reason_len),
 		    close->was_clean);
@@ -318,6 +320,11 @@ parked_create(struct session *session, struct exchange *exchange,
 	}
 	bridge->n_held++;
 	parked->context.got = session_acknowledged(session);
+	parked->context.key = ps_slice_str(session->id);
+	parked->context.recipient = session->recipient;
+	if (session->recipient != NULL)
+		memcpy(parked->context.event, session->recipient->event,
+		    sizeof(parked->context.event));
 	exchange_set_owner(exchange, &exchange_ops, parked);
 	session_attach(session, &parked->receiver,
 	    m->acknowledges || framing->tells_ids);

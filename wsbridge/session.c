@@ -400,6 +400,14 @@ update_pressure(struct session *session)
 	}
 }
 
+void
+session_count(struct session *session, enum ps_direction direction,
+    uint64_t messages, uint64_t bytes)
+{
+	ps_traffic_add(&session->traffic, direction, messages, bytes);
+	record_traffic(session);
+}
+
 /*
  * Counts messages for session and token. False when the token's day is used
  * up: then none of them is to be passed, the session is closed, and nothing
@@ -423,8 +431,7 @@ take_quota(struct session *session, enum ps_direction direction,
 		    ps_code_info(PS_CODE_DAILY_LIMIT)->word);
 		return false;
 	}
-	ps_traffic_add(&session->traffic, direction, messages, bytes);
-	record_traffic(session);
+	session_count(session, direction, messages, bytes);
 	return true;
 }
 
@@ -653,14 +660,16 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 	    (*limit_r = session->peer_ops->find_excess(session->peer, count,
 		 bytes)) != NULL)
 		return PS_ERR_FULL;
-	if (count > 0 &&
+	/* What is said to a channel is counted where it is an emit. */
+	if (count > 0 && session->recipient == NULL &&
 	    !take_quota(session, PS_UP, count, bytes, limit_r))
 		return PS_ERR_QUOTA;
 	/* From here on it is done, or the session is: a part of a request
 	 * would be doubled when the client repeats it. */
 	message_unref(session->partial);
 	session->partial = more ? message_ref(last) : NULL;
-	for (; count > 0; count--) {
+	/* What one message does may end the peer. */
+	for (; count > 0 && session->peer_ops != NULL; count--) {
 		message = message_ref(message_queue_at(batch, 0));
 		message_queue_pop(batch);
 		if (!session->peer_ops->send(session->peer, message)) {
@@ -714,6 +723,9 @@ drop(struct session *session, uint64_t count, bool all)
 	session->taken = session->written = 0;
 	session->close_taken = session->close_written = false;
 	for (; count > 0; count--) {
+		if (session->recipient != NULL)
+			recipient_has_got(session->recipient,
+			    message_queue_at(&session->queue, 0));
 		message_queue_pop(&session->queue);
 		session->first_seq++;
 	}

@@ -145,6 +145,9 @@ bool session_queue(struct session *session, struct message *message);
 void session_deliver(struct session *session);
 void session_peer_closed(struct session *session, uint16_t code,
     struct ps_slice reason, bool was_clean);
+/* For the records alone, what its peer has counted for the token itself. */
+void session_count(struct session *session, enum ps_direction direction,
+    uint64_t messages, uint64_t bytes);
 
 /*
  * From the client: all events of a request or none of them. PS_ERR_CLOSED;

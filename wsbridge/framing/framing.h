@@ -19,7 +19,11 @@ struct framing_context {
 	struct ps_slice callback; /* of JSONP */
 	bool numbered;		  /* the client acknowledges: tell `seq` */
 	uint64_t got; /* number of the last message it had when it came */
-	const struct recipient *recipient; /* NULL: of the relay */
+	/* Of a channel's member; NULL: it is the relay's. */
+	const struct recipient *recipient;
+	struct ps_slice key; /* of the session */
+	uint64_t seq; /* of the message or close to be written */
+	char event[PS_EVENT_ID_LEN + 1]; /* last one written, or had before */
 	bool first; /* nothing was written in this unit yet; begin sets it */
 };
 

@@ -1,0 +1,311 @@
+#include "config.h"
+
+#include "channel_fixture.h"
+
+#include "wsbridge/emit.h"
+#include "wsbridge/envelope.h"
+
+struct listener listeners[LISTENERS_MAX];
+struct fake_history history;
+
+static struct ps_writer text;
+static history_fn history_done;
+static void *history_owner;
+
+static void
+reset(void)
+{
+	memset(listeners, 0, sizeof(listeners));
+	history = (struct fake_history){ .is_kept = true, .oldest = 1 };
+}
+
+static int
+configure(int ret)
+{
+	if (ret == 0) {
+		fixture_set("queue_messages=8");
+		fixture_set("queue_bytes=4KiB");
+		fixture_set("max_message=1KiB");
+	}
+	return ret;
+}
+
+int
+channel_setup(void **state)
+{
+	reset();
+	return configure(fixture_setup(state));
+}
+
+int
+channel_setup_loop(void **state)
+{
+	reset();
+	return configure(fixture_setup_loop(state));
+}
+
+int
+channel_teardown(void **state)
+{
+	int ret = fixture_teardown(state);
+	size_t i;
+
+	for (i = 0; i < ROWS(listeners); i++) {
+		ps_writer_deinit(&listeners[i].receiver.got);
+		ps_writer_deinit(&listeners[i].got);
+	}
+	ps_writer_deinit(&text);
+	return ret;
+}
+
+void
+listener_create(struct listener *l, const char *channel, const char *since)
+{
+	struct member_terms terms = { .channel = ps_slice_str(channel),
+		.rights = { .token_id = 1 },
+		.remote_addr = ps_slice_str("192.0.2.1"),
+		.since = ps_slice_str(since) };
+	struct refusal refusal;
+	size_t i;
+
+	for (i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		terms.rights.limits.value[i] = PS_NO_LIMIT;
+	l->session = member_create(&bridge, &terms, &refusal);
+	assert_non_null(l->session);
+	strcpy(l->client, l->session->recipient->client);
+}
+
+void
+listener_attach(struct listener *l)
+{
+	l->receiver.greedy = true;
+	assert_true(fixture_attach(l->session, &l->receiver, UINT32_MAX));
+	if (session_has_unsent(l->session))
+		l->receiver.receiver.ops->deliver(&l->receiver.receiver);
+}
+
+void
+channel_settle(void)
+{
+	unsigned turns = 0;
+
+	do {
+		fixture_advance(0);
+		assert_true(turns++ < 10000);
+	} while (!TAILQ_EMPTY(&bridge.fanout.due));
+}
+
+void
+listener_open(struct listener *l, const char *channel)
+{
+	listener_create(l, channel, NULL);
+	listener_attach(l);
+	channel_settle();
+	listener_got(l);
+}
+
+static void
+replace(struct ps_writer *w, const char *from, const char *to)
+{
+	size_t n_from = strlen(from), n_to = strlen(to);
+	char *at = w->data;
+
+	assert_true(n_to <= n_from);
+	while ((at = strstr(at, from)) != NULL) {
+		memcpy(at, to, n_to);
+		memmove(at + n_to, at + n_from,
+		    strlen(at + n_from) + 1);
+		at += n_to;
+	}
+}
+
+const char *
+listener_got(struct listener *l)
+{
+	char number[16];
+	size_t i;
+
+	ps_writer_reset(&l->got);
+	ps_writer_bytes(&l->got, l->receiver.got.data, l->receiver.got.len);
+	ps_writer_u8(&l->got, '\0');
+	ps_writer_reset(&l->receiver.got);
+	for (i = 0; i < ROWS(listeners); i++) {
+		snprintf(number, sizeof(number), "#%zu", i);
+		if (listeners[i].client[0] != '\0')
+			replace(&l->got, listeners[i].client, number);
+	}
+	replace(&l->got, "t:{\"type\":\"", "");
+	replace(&l->got, "\",\"payload\":", " ");
+	replace(&l->got, "};", ";");
+	for (i = 1; i < 1000; i++) {
+		char event[64];
+
+		snprintf(number, sizeof(number), "%zu", i);
+		snprintf(event, sizeof(event),
+		    "{\"n\":%zu},\"eventID\":\"evt_%08zu\"", i, i);
+		replace(&l->got, event, number);
+	}
+	replace(&l->got, ",\"replayed\":true", "*");
+	return l->got.data;
+}
+
+struct member *
+listener_member(const struct listener *l)
+{
+	return member_of(l->session);
+}
+
+int
+listener_say(struct listener *l, const char *frame)
+{
+	struct ps_ipc_send m = { .socket = ps_slice_str(l->session->id) };
+	struct ps_writer w = { 0 };
+	struct ps_reader r;
+	const char *limit;
+	size_t begin;
+	int ret;
+
+	ps_ipc_send_begin(&w, &m);
+	begin = ps_ipc_event_begin(&w, PS_EVENT_TEXT);
+	ps_writer_str(&w, frame);
+	ps_ipc_event_end(&w, begin);
+	ps_ipc_events_end(&w, 1);
+	ps_reader_init(&r, w.data + 5, w.len - 5);
+	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
+	ret = session_from_client(l->session, &m, &limit);
+	ps_writer_deinit(&w);
+	return ret;
+}
+
+void
+channel_emit(const char *name, unsigned number)
+{
+	struct channel *channel = channel_find(&bridge, ps_slice_str(name));
+	char payload[32], id[PS_EVENT_ID_LEN + 8];
+	struct message *message;
+
+	snprintf(payload, sizeof(payload), "{\"n\":%u}", number);
+	snprintf(id, sizeof(id), "evt_%08u", number);
+	history.newest = number;
+	message = envelope_data(ps_slice_str(payload), id, false, false);
+	assert_non_null(message);
+	assert_non_null(channel);
+	assert_true(channel_send(channel, message, NULL));
+}
+
+bool __wrap_history_is_kept(const struct bridge *of);
+struct history_request *__wrap_history_read(struct bridge *of,
+    struct ps_slice channel, struct ps_slice since, uint32_t limit,
+    history_fn done, void *owner);
+void __wrap_history_cancel(struct history_request *request);
+
+bool
+__wrap_history_is_kept(const struct bridge *of)
+{
+	(void)of;
+	return history.is_kept;
+}
+
+struct history_request *
+__wrap_history_read(struct bridge *of, struct ps_slice channel,
+    struct ps_slice since, uint32_t limit, history_fn done, void *owner)
+{
+	(void)of;
+	(void)channel;
+	assert_false(history.is_waiting);
+	history.is_waiting = true;
+	history.n_reads++;
+	history.asked_newest = history.newest;
+	snprintf(history.since, sizeof(history.since), "%.*s", (int)since.len,
+	    since.data);
+	history.limit = limit;
+	history_done = done;
+	history_owner = owner;
+	return (struct history_request *)&history;
+}
+
+void
+__wrap_history_cancel(struct history_request *request)
+{
+	if (request != NULL)
+		history.is_waiting = false;
+}
+
+static void
+make_event(struct history_event *event, unsigned number)
+{
+	static char payloads[1000][16];
+
+	assert_true(number < ROWS(payloads));
+	snprintf(event->id, sizeof(event->id), "evt_%08u", number % 100000000);
+	snprintf(payloads[number], sizeof(payloads[number]), "{\"n\":%u}",
+	    number);
+	event->payload = ps_slice_str(payloads[number]);
+}
+
+void
+history_answer(bool as_of_now)
+{
+	unsigned newest = as_of_now ? history.newest : history.asked_newest;
+	unsigned since = (unsigned)atoi(history.since + 4), number;
+	struct history_result result = { 0 };
+	static struct history_event events[1000];
+
+	assert_true(history.is_waiting);
+	history.is_waiting = false;
+	result.gap = since < history.oldest || since > newest;
+	number = result.gap ? history.oldest : since + 1;
+	for (; number <= newest && result.count < history.limit; number++)
+		make_event(&events[result.count++], number);
+	result.events = events;
+	history_done(history_owner, &result);
+}
+
+void
+history_fail(void)
+{
+	struct history_result result = { .failed = true };
+
+	assert_true(history.is_waiting);
+	history.is_waiting = false;
+	history_done(history_owner, &result);
+}
+
+/* Other parts, which have tests of their own. */
+bool __wrap_acks_take(struct bridge *of, struct member *member,
+    struct ps_slice event_id);
+void __wrap_acks_leave(struct member *member);
+void __wrap_emit_run(struct bridge *of, const struct ps_ipc_emit *emit,
+    struct quota *quota, struct emit_asker *asker);
+void __wrap_emit_forget(struct emit_asker *asker);
+
+bool
+__wrap_acks_take(struct bridge *of, struct member *member,
+    struct ps_slice event_id)
+{
+	(void)of;
+	(void)member;
+	return ps_slice_is(event_id, "evt_awaited_");
+}
+
+void
+__wrap_acks_leave(struct member *member)
+{
+	assert_null(member->session);
+}
+
+void
+__wrap_emit_run(struct bridge *of, const struct ps_ipc_emit *emit,
+    struct quota *quota, struct emit_asker *asker)
+{
+	(void)of;
+	(void)emit;
+	(void)quota;
+	(void)asker;
+}
+
+void
+__wrap_emit_forget(struct emit_asker *asker)
+{
+	(void)asker;
+}

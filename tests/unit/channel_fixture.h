@@ -1,0 +1,70 @@
+/*
+ * Members of channels for tests, beside fixture.h: each with a receiver that
+ * takes what it is given, unless a test says otherwise; and a history that
+ * answers when it is told to.
+ */
+#ifndef CHANNEL_FIXTURE_H
+#define CHANNEL_FIXTURE_H
+
+#include "fixture.h"
+
+#include "wsbridge/channel.h"
+#include "wsbridge/history.h"
+#include "wsbridge/member.h"
+
+#define LISTENERS_MAX 64
+
+struct listener {
+	struct fake_receiver receiver; /* first */
+	struct session *session;       /* NULL: none */
+	char client[PS_CLIENT_ID_LEN + 1];
+	struct ps_writer got;
+};
+
+/* Zeroed by setup, released by teardown. */
+extern struct listener listeners[LISTENERS_MAX];
+
+int channel_setup(void **state);
+int channel_setup_loop(void **state);
+int channel_teardown(void **state);
+
+/* Makes a member of `channel`; `since` may be NULL. Nobody reads. */
+void listener_create(struct listener *l, const char *channel,
+    const char *since);
+/* Attaches its receiver, which takes what is there and what comes. */
+void listener_attach(struct listener *l);
+/* Both, and drops what it has got until the channel is quiet. */
+void listener_open(struct listener *l, const char *channel);
+/*
+ * What it has got since the last call, borrowed: "TYPE PAYLOAD;" for each
+ * frame, "DATA 7;" for an event of channel_emit(), "*7" where it is replayed,
+ * "#3" in place of the id of listeners[3], and "close;".
+ */
+const char *listener_got(struct listener *l);
+struct member *listener_member(const struct listener *l);
+/* A frame of the client; the result of session_from_client(). */
+int listener_say(struct listener *l, const char *text);
+
+/* A broadcast of the payload {"n":number}, which goes to the history, too. */
+void channel_emit(const char *channel, unsigned number);
+/* Lets the fan-out go on until nothing is due. */
+void channel_settle(void);
+
+/* The events that are kept: their numbers are oldest to newest. */
+extern struct fake_history {
+	bool is_kept;
+	unsigned oldest, newest;
+	unsigned n_reads;
+	bool is_waiting;
+	/* The request that waits. */
+	unsigned asked_newest; /* the newest when it came */
+	char since[32];
+	uint32_t limit;
+} history;
+
+/* Answers the request that waits with what is there by now, or with what was
+ * when it came; or says that it cannot. */
+void history_answer(bool as_of_now);
+void history_fail(void);
+
+#endif

@@ -1,0 +1,458 @@
+#include "config.h"
+
+#include "channel.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "envelope.h"
+
+/* Capacities double. */
+#define FIRST_LOG 16
+#define FIRST_MEMBERS 4
+/* A ring that a burst has grown is given back. */
+#define LOG_KEEP 1024
+/* Members that CONNECTED names for the price of serving one. */
+#define NAMED_PER_UNIT 256
+
+struct channel *
+channel_find(struct bridge *bridge, struct ps_slice name)
+{
+	return (struct channel *)table_find(&bridge->channels_by_name, name);
+}
+
+struct channel *
+channel_find_used(struct bridge *bridge)
+{
+	struct channel *channel;
+
+	TAILQ_FOREACH(channel, &bridge->channels, all) {
+		if (!TAILQ_EMPTY(&channel->by_age) ||
+		    !TAILQ_EMPTY(&channel->joining))
+			break;
+	}
+	return channel;
+}
+
+static unsigned
+serve(struct fanout_job *job, unsigned units);
+
+struct channel *
+channel_get(struct bridge *bridge, struct ps_slice name)
+{
+	struct channel *channel = channel_find(bridge, name);
+
+	if (channel != NULL || name.len > PS_CHANNEL_MAX ||
+	    (channel = calloc(1, sizeof(*channel))) == NULL)
+		return channel;
+	channel->bridge = bridge;
+	channel->job.serve = serve;
+	TAILQ_INIT(&channel->by_age);
+	TAILQ_INIT(&channel->by_log);
+	TAILQ_INIT(&channel->behind);
+	TAILQ_INIT(&channel->joining);
+	LIST_INIT(&channel->waits);
+	memcpy(channel->name, name.data, name.len);
+	channel->node.key = ps_slice(channel->name, name.len);
+	table_add(&bridge->channels_by_name, &channel->node);
+	TAILQ_INSERT_TAIL(&bridge->channels, channel, all);
+	return channel;
+}
+
+static void
+destroy(struct garbage *garbage)
+{
+	struct channel *channel = PS_CONTAINER(garbage, struct channel,
+	    garbage);
+
+	free(channel->members);
+	free(channel->log.ring);
+	free(channel);
+}
+
+/* Nobody needs the entries in front of `number`. */
+static void
+drop_until(struct channel_log *log, uint64_t number)
+{
+	for (; log->begin < number; log->begin++)
+		message_unref(
+		    log->ring[log->begin & (log->capacity - 1)].message);
+	if (log->begin == log->end && log->capacity > LOG_KEEP) {
+		free(log->ring);
+		log->ring = NULL;
+		log->capacity = 0;
+	}
+}
+
+static uint64_t
+first_needed(const struct channel *channel, const struct member_list *line)
+{
+	const struct member *first = TAILQ_FIRST(line);
+
+	return first == NULL ? channel->log.end : first->log_at;
+}
+
+static void
+prune(struct channel *channel)
+{
+	uint64_t live = first_needed(channel, &channel->by_log);
+	uint64_t held = first_needed(channel, &channel->behind);
+
+	drop_until(&channel->log, live < held ? live : held);
+}
+
+void
+channel_release(struct channel *channel)
+{
+	if (channel->is_gone || channel->n_members > 0 ||
+	    !TAILQ_EMPTY(&channel->joining) || !LIST_EMPTY(&channel->waits))
+		return;
+	channel->is_gone = true;
+	drop_until(&channel->log, channel->log.end);
+	fanout_leave(&channel->bridge->fanout, &channel->job);
+	table_remove(&channel->bridge->channels_by_name, &channel->node);
+	TAILQ_REMOVE(&channel->bridge->channels, channel, all);
+	bridge_free_later(channel->bridge, &channel->garbage, destroy);
+}
+
+/* Whether entries from `number` on are more than so many hundredths of what
+ * may wait. */
+static bool
+is_fuller(const struct channel *channel, uint64_t number, uint64_t percent)
+{
+	const struct ps_config *config = channel->bridge->config;
+	const struct channel_log *log = &channel->log;
+	uint64_t bytes;
+
+	if (number == log->end)
+		return false;
+	bytes = log->bytes - log->ring[number & (log->capacity - 1)].bytes;
+	return (log->end - number) * 100 >= config->queue_messages * percent ||
+	    bytes >= config->queue_bytes / 100 * percent;
+}
+
+bool
+channel_is_busy(const struct channel *channel)
+{
+	return is_fuller(channel, first_needed(channel, &channel->by_log),
+	    100);
+}
+
+bool
+channel_is_flooded(const struct channel *channel)
+{
+	return is_fuller(channel, first_needed(channel, &channel->by_log),
+	    400);
+}
+
+static bool
+grow_log(struct channel_log *log)
+{
+	uint32_t capacity = log->capacity == 0 ? FIRST_LOG : log->capacity * 2;
+	struct channel_entry *ring = malloc(capacity * sizeof(*ring));
+	uint64_t i;
+
+	if (ring == NULL)
+		return false;
+	for (i = log->begin; i < log->end; i++)
+		ring[i & (capacity - 1)] = log->ring[i & (log->capacity - 1)];
+	free(log->ring);
+	log->ring = ring;
+	log->capacity = capacity;
+	return true;
+}
+
+/* Takes over a reference; false, having dropped it, when memory is out. */
+static bool
+append(struct channel *channel, struct message *message, uint64_t only)
+{
+	struct channel_log *log = &channel->log;
+
+	if (log->end - log->begin == log->capacity && !grow_log(log)) {
+		message_unref(message);
+		return false;
+	}
+	log->ring[log->end & (log->capacity - 1)] =
+	    (struct channel_entry){ message, only, log->bytes };
+	log->end++;
+	log->bytes += message->len;
+	fanout_note(&channel->bridge->fanout, &channel->job);
+	return true;
+}
+
+/* It has all of the log, so nobody has more. */
+static void
+move_to_end(struct member *member)
+{
+	struct channel *channel = member->channel;
+
+	TAILQ_REMOVE(&channel->by_log, member, by_log);
+	member->log_at = channel->log.end;
+	TAILQ_INSERT_TAIL(&channel->by_log, member, by_log);
+}
+
+bool
+channel_send(struct channel *channel, struct message *message,
+    struct member *except)
+{
+	if (channel->n_members <= (except == NULL ? 0 : 1)) {
+		message_unref(message);
+		return true;
+	}
+	if (!append(channel, message, 0))
+		return false;
+	if (except != NULL)
+		move_to_end(except);
+	return true;
+}
+
+/* Queues what it has not got of the log. False: it has left at that. */
+static bool
+queue_log(struct member *member)
+{
+	const struct channel_log *log = &member->channel->log;
+	const struct channel_entry *entry;
+	struct session *session = member->session;
+	uint64_t i;
+
+	for (i = member->log_at; i < log->end; i++) {
+		entry = &log->ring[i & (log->capacity - 1)];
+		if (entry->only != 0 && entry->only != member->serial)
+			continue;
+		session_queue(session, message_ref(entry->message));
+		if (member->session == NULL)
+			return false;
+	}
+	move_to_end(member);
+	prune(member->channel);
+	return true;
+}
+
+void
+channel_send_to(struct member *member, struct message *message)
+{
+	if (!member->has_joined || member->session == NULL) {
+		message_unref(message);
+		return;
+	}
+	if (member->is_behind) {
+		if (!append(member->channel, message, member->serial))
+			session_expel(member->session, 1011, "out of memory");
+		return;
+	}
+	if (!queue_log(member)) {
+		message_unref(message);
+		return;
+	}
+	session_queue(member->session, message);
+	if (member->session != NULL)
+		member_deliver(member);
+}
+
+struct member *
+channel_find_member(const struct channel *channel, struct ps_slice client)
+{
+	struct table_node *node =
+	    table_find(&channel->bridge->members_by_client, client);
+	struct member *member;
+
+	if (node == NULL)
+		return NULL;
+	member = PS_CONTAINER(node, struct member, node);
+	return member->channel == channel && member->has_joined ? member :
+								  NULL;
+}
+
+void
+channel_enter_line(struct channel *channel, struct member *member)
+{
+	TAILQ_INSERT_TAIL(&channel->joining, member, by_age);
+	member->in_line = true;
+	fanout_note(&channel->bridge->fanout, &channel->job);
+}
+
+void
+channel_leave_line(struct channel *channel, struct member *member)
+{
+	TAILQ_REMOVE(&channel->joining, member, by_age);
+	member->in_line = false;
+}
+
+bool
+channel_add(struct channel *channel, struct member *member)
+{
+	uint32_t capacity = channel->capacity;
+	struct member **members = channel->members;
+
+	if (channel->n_members == capacity) {
+		capacity = capacity == 0 ? FIRST_MEMBERS : capacity * 2;
+		members = realloc(members, capacity * sizeof(*members));
+		if (members == NULL)
+			return false;
+		channel->members = members;
+		channel->capacity = capacity;
+	}
+	member->index = channel->n_members;
+	channel->members[channel->n_members++] = member;
+	member->log_at = channel->log.end;
+	TAILQ_INSERT_TAIL(&channel->by_age, member, by_age);
+	TAILQ_INSERT_TAIL(&channel->by_log, member, by_log);
+	return true;
+}
+
+void
+channel_remove(struct channel *channel, struct member *member)
+{
+	struct member *last = channel->members[channel->n_members - 1];
+
+	last->index = member->index;
+	channel->members[last->index] = last;
+	channel->n_members--;
+	TAILQ_REMOVE(&channel->by_age, member, by_age);
+	TAILQ_REMOVE(member->is_behind ? &channel->behind : &channel->by_log,
+	    member, by_log);
+	prune(channel);
+}
+
+void
+channel_fall_behind(struct member *member)
+{
+	struct channel *channel = member->channel;
+
+	assert(!member->is_behind && member->log_at == channel->log.end);
+	TAILQ_REMOVE(&channel->by_log, member, by_log);
+	member->is_behind = true;
+	TAILQ_INSERT_TAIL(&channel->behind, member, by_log);
+}
+
+void
+channel_catch_up(struct member *member)
+{
+	struct channel *channel = member->channel;
+
+	TAILQ_REMOVE(&channel->behind, member, by_log);
+	member->is_behind = false;
+	TAILQ_INSERT_HEAD(&channel->by_log, member, by_log);
+	if (queue_log(member))
+		member_deliver(member);
+}
+
+const struct channel_entry *
+channel_held(const struct member *member, uint64_t number)
+{
+	const struct channel_log *log = &member->channel->log;
+
+	return number < log->end ? &log->ring[number & (log->capacity - 1)] :
+				   NULL;
+}
+
+bool
+channel_let_go(struct member *member)
+{
+	struct channel *channel = member->channel;
+	const struct channel_entry *entry;
+	uint64_t i;
+
+	for (i = member->log_at; (entry = channel_held(member, i)) != NULL;
+	     i++) {
+		if (entry->only != member->serial &&
+		    (entry->only != 0 ||
+			envelope_event_id(entry->message).len > 0))
+			continue;
+		session_queue(member->session, message_ref(entry->message));
+		if (member->session == NULL)
+			return false;
+	}
+	TAILQ_REMOVE(&channel->behind, member, by_log);
+	member->log_at = channel->log.end;
+	TAILQ_INSERT_TAIL(&channel->behind, member, by_log);
+	prune(channel);
+	return true;
+}
+
+/* The log is less than half of what it may be, so that there is room for what
+ * comes of a join. */
+static bool
+is_roomy(const struct channel *channel)
+{
+	return !is_fuller(channel, first_needed(channel, &channel->by_log),
+	    50);
+}
+
+bool
+channel_may_join_now(const struct channel *channel)
+{
+	return TAILQ_EMPTY(&channel->joining) &&
+	    channel->n_members < NAMED_PER_UNIT && is_roomy(channel);
+}
+
+/* Nobody waits for those who are behind. */
+static unsigned
+serve_behind(struct channel *channel, unsigned units)
+{
+	struct member *member;
+	unsigned done = 0;
+
+	while (done < units &&
+	    (member = TAILQ_FIRST(&channel->behind)) != NULL &&
+	    is_fuller(channel, member->log_at, 50)) {
+		member_let_go(member);
+		done++;
+	}
+	return done;
+}
+
+static unsigned
+serve_joining(struct channel *channel, unsigned units)
+{
+	struct member *member;
+	unsigned done = 0;
+
+	while (done < units &&
+	    (member = TAILQ_FIRST(&channel->joining)) != NULL &&
+	    is_roomy(channel)) {
+		channel_leave_line(channel, member);
+		done += 1 + channel->n_members / NAMED_PER_UNIT;
+		member_join(member);
+	}
+	return done;
+}
+
+static unsigned
+serve_live(struct channel *channel, unsigned units)
+{
+	struct member *member;
+	unsigned done = 0;
+
+	while (done < units &&
+	    (member = TAILQ_FIRST(&channel->by_log)) != NULL &&
+	    member->log_at < channel->log.end) {
+		if (queue_log(member))
+			member_deliver(member);
+		done++;
+	}
+	return done;
+}
+
+static bool
+has_more(const struct channel *channel)
+{
+	return !TAILQ_EMPTY(&channel->joining) ||
+	    first_needed(channel, &channel->by_log) < channel->log.end;
+}
+
+static unsigned
+serve(struct fanout_job *job, unsigned units)
+{
+	struct channel *channel = PS_CONTAINER(job, struct channel, job);
+	unsigned done;
+
+	done = serve_behind(channel, units);
+	if (done < units)
+		done += serve_joining(channel, units - done);
+	if (done < units)
+		done += serve_live(channel, units - done);
+	if (!channel->is_gone && has_more(channel))
+		fanout_note(&channel->bridge->fanout, job);
+	return done;
+}
