@@ -24,8 +24,9 @@ ascii_run(const unsigned char *p, size_t len)
 }
 
 /*
- * Length of the multi-byte sequence at `p`, 0 when it is none. The bounds of
- * the second byte are those of table 3-7 of the Unicode standard.
+ * Length of the multi-byte sequence at `p`, 0 when it is none; more than `len`
+ * when it is one as far as it is there. The bounds of the second byte are those
+ * of table 3-7 of the Unicode standard.
  */
 static size_t
 sequence(const unsigned char *p, size_t len)
@@ -49,9 +50,9 @@ sequence(const unsigned char *p, size_t len)
 		low = 0x90;
 	else if (p[0] == 0xf4)
 		high = 0x8f;
-	if (size > len || p[1] < low || p[1] > high)
+	if (len > 1 && (p[1] < low || p[1] > high))
 		return 0;
-	for (i = 2; i < size; i++) {
+	for (i = 2; i < size && i < len; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
 	}
@@ -59,20 +60,31 @@ sequence(const unsigned char *p, size_t len)
 }
 
 bool
-ps_utf8_is_valid(const char *data, size_t len)
+ps_utf8_goes_on(const char *data, size_t len, size_t *at)
 {
 	const unsigned char *p = (const unsigned char *)data;
-	size_t n, at = 0;
+	size_t n;
 
-	while (at < len) {
-		at += ascii_run(p + at, len - at);
-		if (at == len)
+	while (*at < len) {
+		*at += ascii_run(p + *at, len - *at);
+		if (*at == len)
 			break;
-		if ((n = sequence(p + at, len - at)) == 0)
+		n = sequence(p + *at, len - *at);
+		if (n == 0)
 			return false;
-		at += n;
+		if (n > len - *at)
+			break;
+		*at += n;
 	}
 	return true;
+}
+
+bool
+ps_utf8_is_valid(const char *data, size_t len)
+{
+	size_t at = 0;
+
+	return ps_utf8_goes_on(data, len, &at) && at == len;
 }
 
 /* U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069. */

@@ -7,6 +7,12 @@
 
 bool ps_utf8_is_valid(const char *data, size_t len);
 /*
+ * The same of text that is not all there yet: looked through from `*at` on,
+ * which moves behind the last character that is whole. True when there is
+ * nothing more, or the beginning of a character.
+ */
+bool ps_utf8_goes_on(const char *data, size_t len, size_t *at);
+/*
  * Whether text that is valid UTF-8 shows what it says: no control characters
  * (C0, DEL, C1), line or paragraph separators, or overrides of the direction
  * (Unicode Standard Annex 9), which could make a terminal show something else.

@@ -44,28 +44,39 @@ start_in(struct deflate *codec)
 	return codec->in_ready;
 }
 
-struct message *
-deflate_compress(struct deflate *codec, const struct message *message)
+bool
+deflate_write(struct deflate *codec, struct ps_writer *w, struct ps_slice in)
 {
-	struct ps_slice in = message_slice(message);
-	struct message *result = NULL;
-	struct ps_writer out = { 0 };
 	size_t room;
 
 	if (in.len > UINT_MAX / 2 || !start_out(codec))
-		return NULL;
+		goto fail;
 	/* The bound is for a whole stream; a sync flush adds five bytes. */
 	room = deflateBound(&codec->out, in.len) + 16;
 	codec->out.next_in = (Bytef *)(uintptr_t)in.data;
 	codec->out.avail_in = (uInt)in.len;
-	codec->out.next_out = (Bytef *)ps_writer_reserve(&out, room);
+	codec->out.next_out = (Bytef *)ps_writer_reserve(w, room);
 	codec->out.avail_out = (uInt)room;
-	if (out.failed || deflate(&codec->out, Z_SYNC_FLUSH) != Z_OK ||
+	if (w->failed || deflate(&codec->out, Z_SYNC_FLUSH) != Z_OK ||
 	    codec->out.avail_in > 0 || codec->out.avail_out == 0)
-		goto out;
-	out.len = room - codec->out.avail_out - sizeof(trailer);
-	result = message_create(message->type, ps_slice(out.data, out.len));
-out:
+		goto fail;
+	w->len += room - codec->out.avail_out - sizeof(trailer);
+	return true;
+
+fail:
+	w->failed = true;
+	return false;
+}
+
+struct message *
+deflate_compress(struct deflate *codec, const struct message *message)
+{
+	struct message *result = NULL;
+	struct ps_writer out = { 0 };
+
+	if (deflate_write(codec, &out, message_slice(message)))
+		result = message_create(message->type,
+		    ps_slice(out.data, out.len));
 	ps_writer_deinit(&out);
 	return result;
 }

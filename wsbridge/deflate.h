@@ -25,6 +25,10 @@ struct deflate {
 /* All zero is a codec that is not in use yet. */
 void deflate_deinit(struct deflate *codec);
 
+/* Appends the compressed bytes of a message; false, and `w` has failed, when
+ * memory is out. */
+bool deflate_write(struct deflate *codec, struct ps_writer *w,
+    struct ps_slice in);
 /* A new message with the compressed bytes, or NULL when memory is out. */
 struct message *deflate_compress(struct deflate *codec,
     const struct message *message);

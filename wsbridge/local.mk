@@ -6,6 +6,7 @@ sbin_PROGRAMS += %D%/wsbridge
 
 %C%_libbridge_a_SOURCES = \
 	%D%/address.c %D%/address.h \
+	%D%/assembly.c %D%/assembly.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/client_frame.c \
@@ -23,6 +24,13 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/intake.c %D%/intake.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/member.c %D%/member.h \
+	%D%/frames.c %D%/frames.h \
+	%D%/framing/framing.h \
+	%D%/framing/relay.c \
+	%D%/handshake.c %D%/handshake.h \
+	%D%/intake.c %D%/intake.h \
+	%D%/ledger.c %D%/ledger.h \
+	%D%/listener.c %D%/listener.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/parent.c %D%/parent.h \

@@ -709,6 +709,31 @@ session_from_client(struct session *session, struct ps_ipc_send *send,
 	return ret;
 }
 
+int
+session_message_from_client(struct session *session, enum ps_event_type type,
+    struct ps_slice data, const char **limit_r)
+{
+	struct message_queue batch = { 0 };
+	struct message *message;
+	int ret;
+
+	*limit_r = NULL;
+	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
+		return PS_ERR_CLOSED;
+	if (data.len > session_max_message(session, limit_r))
+		return PS_ERR_TOO_LARGE;
+	message = message_create(type, data);
+	if (message == NULL || !message_queue_push(&batch, message)) {
+		message_unref(message);
+		return PS_ERR_NOMEM;
+	}
+	ps_debug("session %s: message up (%zu bytes)", session->name,
+	    data.len);
+	ret = send_batch(session, &batch, false, limit_r);
+	message_queue_deinit(&batch);
+	return ret;
+}
+
 uint64_t
 session_acknowledged(const struct session *session)
 {

@@ -162,6 +162,10 @@ void session_count(struct session *session, enum ps_direction direction,
 PS_MUST_CHECK int session_from_client(struct session *session,
     struct ps_ipc_send *send, const char **limit_r);
 
+/* The same with one whole message, which has no number. */
+PS_MUST_CHECK int session_message_from_client(struct session *session,
+    enum ps_event_type type, struct ps_slice data, const char **limit_r);
+
 /* Largest message in either direction, and the name of the limit it is from
  * (NULL: nobody asks); most bytes that may wait in either direction. */
 uint64_t session_max_message(const struct session *session,
