@@ -6,6 +6,7 @@
 #include "place.h"
 #include "ps_log.h"
 #include "session.h"
+#include "websocket.h"
 
 static void
 set_timer(struct bridge *bridge, void (*fire)(struct timer *timer),
@@ -64,6 +65,7 @@ drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 	/* What workers have sent by now is served as ever; what they send next
 	 * goes elsewhere, unless it is for a session of ours. */
 	intake_turn_away(bridge);
+	websocket_turn_away(bridge);
 	bridge->on_drained = done;
 	bridge->draining = true;
 	place_release(bridge);

@@ -12,6 +12,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/client_frame.c \
 	%D%/channel.c %D%/channel.h \
 	%D%/deflate.c %D%/deflate.h \
+	%D%/downstream.c %D%/downstream.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/enforce.c %D%/enforce.h \
 	%D%/envelope.c %D%/envelope.h \
@@ -54,6 +55,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/turns.c %D%/turns.h \
+	%D%/upgrade.c %D%/upgrade.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/websocket.c %D%/websocket.h

@@ -2,18 +2,21 @@
 
 #include "websocket.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "ps_log.h"
 #include "ps_place.h"
-#include "ps_reply.h"
 #include "upstream.h"
 
 /* Above what connect_timeout can be, which is the one that counts. */
 #define HANDSHAKE_TIMEOUT_S 900
 /* What of a message is read at once; it is put together in upstream.c. */
 #define RX_BUFFER_BYTES 1024
+/* What of a write to a client goes to the kernel at once. */
+#define TX_PACKET_BYTES (1024 * 1024)
 
 static void
 emit(int level, const char *line)
@@ -22,48 +25,10 @@ emit(int level, const char *line)
 	ps_debug("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
 }
 
-/*
- * Refuses what comes to ws_socket: no service offers WebSockets to clients.
- * The upgrade is answered as any other unknown path is.
- */
-static int
-refuse(struct lws *wsi)
-{
-	static const char body[] =
-	    "{\"ok\":false,\"error\":\"there is no WebSocket at this path\","
-	    "\"code\":\"not_found\"}";
-	unsigned char buffer[LWS_PRE + 512], *start = buffer + LWS_PRE;
-	unsigned char *p = start, *end = buffer + sizeof(buffer) - 1;
-
-	if (lws_add_http_common_headers(wsi, HTTP_STATUS_NOT_FOUND,
-		PS_TYPE_JSON, sizeof(body) - 1, &p, end) ||
-	    lws_add_http_header_by_name(wsi,
-		(const unsigned char *)"x-content-type-options:",
-		(const unsigned char *)"nosniff", 7, &p, end) ||
-	    lws_finalize_write_http_header(wsi, start, &p, end))
-		return -1;
-	memcpy(start, body, sizeof(body) - 1);
-	if (lws_write(wsi, start, sizeof(body) - 1, LWS_WRITE_HTTP_FINAL) < 0)
-		return -1;
-	return lws_http_transaction_completed(wsi) ? -1 : 1;
-}
-
-static int
-on_client_event(struct lws *wsi, enum lws_callback_reasons reason, void *user,
-    void *in, size_t len)
-{
-	switch (reason) {
-	case LWS_CALLBACK_HTTP:
-		return refuse(wsi) < 0 ? -1 : 0;
-	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-		return refuse(wsi);
-	default:
-		return lws_callback_http_dummy(wsi, reason, user, in, len);
-	}
-}
-
 static const struct lws_protocols client_protocols[] = {
-	{ .name = "http", .callback = on_client_event },
+	{ .name = DOWNSTREAM_PROTOCOL,
+	    .callback = downstream_on_event,
+	    .tx_packet_size = TX_PACKET_BYTES },
 	{ 0 },
 };
 
@@ -99,36 +64,131 @@ create_targets(struct bridge *bridge, struct lws_context *context)
 }
 
 static struct lws_vhost *
-create_clients(struct bridge *bridge, struct lws_context *context)
+create_clients(struct lws_context *context, const char *name,
+    const char *certificate, const char *key)
 {
-	char path[PS_SOCKET_PATH_MAX];
 	struct lws_context_creation_info info = {
-		.vhost_name = "clients",
-		.iface = path,
+		.vhost_name = name,
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
 		.protocols = client_protocols,
-		.options = LWS_SERVER_OPTION_UNIX_SOCK,
+		.listen_accept_role = "raw-skt",
+		.listen_accept_protocol = DOWNSTREAM_PROTOCOL,
+		.options = LWS_SERVER_OPTION_ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
+		.timeout_secs = HANDSHAKE_TIMEOUT_S,
 	};
-	struct lws_vhost *vhost;
+
+	if (*certificate != '\0') {
+		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		info.ssl_cert_filepath = certificate;
+		info.ssl_private_key_filepath = *key == '\0' ? certificate :
+								key;
+	}
+	return lws_create_vhost(context, &info);
+}
+
+static void
+on_proxied(struct listener *listener, int fd)
+{
+	struct bridge *bridge = listener->bridge;
+
+	downstream_accept(bridge, bridge->websocket->clients, fd, true);
+}
+
+static void
+on_direct(struct listener *listener, int fd)
+{
+	struct bridge *bridge = listener->bridge;
+	int on = 1;
+
+	/* Messages are small, and one is not to wait for another. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	downstream_accept(bridge, bridge->websocket->direct_clients, fd,
+	    false);
+}
+
+/* At ws_socket. */
+static int
+listen_proxied(struct bridge *bridge, struct websocket *websocket)
+{
+	const struct ps_config *config = bridge->config;
+	char path[PS_SOCKET_PATH_MAX];
 	int fd;
 
-	ps_place_path(path, bridge->config->ws_socket,
-	    ps_slice_str(bridge->tag));
-	/* Finds out that the path is free and usable, with a good message. */
-	fd = ps_socket_listen(path, (mode_t)bridge->config->socket_mode);
+	websocket->clients =
+	    create_clients(websocket->context, "clients", "", "");
+	if (websocket->clients == NULL)
+		return PS_ERR_IO;
+	ps_place_path(path, config->ws_socket, ps_slice_str(bridge->tag));
+	fd = ps_socket_listen(path, (mode_t)config->socket_mode);
 	if (fd < 0) {
 		ps_error("websocket: cannot listen on %s (%s)", path,
 		    strerror(errno));
-		return NULL;
+		return PS_ERR_IO;
 	}
-	close(fd);
-	unlink(path);
-	vhost = lws_create_vhost(context, &info);
-	if (vhost == NULL || chmod(path, (mode_t)bridge->config->socket_mode)) {
-		ps_error("websocket: cannot listen on %s (%s)", path,
-		    strerror(errno));
-		return NULL;
+	websocket->listener = (struct listener){ .bridge = bridge,
+		.name = config->ws_socket,
+		.accepted = on_proxied };
+	return listener_open(&websocket->listener, fd);
+}
+
+/* At ws_listen, which ps_config has checked. -1 with errno. */
+static int
+listen_at(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	bool in_brackets = *text == '[';
+	struct addrinfo *info,
+	    hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		    .ai_socktype = SOCK_STREAM };
+	char host[PS_ADDRESS_MAX];
+	int fd, on = 1;
+
+	snprintf(host, sizeof(host), "%.*s",
+	    (int)(colon - text) - 2 * in_brackets, text + in_brackets);
+	if (getaddrinfo(host, colon + 1, &hints, &info) != 0) {
+		errno = EINVAL;
+		return -1;
 	}
-	return vhost;
+	fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* A predecessor's connections are still there: drain_start() closed
+	 * what it listened with, before we could be here. */
+	if (fd >= 0 &&
+	    (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+		bind(fd, info->ai_addr, info->ai_addrlen) < 0 ||
+		listen(fd, PS_SOCKET_BACKLOG) < 0)) {
+		ps_socket_close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(info);
+	return fd;
+}
+
+static int
+listen_directly(struct bridge *bridge, struct websocket *websocket)
+{
+	const struct ps_config *config = bridge->config;
+	int fd;
+
+	if (*config->ws_listen == '\0')
+		return PS_OK;
+	websocket->direct_clients = create_clients(websocket->context,
+	    "direct clients", config->ws_certificate, config->ws_key);
+	if (websocket->direct_clients == NULL) {
+		ps_error("websocket: cannot set up TLS (are ws_certificate %s "
+			 "and ws_key %s PEM files that belong together?)",
+		    config->ws_certificate, config->ws_key);
+		return PS_ERR_IO;
+	}
+	fd = listen_at(config->ws_listen);
+	if (fd < 0) {
+		ps_error("websocket: cannot listen on %s (%s)",
+		    config->ws_listen, strerror(errno));
+		return PS_ERR_IO;
+	}
+	websocket->direct_listener = (struct listener){ .bridge = bridge,
+		.name = config->ws_listen,
+		.accepted = on_direct };
+	return listener_open(&websocket->direct_listener, fd);
 }
 
 int
@@ -144,11 +204,13 @@ websocket_start(struct bridge *bridge)
 		.pt_serv_buf_size = 16 * 1024,
 		.max_http_header_data2 = 16 * 1024, /* during a handshake */
 	};
+	int ret;
 
 	if (websocket == NULL)
 		return PS_ERR_NOMEM;
 	lws_set_log_level(
 	    ps_log_is_debug() ? LLL_ERR | LLL_WARN | LLL_NOTICE : 0, emit);
+	TAILQ_INIT(&websocket->pending);
 	websocket->loops[0] = bridge->loop;
 	info.foreign_loops = websocket->loops;
 	bridge->websocket = websocket;
@@ -161,8 +223,15 @@ websocket_start(struct bridge *bridge)
 	websocket->targets = create_targets(bridge, websocket->context);
 	if (websocket->targets == NULL)
 		return PS_ERR_IO;
-	websocket->clients = create_clients(bridge, websocket->context);
-	return websocket->clients == NULL ? PS_ERR_IO : PS_OK;
+	ret = listen_proxied(bridge, websocket);
+	return ret == PS_OK ? listen_directly(bridge, websocket) : ret;
+}
+
+void
+websocket_turn_away(struct bridge *bridge)
+{
+	if (bridge->websocket != NULL)
+		listener_close(&bridge->websocket->direct_listener);
 }
 
 void
@@ -172,9 +241,12 @@ websocket_stop(struct bridge *bridge)
 
 	if (websocket == NULL)
 		return;
-	bridge->websocket = NULL;
+	listener_close(&websocket->listener);
+	listener_close(&websocket->direct_listener);
 	if (websocket->context != NULL)
 		lws_context_destroy(websocket->context);
+	bridge->websocket = NULL;
 	deflate_deinit(&websocket->deflate);
+	ps_writer_deinit(&websocket->text);
 	free(websocket);
 }

@@ -82,9 +82,13 @@ bridge\.h|session\.h|parked\.h|websocket\.h|upstream\.h|intake\.h"
 forbid "a session knows its peers and receivers only by their operations" \
 	'wsbridge/session\.[ch]' 'upstream\.h|application\.h|channel\.h|\
 parked\.h|websocket\.h|downstream\.h|intake\.h|relay\.h'
+# A framing is named after the service that it is of, and none of it.
+every=$all
+all=$(printf '%s\n' "$all" | grep -v ':framing/')
 forbid "the near side does not know the far side" \
 	'wsbridge/(parked|downstream)\.[ch]' \
 	'upstream\.h|application\.h|channel\.h|peer\.h|intake\.h|relay\.h'
+all=$every
 forbid "the far side does not know the near side" \
 	'wsbridge/(upstream|application|channel|target|resolver)\.[ch]' \
 	'parked\.h|downstream\.h|framing\.h|intake\.h|relay\.h'

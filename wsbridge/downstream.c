@@ -1,0 +1,648 @@
+#include "config.h"
+
+#include "downstream.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "assembly.h"
+#include "frames.h"
+#include "framing/channel.h"
+#include "ps_log.h"
+#include "session.h"
+#include "upgrade.h"
+#include "websocket.h"
+
+/* From the connection on, TLS included, until the request is there. */
+#define HANDSHAKE_TIMEOUT_MS 10000
+/* A client that does not answer our close frame in time is cut off, and one
+ * that does not even read so far. */
+#define CLOSE_TIMEOUT_MS 3000
+/* Connections without a handshake: the oldest makes room for another. */
+#define PENDING_MAX 1024
+/* Each member's copy is compressed by itself, since it names the member, so it
+ * is only worth the time where it saves packets. */
+#define COMPRESS_MIN_BYTES 512
+/* The scratch buffer is given back when one write was larger. */
+#define SCRATCH_KEEP (1024 * 1024)
+
+enum phase {
+	PHASE_HANDSHAKE, /* the request is not all there */
+	PHASE_OPEN,
+	PHASE_CLOSING, /* our close frame is written: wait for the client's */
+	PHASE_ENDING,  /* nothing it says matters any more */
+};
+
+struct downstream {
+	struct receiver receiver; /* first */
+	struct garbage garbage;
+	struct bridge *bridge;
+	struct websocket *websocket;
+	struct lws *wsi; /* NULL: it is gone */
+	TAILQ_ENTRY(downstream) pending; /* in PHASE_HANDSHAKE */
+	enum phase phase;
+	bool is_proxied, deflate;
+	bool taken;	    /* by lws, not confirmed to the session yet */
+	bool client_closed; /* its close frame came */
+	bool killed;	    /* the timer ends it, whatever else happens */
+	uint16_t close_code; /* where there is no close event */
+	struct timer timer; /* of handshake, of closing */
+	struct frame_reader reader;
+	struct assembly assembly; /* during the handshake its buffer is that */
+	struct ps_writer pong; /* frame that could not be written yet */
+};
+
+static void
+destroy(struct garbage *garbage)
+{
+	struct downstream *downstream =
+	    PS_CONTAINER(garbage, struct downstream, garbage);
+
+	assembly_deinit(&downstream->assembly);
+	ps_writer_deinit(&downstream->pong);
+	free(downstream);
+}
+
+static void
+set_timer(struct downstream *downstream, uint64_t in_ms)
+{
+	if (downstream->wsi != NULL && !downstream->killed)
+		timers_set(&downstream->bridge->timers, &downstream->timer,
+		    downstream->bridge->now_ms() + in_ms);
+}
+
+/* Not from inside a callback of libwebsockets. */
+static void
+kill_later(struct downstream *downstream)
+{
+	set_timer(downstream, 0);
+	downstream->killed = true;
+}
+
+static void
+on_timer(struct timer *timer)
+{
+	struct downstream *downstream =
+	    PS_CONTAINER(timer, struct downstream, timer);
+
+	downstream->killed = true;
+	lws_set_timeout(downstream->wsi, PENDING_TIMEOUT_CLOSE_SEND,
+	    LWS_TO_KILL_SYNC);
+}
+
+static void
+leave_handshake(struct downstream *downstream, enum phase phase)
+{
+	struct websocket *websocket = downstream->websocket;
+
+	if (downstream->phase == PHASE_HANDSHAKE) {
+		TAILQ_REMOVE(&websocket->pending, downstream, pending);
+		websocket->n_pending--;
+		timers_cancel(&downstream->bridge->timers, &downstream->timer);
+	}
+	downstream->phase = phase;
+}
+
+static bool
+is_writing(const struct downstream *downstream)
+{
+	return lws_partial_buffered(downstream->wsi) != 0;
+}
+
+/*
+ * What the kernel does not take libwebsockets keeps. Until that is written it
+ * reads nothing, and would turn the loop for what it does not read.
+ */
+static void
+write_bytes(struct downstream *downstream, const struct ps_writer *w)
+{
+	if (w->failed ||
+	    lws_write(downstream->wsi, (unsigned char *)w->data, w->len,
+		LWS_WRITE_RAW) < 0)
+		kill_later(downstream);
+	else if (is_writing(downstream))
+		lws_rx_flow_control(downstream->wsi, 0);
+}
+
+/* Nothing more is to be said: that it is the end is told by a FIN. */
+static void
+end_writing(struct downstream *downstream)
+{
+	if (is_writing(downstream))
+		return; /* on_writable() comes */
+	if (downstream->client_closed)
+		kill_later(downstream);
+	else if (downstream->phase == PHASE_ENDING)
+		shutdown(lws_get_socket_fd(downstream->wsi), SHUT_WR);
+}
+
+/* A close frame was written. */
+static void
+close_written(struct downstream *downstream)
+{
+	if (downstream->phase == PHASE_OPEN)
+		downstream->phase = PHASE_CLOSING;
+	set_timer(downstream, CLOSE_TIMEOUT_MS);
+	end_writing(downstream);
+}
+
+static void
+write_close(struct downstream *downstream, uint16_t code)
+{
+	struct ps_writer *out = &downstream->bridge->scratch;
+
+	ps_writer_reset(out);
+	frame_write_close(out, code, ps_slice(NULL, 0));
+	write_bytes(downstream, out);
+	close_written(downstream);
+}
+
+/* The message for this recipient, compressed where that pays. */
+static void
+put_message(struct downstream *downstream, struct ps_writer *out,
+    const struct message *message)
+{
+	const struct session *session = downstream->receiver.session;
+	struct ps_writer *text = &downstream->websocket->text;
+	size_t begin = out->len, guess, head;
+	bool compressed =
+	    downstream->deflate && message->len >= COMPRESS_MIN_BYTES;
+
+	/* Room for the header: rarely as long as another one. */
+	guess = frame_head_len(message->len + FRAMING_CHANNEL_OWN_MAX / 2);
+	if (ps_writer_reserve(out, guess) == NULL)
+		return;
+	out->len += guess;
+	if (compressed) {
+		ps_writer_reset(text);
+		framing_channel_text(text, message, session->recipient);
+		deflate_write(&downstream->websocket->deflate, out,
+		    ps_slice(text->data, text->len));
+		out->failed = out->failed || text->failed;
+		ps_writer_trim(text, SCRATCH_KEEP);
+	} else {
+		framing_channel_text(out, message, session->recipient);
+	}
+	head = frame_head_len(out->len - begin - guess);
+	if (head != guess && ps_writer_reserve(out, FRAME_HEAD_MAX) != NULL)
+		memmove(out->data + begin + head, out->data + begin + guess,
+		    out->len - begin - guess);
+	out->len += head - guess;
+	if (!out->failed)
+		frame_put_head((unsigned char *)out->data + begin, FRAME_TEXT,
+		    compressed, out->len - begin - head);
+}
+
+/* Codes that no close frame may have say what they mean otherwise. */
+static uint16_t
+code_to_send(uint16_t code)
+{
+	return code == 1006 || code == 1015 ? 1011 : code;
+}
+
+/* Puts what there is into the scratch buffer; true with the close frame. */
+static bool
+put_messages(struct downstream *downstream, struct ps_writer *out)
+{
+	struct session *session = downstream->receiver.session;
+	size_t limit = downstream->bridge->config->reply_bytes;
+	const struct close_event *close;
+	struct message *message;
+	uint32_t n = 0;
+
+	ps_writer_reset(out);
+	while (out->len < limit && !out->failed &&
+	    (message = session_unsent(session, n)) != NULL) {
+		put_message(downstream, out, message);
+		n++;
+	}
+	close = session_unsent_close(session, n);
+	if (close != NULL)
+		frame_write_close(out, code_to_send(close->code),
+		    ps_slice(close->reason, close->reason_len));
+	session_take(session, n, close != NULL);
+	downstream->taken = true;
+	return close != NULL;
+}
+
+/* What was taken is with the kernel. May end the session. */
+static void
+confirm(struct downstream *downstream)
+{
+	if (!downstream->taken || downstream->receiver.session == NULL)
+		return;
+	downstream->taken = false;
+	session_confirm(downstream->receiver.session);
+}
+
+static void
+downstream_deliver(struct receiver *receiver)
+{
+	struct downstream *downstream = (struct downstream *)receiver;
+	struct ps_writer *out = &downstream->bridge->scratch;
+	bool closes;
+
+	if (downstream->wsi == NULL || downstream->phase != PHASE_OPEN)
+		return;
+	while (!is_writing(downstream) && receiver->session != NULL &&
+	    session_has_unsent(receiver->session)) {
+		closes = put_messages(downstream, out);
+		write_bytes(downstream, out);
+		ps_writer_trim(out, SCRATCH_KEEP);
+		if (closes)
+			close_written(downstream);
+		if (!is_writing(downstream))
+			confirm(downstream);
+	}
+	/* It does not read, and nobody has more to say. */
+	if (receiver->session != NULL && receiver->session->close != NULL &&
+	    !timer_is_set(&downstream->timer))
+		set_timer(downstream, CLOSE_TIMEOUT_MS);
+}
+
+static void
+downstream_expire(struct receiver *receiver)
+{
+	receiver->deadline_ms = UINT64_MAX; /* it holds as long as it holds */
+}
+
+/* The session is over: with a close event, which was written, or without. */
+static void
+downstream_release(struct receiver *receiver)
+{
+	struct downstream *downstream = (struct downstream *)receiver;
+
+	if (downstream->wsi == NULL || downstream->phase != PHASE_OPEN)
+		return;
+	if (is_writing(downstream)) {
+		downstream->phase = PHASE_ENDING;
+		kill_later(downstream);
+	} else {
+		write_close(downstream, downstream->close_code);
+	}
+}
+
+static const struct receiver_ops receiver_ops = { downstream_deliver,
+	downstream_expire, downstream_release };
+
+/*
+ * The client broke a rule (RFC 6455, 7.1.7): it is told which, behind what was
+ * on its way already, and not listened to any more.
+ */
+static void
+fail(struct downstream *downstream, uint16_t code, const char *reason)
+{
+	struct session *session = downstream->receiver.session;
+
+	downstream->close_code = code;
+	if (session != NULL)
+		session_expel(session, code, reason);
+	if (downstream->wsi == NULL)
+		return;
+	if (downstream->phase == PHASE_OPEN && !is_writing(downstream))
+		write_close(downstream, code);
+	downstream->phase = PHASE_ENDING;
+	set_timer(downstream, CLOSE_TIMEOUT_MS);
+	end_writing(downstream);
+}
+
+static void
+on_message(struct downstream *downstream, struct ps_slice text)
+{
+	const char *limit;
+
+	switch (session_message_from_client(downstream->receiver.session,
+	    PS_EVENT_TEXT, text, &limit)) {
+	case PS_ERR_TOO_LARGE:
+		fail(downstream, 1009, "message too large");
+		break;
+	case PS_ERR_FULL:
+		fail(downstream, 1013, "too many messages");
+		break;
+	case PS_ERR_NOMEM:
+		fail(downstream, 1011, "out of memory");
+		break;
+	default: /* taken, or closing already */
+		break;
+	}
+}
+
+static void
+on_data(struct downstream *downstream, const struct frame_piece *piece)
+{
+	const struct assembly_part part = { .data = piece->data,
+		.left = piece->left,
+		.last = piece->last,
+		.compressed = piece->compressed,
+		.text = true };
+	struct deflate *codec = &downstream->websocket->deflate;
+	struct session *session = downstream->receiver.session;
+	struct ps_slice message;
+	const char *reason;
+	int ret;
+
+	if (piece->opcode == FRAME_BINARY) {
+		fail(downstream, 1003, "binary message");
+		return;
+	}
+	if (session == NULL)
+		return;
+	ret = assembly_add(&downstream->assembly, codec, &part,
+	    session_max_message(session, NULL), &message, &reason);
+	if (ret == ASSEMBLY_COMPLETE) {
+		on_message(downstream, message);
+		assembly_release(&downstream->assembly, codec);
+	} else if (ret > 0) {
+		fail(downstream, (uint16_t)ret, reason);
+	}
+}
+
+/*
+ * Answered at once; behind what the client does not read only the last of
+ * several is (RFC 6455, 5.5.3), so that they do not pile up.
+ */
+static void
+on_ping(struct downstream *downstream, struct ps_slice payload)
+{
+	struct ps_writer *pong = &downstream->pong;
+
+	ps_writer_reset(pong);
+	frame_write(pong, FRAME_PONG, payload);
+	if (is_writing(downstream))
+		return;
+	write_bytes(downstream, pong);
+	ps_writer_reset(pong);
+	ps_writer_trim(pong, 0);
+}
+
+static void
+on_close(struct downstream *downstream, struct ps_slice payload)
+{
+	struct session *session = downstream->receiver.session;
+	struct ps_slice reason;
+	const char *rule;
+	uint16_t code;
+
+	if (downstream->phase == PHASE_CLOSING) {
+		downstream->client_closed = true;
+		end_writing(downstream);
+		return;
+	}
+	if (frame_parse_close(payload, &code, &reason, &rule) != PS_OK) {
+		fail(downstream, code, rule);
+		return;
+	}
+	downstream->client_closed = true;
+	downstream->close_code = code;
+	set_timer(downstream, CLOSE_TIMEOUT_MS);
+	if (session != NULL)
+		session_close(session, code, reason);
+}
+
+static void
+on_piece(struct downstream *downstream, const struct frame_piece *piece)
+{
+	switch (piece->opcode) {
+	case FRAME_CONTINUATION:
+	case FRAME_PONG:
+		break;
+	case FRAME_TEXT:
+	case FRAME_BINARY:
+		if (downstream->phase == PHASE_OPEN)
+			on_data(downstream, piece);
+		break;
+	case FRAME_PING:
+		if (downstream->phase == PHASE_OPEN)
+			on_ping(downstream, piece->data);
+		break;
+	case FRAME_CLOSE:
+		on_close(downstream, piece->data);
+		break;
+	}
+}
+
+/* Nothing that follows a close frame matters (5.5.1). */
+static bool
+is_listening(const struct downstream *downstream)
+{
+	return downstream->wsi != NULL && !downstream->killed &&
+	    !downstream->client_closed &&
+	    (downstream->phase == PHASE_OPEN ||
+		downstream->phase == PHASE_CLOSING);
+}
+
+static void
+read_frames(struct downstream *downstream, unsigned char *data, size_t len)
+{
+	struct frame_piece piece;
+	const char *rule;
+	int ret = 1;
+
+	while (is_listening(downstream) &&
+	    (ret = frame_read(&downstream->reader, &data, &len, &piece,
+		 &rule)) > 0)
+		on_piece(downstream, &piece);
+	if (ret < 0)
+		fail(downstream, 1002, rule);
+}
+
+/* Of the client itself, where it came without a web server. */
+static struct ps_slice
+find_address(const struct downstream *downstream, char *text)
+{
+	struct sockaddr_storage storage = { 0 };
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
+	socklen_t len = sizeof(storage);
+	const void *address = &v4->sin_addr;
+
+	if (downstream->is_proxied ||
+	    getpeername(lws_get_socket_fd(downstream->wsi),
+		(struct sockaddr *)&storage, &len) < 0)
+		return ps_slice(NULL, 0);
+	if (storage.ss_family == AF_INET6)
+		address = &v6->sin6_addr;
+	if (inet_ntop(storage.ss_family, address, text, PS_ADDRESS_MAX) ==
+	    NULL)
+		return ps_slice(NULL, 0);
+	return ps_slice_str(text);
+}
+
+/* A refusal was written, and what the client sends behind its request would
+ * reset the connection before it has read that. */
+static void
+end_refused(struct downstream *downstream)
+{
+	leave_handshake(downstream, PHASE_ENDING);
+	set_timer(downstream, CLOSE_TIMEOUT_MS);
+	end_writing(downstream);
+}
+
+static void
+answer_request(struct downstream *downstream, struct ps_slice head)
+{
+	struct ps_writer out = { 0 };
+	struct handshake handshake;
+	struct session *session = NULL;
+	char address[PS_ADDRESS_MAX];
+
+	if (handshake_parse(&handshake, head) == PS_OK)
+		session = upgrade_take(downstream->bridge, &handshake,
+		    find_address(downstream, address), &out,
+		    &downstream->deflate);
+	else
+		upgrade_refuse(downstream->bridge, &out,
+		    "this is no HTTP request");
+	write_bytes(downstream, &out);
+	ps_writer_deinit(&out);
+	if (session == NULL) {
+		end_refused(downstream);
+		return;
+	}
+	leave_handshake(downstream, PHASE_OPEN);
+	downstream->reader.allows_compressed = downstream->deflate;
+	session_attach(session, &downstream->receiver, false);
+	downstream_deliver(&downstream->receiver);
+}
+
+static void
+read_request(struct downstream *downstream, unsigned char *data, size_t len)
+{
+	struct ps_writer head = downstream->assembly.bytes;
+	size_t had = head.len, end;
+
+	ps_writer_bytes(&head, data, len < HANDSHAKE_MAX ? len : HANDSHAKE_MAX);
+	downstream->assembly.bytes = head;
+	end = head.failed ? 0 : handshake_end(head.data, head.len);
+	if (end == 0 && !head.failed && head.len < HANDSHAKE_MAX)
+		return;
+	/* The buffer is for messages from now on. */
+	downstream->assembly.bytes = (struct ps_writer){ 0 };
+	if (end == 0) {
+		struct ps_writer out = { 0 };
+
+		upgrade_refuse(downstream->bridge, &out,
+		    "the head of the request is larger than 32 KiB");
+		write_bytes(downstream, &out);
+		ps_writer_deinit(&out);
+		end_refused(downstream);
+	} else {
+		answer_request(downstream, ps_slice(head.data, end));
+		/* A client need not wait with its first frames. */
+		read_frames(downstream, data + (end - had), len - (end - had));
+	}
+	ps_writer_deinit(&head);
+}
+
+static int
+on_read(struct downstream *downstream, unsigned char *data, size_t len)
+{
+	switch (downstream->phase) {
+	case PHASE_HANDSHAKE:
+		read_request(downstream, data, len);
+		break;
+	case PHASE_OPEN:
+	case PHASE_CLOSING:
+		read_frames(downstream, data, len);
+		break;
+	case PHASE_ENDING:
+		break;
+	}
+	return downstream->killed ? -1 : 0;
+}
+
+/* All that libwebsockets had is written. */
+static int
+on_writable(struct downstream *downstream)
+{
+	if (downstream->killed)
+		return -1;
+	if (is_writing(downstream))
+		return 0;
+	lws_rx_flow_control(downstream->wsi, 1);
+	confirm(downstream);
+	if (downstream->phase == PHASE_OPEN && downstream->pong.len > 0) {
+		write_bytes(downstream, &downstream->pong);
+		ps_writer_reset(&downstream->pong);
+		ps_writer_trim(&downstream->pong, 0);
+	}
+	if (downstream->receiver.session != NULL)
+		downstream_deliver(&downstream->receiver);
+	end_writing(downstream);
+	return downstream->killed ? -1 : 0;
+}
+
+/* However it ended: the session ends with its WebSocket. */
+static void
+on_gone(struct downstream *downstream)
+{
+	struct session *session = downstream->receiver.session;
+
+	lws_set_wsi_user(downstream->wsi, NULL);
+	leave_handshake(downstream, downstream->phase);
+	downstream->wsi = NULL;
+	downstream->phase = PHASE_ENDING;
+	timers_cancel(&downstream->bridge->timers, &downstream->timer);
+	if (session != NULL)
+		session_close(session, 1006, ps_slice(NULL, 0));
+	if (downstream->receiver.session != NULL)
+		session_end(session, "client gone");
+	bridge_free_later(downstream->bridge, &downstream->garbage, destroy);
+}
+
+void
+downstream_accept(struct bridge *bridge, struct lws_vhost *host, int fd,
+    bool is_proxied)
+{
+	struct websocket *websocket = bridge->websocket;
+	struct downstream *downstream = calloc(1, sizeof(*downstream));
+	lws_sock_file_fd_type descriptor = { .sockfd = fd };
+
+	if (downstream == NULL) {
+		close(fd);
+		return;
+	}
+	downstream->wsi = lws_adopt_descriptor_vhost(host,
+	    LWS_ADOPT_SOCKET | LWS_ADOPT_ALLOW_SSL, descriptor,
+	    DOWNSTREAM_PROTOCOL, NULL);
+	if (downstream->wsi == NULL) {
+		free(downstream);
+		return;
+	}
+	lws_set_wsi_user(downstream->wsi, downstream);
+	downstream->receiver.ops = &receiver_ops;
+	downstream->receiver.deadline_ms = UINT64_MAX;
+	downstream->bridge = bridge;
+	downstream->websocket = websocket;
+	downstream->is_proxied = is_proxied;
+	downstream->close_code = 1001;
+	downstream->timer.fire = on_timer;
+	TAILQ_INSERT_TAIL(&websocket->pending, downstream, pending);
+	if (++websocket->n_pending > PENDING_MAX)
+		kill_later(TAILQ_FIRST(&websocket->pending));
+	set_timer(downstream, HANDSHAKE_TIMEOUT_MS);
+}
+
+int
+downstream_on_event(struct lws *wsi, enum lws_callback_reasons reason,
+    void *user, void *in, size_t len)
+{
+	struct downstream *downstream = user;
+
+	(void)wsi;
+	if (downstream == NULL)
+		return 0;
+	switch (reason) {
+	case LWS_CALLBACK_RAW_RX:
+		return on_read(downstream, in, len);
+	case LWS_CALLBACK_RAW_WRITEABLE:
+		return on_writable(downstream);
+	case LWS_CALLBACK_RAW_CLOSE:
+	case LWS_CALLBACK_WSI_DESTROY:
+		on_gone(downstream);
+		return 0;
+	default:
+		return 0;
+	}
+}

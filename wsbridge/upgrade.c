@@ -1,0 +1,289 @@
+#include "config.h"
+
+#include "upgrade.h"
+
+#include <stdio.h>
+
+#include "member.h"
+#include "ps_channel.h"
+#include "ps_policy.h"
+#include "ps_request.h"
+#include "record.h"
+
+enum param {
+	PARAM_TOKEN,
+	PARAM_PRESENCE,
+	PARAM_SINCE,
+	PARAM_FROM,
+	PARAM__COUNT,
+};
+
+static const char *const param_names[PARAM__COUNT] = { "token", "presence",
+	"since", "from" };
+
+/* An upgrade as it is looked at. */
+struct upgrade {
+	struct bridge *bridge;
+	const struct handshake *handshake;
+	struct ps_style style;
+	struct ps_slice params[PARAM__COUNT]; /* decoded */
+	struct member_terms terms;
+	struct ps_writer presence;
+	/* Why not, where it is refused. */
+	struct refusal refusal;
+	const char *sentence;
+};
+
+static bool
+refuse(struct upgrade *upgrade, enum ps_code code, const char *sentence)
+{
+	upgrade->refusal = (struct refusal){ .code = code };
+	upgrade->sentence = sentence;
+	return false;
+}
+
+static void
+put_refusal(const struct upgrade *upgrade, struct ps_writer *w)
+{
+	const struct refusal *refusal = &upgrade->refusal;
+	const struct ps_head_extra extra = {
+		.retry_after_s = refusal->retry_after_s,
+		.allow = refusal->code == PS_CODE_METHOD_NOT_ALLOWED ? "GET" :
+								       NULL,
+	};
+	bool is_plain = extra.retry_after_s == 0 && extra.allow == NULL;
+	char limit[64];
+
+	upgrade->bridge->totals.refusals[refusal->code]++;
+	snprintf(limit, sizeof(limit), "\"limit\":\"%s\"",
+	    refusal->limit == NULL ? "" : refusal->limit);
+	handshake_refuse(w, &upgrade->style, refusal->code, upgrade->sentence,
+	    refusal->limit == NULL ? NULL : limit, is_plain ? NULL : &extra);
+}
+
+void
+upgrade_refuse(struct bridge *bridge, struct ps_writer *w,
+    const char *sentence)
+{
+	struct upgrade upgrade = { .bridge = bridge,
+		.style.flags = PS_STYLE_SUCCESS };
+
+	(void)refuse(&upgrade, PS_CODE_BAD_REQUEST, sentence);
+	put_refusal(&upgrade, w);
+}
+
+/* `text` without its last or first part, up to a separator. */
+static struct ps_slice
+cut(struct ps_slice *text, char separator)
+{
+	const char *at = text->len == 0 ?
+	    NULL :
+	    memchr(text->data, separator, text->len);
+	size_t len = at == NULL ? text->len : (size_t)(at - text->data);
+	struct ps_slice part = ps_slice(text->data, len);
+
+	text->data += len + (at != NULL);
+	text->len -= len + (at != NULL);
+	return part;
+}
+
+/* <mount_prefix>/<channel>/listen, as a worker would split it. */
+static bool
+find_channel(struct upgrade *upgrade)
+{
+	const struct ps_config *config = upgrade->bridge->config;
+	struct ps_slice path = upgrade->handshake->path, channel;
+	size_t prefix = strlen(config->mount_prefix);
+	enum ps_code code;
+
+	if (path.len <= prefix ||
+	    memcmp(path.data, config->mount_prefix, prefix) != 0 ||
+	    path.data[prefix] != '/')
+		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
+	path = ps_slice(path.data + prefix + 1, path.len - prefix - 1);
+	channel = cut(&path, '/');
+	if (!ps_slice_is(path, "listen") ||
+	    (config->services & PS_SERVICE_CHANNELS) == 0)
+		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
+	if (ps_request_decode(&channel, (char *)(uintptr_t)channel.data,
+		false) != PS_OK)
+		return refuse(upgrade, PS_CODE_BAD_REQUEST,
+		    "the path is not percent-encoded UTF-8 without NUL");
+	if (!ps_channel_check_name(channel, &code))
+		return refuse(upgrade, code, NULL);
+	upgrade->terms.channel = channel;
+	return true;
+}
+
+static bool
+take_param(struct upgrade *upgrade, struct ps_slice field)
+{
+	struct ps_slice name = cut(&field, '=');
+	size_t i;
+
+	if (ps_request_decode(&name, (char *)(uintptr_t)name.data, true) !=
+		PS_OK ||
+	    ps_request_decode(&field, (char *)(uintptr_t)field.data, true) !=
+		PS_OK)
+		return refuse(upgrade, PS_CODE_BAD_REQUEST,
+		    "the query is not percent-encoded UTF-8 without NUL");
+	for (i = 0; i < PARAM__COUNT; i++) {
+		if (!ps_slice_is(name, param_names[i]))
+			continue;
+		if (upgrade->params[i].data != NULL)
+			return refuse(upgrade, PS_CODE_BAD_PARAMETER,
+			    "a parameter is there twice");
+		upgrade->params[i] = field;
+	}
+	return true;
+}
+
+static bool
+read_query(struct upgrade *upgrade)
+{
+	struct ps_slice query = upgrade->handshake->query;
+
+	while (query.len > 0) {
+		if (!take_param(upgrade, cut(&query, '&')))
+			return false;
+	}
+	if (upgrade->params[PARAM_FROM].len > PS_AGENT_MAX)
+		upgrade->params[PARAM_FROM].len = PS_AGENT_MAX;
+	upgrade->terms.agent = upgrade->params[PARAM_FROM];
+	upgrade->terms.since = upgrade->params[PARAM_SINCE];
+	return true;
+}
+
+/* The token is known: whoever refuses it from here on counts that. */
+static bool
+refuse_token(struct upgrade *upgrade, const struct ps_token *token,
+    enum ps_code code)
+{
+	struct bridge *bridge = upgrade->bridge;
+	struct quota *quota = quotas_get(&bridge->quotas, token->id);
+
+	if (quota != NULL)
+		quota_count_refused(&bridge->quotas, quota, bridge->unix_s());
+	records_wake(bridge);
+	return refuse(upgrade, code, NULL);
+}
+
+static bool
+authorise(struct upgrade *upgrade)
+{
+	struct bridge *bridge = upgrade->bridge;
+	struct ps_slice secret = upgrade->params[PARAM_TOKEN];
+	const struct ps_token *token;
+
+	if (secret.len == 0)
+		secret = ps_request_bearer(
+		    handshake_header(upgrade->handshake, "Authorization"));
+	if (bridge->policy == NULL)
+		return refuse(upgrade, PS_CODE_DATABASE_UNAVAILABLE, NULL);
+	token = ps_policy_find(bridge->policy, secret, bridge->unix_s());
+	if (token == NULL)
+		return refuse(upgrade,
+		    secret.len == 0 ? PS_CODE_TOKEN_REQUIRED :
+				      PS_CODE_TOKEN_UNKNOWN,
+		    NULL);
+	if (!ps_token_allows_origin(token, upgrade->style.origin)) {
+		upgrade->style.flags |= PS_STYLE_NO_CORS;
+		return refuse_token(upgrade, token, PS_CODE_ORIGIN_REFUSED);
+	}
+	if (!ps_token_allows_channel(token, upgrade->terms.channel,
+		PS_MAY_LISTEN))
+		return refuse_token(upgrade, token, PS_CODE_CHANNEL_REFUSED);
+	upgrade->terms.origin = upgrade->style.origin;
+	upgrade->terms.rights = (struct ps_ipc_rights){
+		.token_id = token->id,
+		.revision = ps_policy_revision(bridge->policy),
+		.limits = token->limits,
+	};
+	return true;
+}
+
+static bool
+take_presence(struct upgrade *upgrade)
+{
+	struct ps_slice text = upgrade->params[PARAM_PRESENCE];
+	int ret;
+
+	if (text.len == 0)
+		return true;
+	ret = ps_channel_take_presence(&upgrade->presence, text);
+	if (ret == PS_ERR_NOMEM)
+		return refuse(upgrade, PS_CODE_BRIDGE_FULL, NULL);
+	if (ret != PS_OK)
+		return refuse(upgrade, PS_CODE_BAD_PARAMETER,
+		    ret == PS_ERR_TOO_LARGE ?
+			"presence is larger than 4096 bytes" :
+			"presence is no JSON object");
+	upgrade->terms.presence =
+	    ps_slice(upgrade->presence.data, upgrade->presence.len);
+	return true;
+}
+
+/* Without it of the web server's word, which comes last: whatever stands in
+ * front of that a client may have written. */
+static struct ps_slice
+find_address(const struct handshake *handshake, struct ps_slice peer_addr)
+{
+	struct ps_slice list, last;
+
+	if (peer_addr.len > 0)
+		return peer_addr;
+	list = handshake_header(handshake, "X-Forwarded-For");
+	do {
+		last = cut(&list, ',');
+	} while (list.len > 0);
+	while (last.len > 0 && *last.data == ' ') {
+		last.data++;
+		last.len--;
+	}
+	return last.len < PS_ADDRESS_MAX ? last : ps_slice(NULL, 0);
+}
+
+static bool
+check(struct upgrade *upgrade)
+{
+	enum ps_code code;
+	const char *sentence;
+
+	if (!find_channel(upgrade))
+		return false;
+	if (!handshake_check(upgrade->handshake, &code, &sentence))
+		return refuse(upgrade, code, sentence);
+	if (upgrade->bridge->draining)
+		return refuse(upgrade, PS_CODE_DRAINING, NULL);
+	return read_query(upgrade) && authorise(upgrade) &&
+	    take_presence(upgrade);
+}
+
+struct session *
+upgrade_take(struct bridge *bridge, struct handshake *handshake,
+    struct ps_slice peer_addr, struct ps_writer *w, bool *deflate_r)
+{
+	struct upgrade upgrade = {
+		.bridge = bridge,
+		.handshake = handshake,
+		.style.flags = PS_STYLE_SUCCESS,
+		.style.origin = ps_request_origin(
+		    handshake_header(handshake, "Origin"),
+		    handshake_header(handshake, "Referer")),
+		.terms.remote_addr = find_address(handshake, peer_addr),
+	};
+	struct session *session = NULL;
+	bool bits;
+
+	if (check(&upgrade))
+		session = member_create(bridge, &upgrade.terms,
+		    &upgrade.refusal);
+	if (session == NULL) {
+		put_refusal(&upgrade, w);
+	} else {
+		*deflate_r = handshake_offers_deflate(handshake, &bits);
+		handshake_accept(w, handshake, *deflate_r, bits);
+	}
+	ps_writer_deinit(&upgrade.presence);
+	return session;
+}
