@@ -65,10 +65,10 @@ def missing():
 
 class Crowd(Front):
     """The stack with a listener for WebSockets of its own and, beside it, the
-    others that pass on what one says to many. `install` has node's from npm
-    in a directory."""
+    others that pass on what one says to many."""
 
     def __init__(self, run):
+        self.bench = run
         self.ws_port = free_port()
         super().__init__({**OPTIONS, "ws_listen": f"127.0.0.1:{self.ws_port}",
                           **run.options}, build=run.build)
@@ -76,15 +76,22 @@ class Crowd(Front):
         self.nginx_port = self.node_port = self.floor_port = None
         self.names = itertools.count(1)
 
-    def start_others(self, directory):
-        """Node's programs, which npm has installed there; nginx; the floor."""
-        self.start_sockjs(directory / "sockjs.js")
+    def start_others(self, kinds):
+        """Those that members of these kinds come to."""
+        for name in {kind.of for kind in kinds}:
+            if name in STARTS:
+                getattr(self, STARTS[name])()
+
+    def start_broadcast(self):
+        self.start_sockjs(self.bench.node() / "sockjs.js")
+
+    def start_ws(self):
         self.ws, self.node_port = self.run_printing_port(
-            "ws", [program("node"), directory / "ws.js"])
+            "ws", [program("node"), self.bench.node() / "ws.js"])
+
+    def start_floor(self):
         self.floor, self.floor_port = self.run_printing_port(
             "floor", [self.build / "bench/fanout-floor"])
-        if not list(missing()):
-            self.start_nginx()
 
     def start_nginx(self):
         self.nginx_port = free_port()
@@ -165,19 +172,16 @@ def of_floor(crowd, _):
             ["--publisher", "ws", "--publish-path", "/"])
 
 
-def of_sockjs_ws(crowd, _):
-    return (["--port", crowd.port, "--path", "/echo/websocket"],
-            ["--publisher", "ws", "--publish-path", "/echo/websocket"])
-
-
 def of_sockjs(crowd, _):
+    """The path is the service's; WebSockets come to one below it."""
     return (["--port", crowd.port, "--path", "/echo"],
             ["--publisher", "ws", "--publish-path", "/echo/websocket"])
 
 
 OF = {"polysocket": of_polysocket, "listener": of_listener, "nchan": of_nchan,
-      "ws": of_ws, "floor": of_floor, "sockjs-ws": of_sockjs_ws,
-      "sockjs": of_sockjs}
+      "ws": of_ws, "floor": of_floor, "sockjs": of_sockjs}
+STARTS = {"nchan": "start_nginx", "ws": "start_ws", "floor": "start_floor",
+          "sockjs": "start_broadcast"}
 
 POLYSOCKET = ("web server", "workers", "bridge")
 SOCKJS = ("web server", "sockjs-node")
@@ -187,8 +191,8 @@ KINDS = {
     "nchan-ws": Kind("nchan, WebSocket", "raw-ws", "nchan", ("nginx",)),
     "own-ws": Kind("channel, WebSocket at `ws_listen`", "ws", "listener",
                    POLYSOCKET),
-    "sockjs-ws": Kind("sockjs-node, WebSocket, lighttpd", "raw-ws",
-                      "sockjs-ws", SOCKJS),
+    "sockjs-ws": Kind("sockjs-node, WebSocket, lighttpd", "sockjs-ws",
+                      "sockjs", SOCKJS),
     "channel-ws": Kind("channel, WebSocket, lighttpd", "ws", "polysocket",
                        POLYSOCKET),
     "nchan-events": Kind("nchan, EventSource", "nchan-eventsource", "nchan",
@@ -281,13 +285,12 @@ class Members:
 
 
 @contextlib.contextmanager
-def crowd_of(run, others=False):
-    """A fresh stack, with all that channels are compared to if so wanted."""
+def crowd_of(run, kinds=()):
+    """A fresh stack, with what members of these kinds come to."""
     crowd = Crowd(run)
     try:
         crowd.start_echo()
-        if others:
-            crowd.start_others(run.node())
+        crowd.start_others(kinds)
         crowd.start()
         yield crowd
     finally:
@@ -303,6 +306,7 @@ class Run:
         self.rounds = arguments.rounds
         self.seconds = arguments.seconds
         self.members = arguments.members
+        self.crowd = arguments.crowd
         self.of = arguments.of
         self.options = dict(option.split("=", 1) for option in arguments.set)
         self.build = build

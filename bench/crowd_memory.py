@@ -49,7 +49,7 @@ class Idle:
     def measure(self):
         for name, kind in self.kinds.items():
             say(f"memory: {self.n} members: {name}")
-            with crowd_of(self.run, others=kind.of == "nchan") as crowd:
+            with crowd_of(self.run, [kind]) as crowd:
                 self.grown[name] = self.measure_one(crowd, kind)
 
     def measure_one(self, crowd, kind):

@@ -24,7 +24,7 @@ class Emits:
 
     def measure(self):
         run = self.run
-        with crowd_of(run, others=True) as crowd:
+        with crowd_of(run) as crowd:
             load = Load(crowd, run.seconds)
             self.of = {
                 "ceiling": Contestant("ceiling, POST", "ceiling", CEILING,

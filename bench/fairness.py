@@ -6,8 +6,6 @@ from crowd import KINDS, Members, crowd_of
 from front import Load, say
 from report import table
 
-CROWD = 5000
-CROWD_QUICK = 1000
 CROWD_RATE = 50         # emits a second to each of them
 QUIET = 2
 QUIET_RATE = 50
@@ -23,7 +21,7 @@ class Fairness:
 
     def __init__(self, run):
         self.run = run
-        self.n = CROWD_QUICK if run.quick else CROWD
+        self.n = run.crowd
         self.results = {}       # by way and whether the crowd is busy
         self.crowds = []
 

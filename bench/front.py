@@ -119,9 +119,7 @@ class Front(Relay):
         site = super().site(server)
         if self.before:
             site += self.before.site(server)
-        if self.sockjs_port is None:
-            return site
-        return site + f"""
+        site += f"""
             $HTTP["url"] =^ "/ceiling" {{
                 server.stream-response-body = 1
                 fastcgi.server = ( "" => ( (
@@ -130,6 +128,10 @@ class Front(Relay):
                     "disable-time" => 0,
                 ) ) )
             }}
+            """
+        if self.sockjs_port is None:
+            return site
+        return site + f"""
             $HTTP["url"] =^ "/echo/" {{
                 server.stream-response-body = 1
                 proxy.header = ( "upgrade" => "enable" )

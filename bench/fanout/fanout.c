@@ -68,8 +68,15 @@ struct fanout fanout = {
 };
 
 static const struct kind *const kinds[] = {
-	&ws_kind,   &raw_ws_kind,	&eventsource_kind, &nchan_eventsource_kind,
-	&lines_kind, &sockjs_lines_kind, &poll_kind,	   &nchan_poll_kind,
+	&ws_kind,
+	&raw_ws_kind,
+	&sockjs_ws_kind,
+	&eventsource_kind,
+	&nchan_eventsource_kind,
+	&lines_kind,
+	&sockjs_lines_kind,
+	&poll_kind,
+	&nchan_poll_kind,
 };
 
 static const struct publisher *const publishers[] = {

@@ -52,9 +52,9 @@ struct fanout {
 
 extern struct fanout fanout;
 
-extern const struct kind ws_kind, raw_ws_kind, eventsource_kind,
-    nchan_eventsource_kind, lines_kind, sockjs_lines_kind, poll_kind,
-    nchan_poll_kind;
+extern const struct kind ws_kind, raw_ws_kind, sockjs_ws_kind,
+    eventsource_kind, nchan_eventsource_kind, lines_kind, sockjs_lines_kind,
+    poll_kind, nchan_poll_kind;
 
 /* The path with the member's channel in the place of `*`; until the next. */
 const char *member_path(const struct member *member);

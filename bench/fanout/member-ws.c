@@ -1,6 +1,6 @@
 /*
  * Members with a WebSocket: text messages that are the frames of a channel, or
- * just the events. No extension is offered, so nothing is compressed.
+ * just the events, as they are with SockJS's raw WebSocket, too. No extension is offered, so nothing is compressed.
  */
 #include "config.h"
 
@@ -205,15 +205,23 @@ open_member(struct member *member)
 	link_connect(&websocket->link, fanout.ws_port);
 	link_write(&websocket->link, handshake,
 		   snprintf(handshake, sizeof(handshake),
-			    "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			    "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 			    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 			    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 			    "Sec-WebSocket-Version: 13\r\n\r\n",
-			    member_path(member)));
+			    member_path(member),
+			    fanout.kind == &sockjs_ws_kind ? "/websocket"
+							   : ""));
 }
 
 const struct kind ws_kind = {
 	.name = "ws",
+	.size = sizeof(struct websocket),
+	.open = open_member,
+};
+
+const struct kind sockjs_ws_kind = {
+	.name = "sockjs-ws",
 	.size = sizeof(struct websocket),
 	.open = open_member,
 };
