@@ -13,19 +13,19 @@ ps_thread_init(struct ps_thread *thread)
 {
 	pthread_condattr_t attributes;
 
-	thread->stopping = false;
+	thread->stopping = thread->woken = false;
 	pthread_mutex_init(&thread->mutex, NULL);
 	/* The time of day may jump. */
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&thread->stop, &attributes);
+	pthread_cond_init(&thread->wake, &attributes);
 	pthread_condattr_destroy(&attributes);
 }
 
 void
 ps_thread_deinit(struct ps_thread *thread)
 {
-	pthread_cond_destroy(&thread->stop);
+	pthread_cond_destroy(&thread->wake);
 	pthread_mutex_destroy(&thread->mutex);
 }
 
@@ -49,13 +49,23 @@ ps_thread_wait(struct ps_thread *thread, uint64_t ms)
 		until.tv_nsec -= NS_PER_S;
 	}
 	pthread_mutex_lock(&thread->mutex);
-	while (!thread->stopping &&
-	    pthread_cond_timedwait(&thread->stop, &thread->mutex, &until) !=
+	while (!thread->stopping && !thread->woken &&
+	    pthread_cond_timedwait(&thread->wake, &thread->mutex, &until) !=
 		ETIMEDOUT)
 		;
+	thread->woken = false;
 	stopping = thread->stopping;
 	pthread_mutex_unlock(&thread->mutex);
 	return !stopping;
+}
+
+void
+ps_thread_wake(struct ps_thread *thread)
+{
+	pthread_mutex_lock(&thread->mutex);
+	thread->woken = true;
+	pthread_cond_signal(&thread->wake);
+	pthread_mutex_unlock(&thread->mutex);
 }
 
 void
@@ -63,7 +73,7 @@ ps_thread_stop(struct ps_thread *thread)
 {
 	pthread_mutex_lock(&thread->mutex);
 	thread->stopping = true;
-	pthread_cond_signal(&thread->stop);
+	pthread_cond_signal(&thread->wake);
 	pthread_mutex_unlock(&thread->mutex);
 	pthread_join(thread->thread, NULL);
 }
