@@ -8,6 +8,8 @@
 uint64_t ps_clock_ms(void);
 /* The time of day, in seconds since 1970. */
 int64_t ps_clock_unix_s(void);
+/* The same in milliseconds. */
+int64_t ps_clock_unix_ms(void);
 
 /* The time of day in UTC, such as 2030-12-31T23:59:59.999Z, terminated. */
 #define PS_CLOCK_STAMP_BYTES 25

@@ -24,7 +24,7 @@ void ps_db_init(void);
 
 /* PRAGMA application_id and user_version of a database this program reads. */
 #define PS_DB_APPLICATION_ID 0x506f6c79 /* "Poly" */
-#define PS_DB_VERSION 2
+#define PS_DB_VERSION 3
 
 #define PS_DB_ERROR_MAX 256
 /* An administrator who holds the write lock is waited for so long at once. */
@@ -199,6 +199,56 @@ PS_MUST_CHECK int ps_db_commits(struct ps_db *db, const char *tag,
 /* Deletes at most `max` sessions that were closed before `before_s`. */
 PS_MUST_CHECK int ps_db_prune(struct ps_db *db, int64_t before_s, int max,
     int *deleted_r);
+
+/* What was sent to all members of a channel; borrowed for the call. */
+struct ps_event {
+	struct ps_slice channel, payload;
+	const char *id;
+	int64_t at_ms; /* Unix time */
+	uint64_t n_lost; /* of the channel, between the one before and this */
+};
+
+/* An event that is there already is left as it is. */
+PS_MUST_CHECK int ps_db_put_event(struct ps_db *db,
+    const struct ps_event *event);
+/* Deletes, of those that are not among the last `keep` of the channel, at most
+ * `max`, the oldest first. */
+PS_MUST_CHECK int ps_db_clip_events(struct ps_db *db, struct ps_slice channel,
+    uint64_t keep, int max);
+/* Deletes at most `max` events that were sent before `before_ms`. */
+PS_MUST_CHECK int ps_db_prune_events(struct ps_db *db, int64_t before_ms,
+    int max, int *deleted_r);
+
+/* What comes behind `after`, up to what was the last when it was first asked. */
+struct ps_event_cursor {
+	int64_t after, end; /* numbers */
+	int64_t end_id;	    /* the row; 0: not asked yet */
+};
+
+/*
+ * The first `limit` events of a channel behind the cursor; or, where that has
+ * no end yet, behind `since`; or, without that, the last `limit`. What counts
+ * as kept are the last `keep` that were not sent before `before_ms`.
+ */
+struct ps_event_query {
+	struct ps_slice channel, since;
+	struct ps_event_cursor cursor;
+	uint64_t keep;
+	int64_t before_ms;
+	uint32_t limit;
+};
+
+struct ps_event_answer {
+	bool gap;  /* events are missing between where it began and its end */
+	bool more; /* behind `cursor` */
+	struct ps_event_cursor cursor;
+};
+
+/* Tells each, oldest first, without its channel; `found` says whether to go on.
+ * In a transaction of its own. */
+PS_MUST_CHECK int ps_db_read_events(struct ps_db *db,
+    const struct ps_event_query *query, struct ps_event_answer *answer_r,
+    bool (*found)(void *arg, const struct ps_event *event), void *arg);
 
 /* For each live session of the node that has close_requested. */
 PS_MUST_CHECK int ps_db_each_close_request(struct ps_db *db, const char *node,

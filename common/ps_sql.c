@@ -92,6 +92,34 @@ const char *const ps_sql[] = {
 	    " WHERE closed_at IS NULL AND node = ?1"
 	    " AND substr(id, 1, length(?2) + 1) <> ?2 || '-'"
 	    " GROUP BY token_id",
+	[PS_SQL_PUT_EVENT] =
+	    "INSERT INTO channel_events (channel, number, event_id, payload,"
+	    " sent_at) SELECT ?1, coalesce(max(number), 0) + 1 + ?5, ?2, ?3,"
+	    " ?4 FROM channel_events WHERE channel = ?1"
+	    " ON CONFLICT (channel, event_id) DO NOTHING",
+	[PS_SQL_CLIP_EVENTS] =
+	    "DELETE FROM channel_events WHERE id IN"
+	    " (SELECT id FROM channel_events WHERE channel = ?1 AND number <="
+	    " (SELECT max(number) FROM channel_events WHERE channel = ?1) - ?2"
+	    " ORDER BY number LIMIT ?3)",
+	[PS_SQL_PRUNE_EVENTS] =
+	    "DELETE FROM channel_events WHERE id IN"
+	    " (SELECT id FROM channel_events WHERE sent_at < ?1 LIMIT ?2)",
+	[PS_SQL_LAST_EVENT] =
+	    "SELECT number, id FROM channel_events WHERE channel = ?1"
+	    " ORDER BY number DESC LIMIT 1",
+	[PS_SQL_EVENT_NUMBER] =
+	    "SELECT number FROM channel_events WHERE channel = ?1"
+	    " AND event_id = ?2 AND sent_at >= ?3",
+	[PS_SQL_EVENT_BACK] =
+	    "SELECT number FROM channel_events WHERE channel = ?1"
+	    " ORDER BY number DESC LIMIT 1 OFFSET ?2",
+	/* The plus keeps SQLite from the index of the times. */
+	[PS_SQL_EVENTS] =
+	    "SELECT number, event_id, payload, strftime('%s', sent_at) * 1000"
+	    " + CAST(substr(sent_at, 21, 3) AS INTEGER) FROM channel_events"
+	    " WHERE channel = ?1 AND number > ?2 AND number <= ?3"
+	    " AND +id <= ?4 AND +sent_at >= ?5 ORDER BY number LIMIT ?6",
 };
 _Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
     "every statement needs its text");
@@ -131,6 +159,8 @@ ps_sql_each(struct ps_db *db, enum ps_sql statement,
 		ret = row(arg, stmt);
 	if (ret == PS_OK && step != SQLITE_DONE)
 		return fail(db, statement);
+	if (ret == PS_SQL_ENOUGH)
+		ret = PS_OK;
 	if (ret != PS_OK)
 		snprintf(db->error, sizeof(db->error), "out of memory");
 	db->busy = false;

@@ -36,6 +36,13 @@ enum ps_sql {
 	PS_SQL_USAGE,
 	PS_SQL_RECENT_CREATES,
 	PS_SQL_SESSIONS_ELSEWHERE,
+	PS_SQL_PUT_EVENT,
+	PS_SQL_CLIP_EVENTS,
+	PS_SQL_PRUNE_EVENTS,
+	PS_SQL_LAST_EVENT,
+	PS_SQL_EVENT_NUMBER,
+	PS_SQL_EVENT_BACK,
+	PS_SQL_EVENTS,
 	PS_SQL__COUNT,
 };
 
@@ -58,7 +65,9 @@ struct ps_db {
  * The first runs to its end a statement whose rows nobody wants.
  */
 PS_MUST_CHECK int ps_sql_run(struct ps_db *db, enum ps_sql statement);
-/* Calls `row` for every row; what it returns is PS_OK or PS_ERR_NOMEM. */
+/* What `row` may return: it wants no more rows. */
+#define PS_SQL_ENOUGH 1
+/* Calls `row` for every row; otherwise that returns PS_OK or PS_ERR_NOMEM. */
 PS_MUST_CHECK int ps_sql_each(struct ps_db *db, enum ps_sql statement,
     int (*row)(void *arg, sqlite3_stmt *stmt), void *arg);
 /* For ps_sql_each(): the one integer of a row, into an int64_t. */

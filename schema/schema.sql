@@ -1,4 +1,4 @@
--- The database of polysocket, version 2.
+-- The database of polysocket, version 3.
 --
 --   sqlite3 /var/lib/polysocket/polysocket.db < schema.sql
 --   wsbridge --init-db
@@ -6,14 +6,14 @@
 -- do the same. The tables of the first half belong to the administrator, who
 -- changes them with sqlite3 at any time; each change takes effect within a
 -- second. Those of the second half are written by wsbridge and are for reading,
--- but for sessions.close_requested.
+-- but for sessions.close_requested; rows of channel_events may be deleted.
 --
 -- All times are text in UTC, such as 2030-12-31 23:59:59.
 .bail on
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
 PRAGMA application_id = 0x506f6c79; -- "Poly": whose file this is
-PRAGMA user_version = 2;            -- the version of the schema
+PRAGMA user_version = 3;            -- the version of the schema
 
 -- ---------------------------------------------------------------------------
 -- Who may what
@@ -477,6 +477,26 @@ CREATE INDEX sessions_closed ON sessions (closed_at) WHERE closed_at IS NOT NULL
 CREATE INDEX sessions_opened ON sessions (token_id, opened_at);
 CREATE INDEX sessions_to_close ON sessions (node) WHERE close_requested = 1 AND closed_at IS NULL;
 
+-- What was sent to all members of a channel, for those that come back: the last
+-- history_events of each channel, for history_age. May be deleted at any time.
+CREATE TABLE channel_events (
+	-- In the order in which they were written; never used again.
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	-- Its name.
+	channel TEXT NOT NULL,
+	-- Counts the channel's events; one that is missing was lost or deleted.
+	number INTEGER NOT NULL,
+	-- As members got it.
+	event_id TEXT NOT NULL,
+	-- JSON, as it was sent.
+	payload TEXT NOT NULL,
+	-- When it was, with milliseconds: 2030-12-31 23:59:59.123.
+	sent_at TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX channel_events_numbers ON channel_events (channel, number);
+CREATE UNIQUE INDEX channel_events_ids ON channel_events (channel, event_id);
+CREATE INDEX channel_events_sent ON channel_events (sent_at);
+
 -- ---------------------------------------------------------------------------
 -- For people
 
@@ -516,4 +536,12 @@ SELECT u.day, t.name AS token, u.creates, u.refused,
 	u.messages_up, u.messages_down, u.bytes_up, u.bytes_down
 FROM token_usage AS u JOIN tokens AS t ON t.id = u.token_id
 ORDER BY u.day DESC, t.name;
+
+-- The history of each channel, the one that was sent to last first.
+CREATE VIEW channel_overview AS
+SELECT channel, count(*) AS events, sum(length(CAST(payload AS BLOB))) AS bytes,
+	min(sent_at) AS oldest, max(sent_at) AS newest
+FROM channel_events
+GROUP BY channel
+ORDER BY max(id) DESC;
 COMMIT;

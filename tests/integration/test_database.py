@@ -57,13 +57,13 @@ def foreign(path):
 
 
 def foreign_with_an_id(path):
-    Database(path).sql("PRAGMA application_id = 1", "PRAGMA user_version = 2",
+    Database(path).sql("PRAGMA application_id = 1", "PRAGMA user_version = 3",
                        "CREATE TABLE recipes (name TEXT)")
 
 
 def without_tables(path):
     Database(path).sql("PRAGMA application_id = 0x506f6c79",
-                       "PRAGMA user_version = 2")
+                       "PRAGMA user_version = 3")
 
 
 def newer(path):

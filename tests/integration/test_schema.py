@@ -38,6 +38,8 @@ COLUMNS = {
         "id", "kind", "token_id", "node", "subject", "origin", "remote_addr",
         "agent", "opened_at", "closed_at", "close_code", "close_reason",
         *DIRECTIONS, "close_requested"],
+    "channel_events": ["id", "channel", "number", "event_id", "payload",
+                       "sent_at"],
 }
 VIEWS = {
     "live_sessions": [
@@ -52,6 +54,7 @@ VIEWS = {
         "max_message_bytes", "max_queue_bytes",
         "origins", "targets", "channels", "callbacks", "note"],
     "usage_by_day": ["day", "token", "creates", "refused", *DIRECTIONS],
+    "channel_overview": ["channel", "events", "bytes", "oldest", "newest"],
 }
 
 
@@ -95,7 +98,7 @@ def everything(database):
 
 def test_schema_marks_the_file(database):
     assert database.value("PRAGMA application_id") == 0x506f6c79
-    assert database.value("PRAGMA user_version") == 2
+    assert database.value("PRAGMA user_version") == 3
     assert database.value("PRAGMA journal_mode") == "wal"
     assert database.value("PRAGMA integrity_check") == "ok"
 
@@ -107,7 +110,8 @@ def test_tables_and_views_are_those_of_the_specification(database):
 
 
 def test_a_fresh_database_has_no_token_and_one_revision(database):
-    for table in TOKEN_TABLES + ("token_usage", "sessions"):
+    for table in TOKEN_TABLES + ("token_usage", "sessions",
+                                 "channel_events"):
         assert database.sql(f"SELECT * FROM {table}") == []
     assert len(database.sql("SELECT * FROM policy")) == 1
 

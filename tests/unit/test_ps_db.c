@@ -60,12 +60,12 @@ static const struct {
 	int ret;
 	const char *sentence;
 } identities[] = {
-	{ "PRAGMA user_version = 2", PS_OK, "" },
-	{ "PRAGMA user_version = 1", PS_ERR_VERSION,
-	    "has version 1, version 2 is needed; wsbridge --init-db" },
+	{ "PRAGMA user_version = 3", PS_OK, "" },
+	{ "PRAGMA user_version = 2", PS_ERR_VERSION,
+	    "has version 2, version 3 is needed; wsbridge --init-db" },
 	{ "PRAGMA user_version = 0", PS_ERR_VERSION, "has version 0" },
-	{ "PRAGMA user_version = 3", PS_ERR_VERSION,
-	    "has version 3, of a later polysocket" },
+	{ "PRAGMA user_version = 4", PS_ERR_VERSION,
+	    "has version 4, of a later polysocket" },
 	{ "PRAGMA application_id = 1", PS_ERR_MALFORMED,
 	    "is no polysocket database" },
 	{ "PRAGMA application_id = 0", PS_ERR_MALFORMED,
