@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "channels.h"
 #include "ps_ipc.h"
 #include "ps_log.h"
 #include "ps_place.h"
@@ -60,6 +61,7 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_READY] = service_on_ready,
 	[PS_IPC_PROBE] = service_on_probe,
 	[PS_IPC_STATS] = service_on_stats,
+	[PS_IPC_HISTORY] = channels_on_history,
 };
 
 /* The last handle to close after intake_stop() takes the rest along. */

@@ -22,6 +22,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
 	%D%/hearing.c %D%/hearing.h \
+	%D%/history.c %D%/history.h \
+	%D%/history_reply.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/member.c %D%/member.h \
@@ -40,8 +42,11 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/place.c %D%/place.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/quota.c %D%/quota.h \
+	%D%/reading.c %D%/reading.h \
 	%D%/receiver.h \
 	%D%/recipient.c %D%/recipient.h \
+	%D%/recipient.h \
+	%D%/record_head.h \
 	%D%/record.c %D%/record.h \
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
@@ -56,6 +61,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/timers.c %D%/timers.h \
 	%D%/turns.c %D%/turns.h \
 	%D%/upgrade.c %D%/upgrade.h \
+	%D%/unwritten.c %D%/unwritten.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/websocket.c %D%/websocket.h

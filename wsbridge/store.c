@@ -12,6 +12,7 @@
 #include "ps_clock.h"
 #include "ps_log.h"
 #include "ps_thread.h"
+#include "reading.h"
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
 #define BATCH 1000
@@ -27,6 +28,14 @@
 #define PRUNE_ROWS 500
 /* Looks at another bridge of the node, whether it lives and what it uses. */
 #define OTHERS_PERIOD_MS 1000
+/* Of one channel: more than a transaction writes. */
+#define CLIP_EVENTS (2 * BATCH)
+/* Whoever asks for more in a row lets others go first. */
+#define READINGS_AT_ONCE 256
+/* Between two complaints about events that are lost. */
+#define EVENT_LOSS_PERIOD_MS 60000
+/* Later than any time of an event. */
+#define NEVER_MS INT64_C(253402300799999)
 /* Close requests told in one turn of the loop. */
 #define REQUESTS_BATCH 128
 
@@ -49,9 +58,10 @@ struct store {
 	uv_async_t async; /* wakes the loop for what is in `mail` */
 	struct ps_thread thread;
 	struct backlog backlog; /* from the loop; has a mutex of its own */
+	struct reading_box readings; /* to the loop; this as well */
 
 	/* Guarded by the mutex of `thread`. */
-	uint64_t keep_ms;
+	uint64_t keep_ms, keep_events, keep_events_ms;
 	struct ps_policy *dropped; /* that the loop needs no more */
 	bool failing;
 	uint64_t failures;
@@ -73,10 +83,11 @@ struct store {
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
-	uint64_t prune_at_ms, others_at_ms;
+	uint64_t prune_at_ms, prune_events_at_ms, others_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
 	bool told_failure; /* in the log */
-	uint64_t told_lost;
+	uint64_t told_lost, told_lost_events;
+	uint64_t tell_lost_events_ms;
 	bool told_loss;
 };
 
@@ -95,6 +106,27 @@ store_add_usage(struct store *store, const struct ps_usage *usage)
 {
 	if (store != NULL)
 		backlog_put_usage(&store->backlog, usage);
+}
+
+void
+store_put_event(struct store *store, const struct ps_event *event)
+{
+	if (store != NULL)
+		backlog_put_event(&store->backlog, event);
+}
+
+void
+store_read(struct store *store, struct reading *reading)
+{
+	backlog_put_reading(&store->backlog, &reading->waiting);
+	ps_thread_wake(&store->thread);
+}
+
+bool
+store_withdraw(struct store *store, struct reading *reading)
+{
+	return store != NULL &&
+	    backlog_withdraw(&store->backlog, &reading->waiting);
 }
 
 void
@@ -136,7 +168,10 @@ store_configure(struct store *store, const struct ps_config *config)
 	backlog_set_max(&store->backlog, config->max_unwritten);
 	pthread_mutex_lock(&store->thread.mutex);
 	store->keep_ms = config->keep_sessions;
+	store->keep_events = config->history_events;
+	store->keep_events_ms = config->history_age;
 	pthread_mutex_unlock(&store->thread.mutex);
+	backlog_set_keep(&store->backlog, config->history_events);
 }
 
 static void
@@ -182,6 +217,10 @@ on_mail(uv_async_t *async)
 		store->ops->elsewhere(store->owner, elsewhere->items,
 		    elsewhere->count);
 	free(elsewhere);
+	if (reading_box_tell(&store->readings))
+		uv_async_send(&store->async);
+	if (reading_box_has_room_again(&store->readings))
+		ps_thread_wake(&store->thread);
 	tell_requests(store, &requests);
 	if (STAILQ_EMPTY(&requests))
 		return;
@@ -347,28 +386,89 @@ look_at_expiry(struct store *store)
 	post_policy(store, NULL);
 }
 
-static int
-write_record(struct store *store, const struct record *record)
+/* What is kept of each channel at the moment. */
+struct keep {
+	uint64_t events; /* 0: none */
+	int64_t before_ms; /* what was sent earlier is not */
+};
+
+static struct keep
+keep_now(struct store *store)
 {
-	return record->is_session ?
-	    ps_db_put_session(store->db, &record->row) :
-	    ps_db_add_usage(store->db, &record->usage);
+	struct keep keep = { 0, NEVER_MS };
+
+	pthread_mutex_lock(&store->thread.mutex);
+	if (store->keep_events > 0 && store->keep_events_ms > 0) {
+		keep.events = store->keep_events;
+		keep.before_ms = ps_clock_unix_ms() -
+		    (int64_t)store->keep_events_ms;
+	}
+	pthread_mutex_unlock(&store->thread.mutex);
+	return keep;
 }
 
 static int
+write_event(struct store *store, const struct event_record *record,
+    const struct keep *keep)
+{
+	int ret;
+
+	if (keep->events == 0) /* any more */
+		return PS_OK;
+	ret = ps_db_put_event(store->db, &record->event);
+	if (ret == PS_OK && event_record_is_last(record))
+		ret = ps_db_clip_events(store->db, record->event.channel,
+		    keep->events, CLIP_EVENTS);
+	return ret;
+}
+
+static int
+write_record(struct store *store, const struct record *record,
+    const struct keep *keep)
+{
+	switch (record->kind) {
+	case RECORD_SESSION:
+		return ps_db_put_session(store->db,
+		    &((const struct session_record *)record)->row);
+	case RECORD_USAGE:
+		return ps_db_add_usage(store->db,
+		    &((const struct usage_record *)record)->usage);
+	case RECORD_EVENT:
+		return write_event(store, (const struct event_record *)record,
+		    keep);
+	}
+	return PS_OK;
+}
+
+/* As many old events go as new ones come, and one more: the table never holds
+ * more than it did when it was at its largest. */
+static int
 write_records(struct store *store, const struct record_list *batch)
 {
+	const struct keep keep = keep_now(store);
 	const struct record *record;
+	int n_events = 0, deleted, ret = PS_OK;
+
+	TAILQ_FOREACH(record, batch, next) {
+		if ((ret = write_record(store, record, &keep)) != PS_OK)
+			return ret;
+		n_events += record->kind == RECORD_EVENT;
+	}
+	if (n_events > 0)
+		ret = ps_db_prune_events(store->db, keep.before_ms,
+		    n_events + 1, &deleted);
+	return ret;
+}
+
+static int
+write_transaction(struct store *store, const struct record_list *batch)
+{
 	int ret = ps_db_begin(store->db);
 
-	STAILQ_FOREACH(record, batch, next) {
-		if (ret != PS_OK)
-			break;
-		ret = write_record(store, record);
-	}
-	if (ret == PS_OK)
-		ret = ps_db_count_commit(store->db, store->tag);
-	if (ret == PS_OK)
+	if (ret != PS_OK)
+		return ret;
+	if ((ret = write_records(store, batch)) == PS_OK &&
+	    (ret = ps_db_count_commit(store->db, store->tag)) == PS_OK)
 		ret = ps_db_commit(store->db);
 	if (ret != PS_OK)
 		ps_db_rollback(store->db);
@@ -377,18 +477,71 @@ write_records(struct store *store, const struct record_list *batch)
 	return ret;
 }
 
-/* One transaction; its records are forgotten once it is committed. */
+/*
+ * One transaction; its records are forgotten once it is committed. None when
+ * there are no records, unless `must_try`.
+ */
 static int
-write_batch(struct store *store)
+write_batch(struct store *store, bool must_try, uint64_t *n_r)
 {
 	struct record_list batch;
 	int ret;
 
-	backlog_take(&store->backlog, BATCH, &batch);
-	if ((ret = write_records(store, &batch)) == PS_OK)
+	*n_r = backlog_take(&store->backlog, BATCH, &batch);
+	if (*n_r == 0 && !must_try)
+		return PS_OK;
+	if ((ret = write_transaction(store, &batch)) == PS_OK)
 		backlog_written(&store->backlog, &batch);
 	else
 		backlog_put_back(&store->backlog, &batch);
+	return ret;
+}
+
+static void
+post_reading(struct store *store, struct reading *reading)
+{
+	reading_box_put(&store->readings, reading);
+	uv_async_send(&store->async);
+}
+
+/* Whether there were any. */
+static bool
+fail_readings(struct store *store)
+{
+	struct waiting_reading *waiting;
+	bool any = false;
+
+	while ((waiting = backlog_drop_reading(&store->backlog)) != NULL) {
+		struct reading *reading = (struct reading *)waiting;
+
+		reading->result.failed = any = true;
+		post_reading(store, reading);
+	}
+	return any;
+}
+
+/* All before which nothing is to be written. */
+static int
+read_waiting(struct store *store)
+{
+	struct reading *reading;
+	struct keep keep;
+	int ret = PS_OK, i;
+
+	for (i = 0; i < READINGS_AT_ONCE && ret == PS_OK; i++) {
+		if (reading_box_is_full(&store->readings))
+			return PS_OK; /* the loop will wake us */
+		reading = (struct reading *)backlog_take_reading(
+		    &store->backlog);
+		if (reading == NULL)
+			return PS_OK;
+		keep = keep_now(store);
+		reading->query.keep = keep.events;
+		reading->query.before_ms = keep.before_ms;
+		ret = reading_run(reading, store->db);
+		post_reading(store, reading);
+	}
+	ps_thread_wake(&store->thread); /* to go on with the rest */
 	return ret;
 }
 
@@ -396,17 +549,19 @@ write_batch(struct store *store)
 static int
 write_waiting(struct store *store)
 {
-	uint64_t left = backlog_status(&store->backlog).waiting;
+	uint64_t left = backlog_status(&store->backlog).waiting, n = 1;
 	/* After a failure even nothing is written, to see whether it can be. */
 	bool must_try = store->failing_since_ms != 0;
-	int ret = PS_OK;
+	int ret = read_waiting(store);
 
-	while (ret == PS_OK && (must_try || left > 0)) {
-		ret = write_batch(store);
-		left -= left < BATCH ? left : BATCH;
+	while (ret == PS_OK && (must_try || left > 0) && n > 0) {
+		ret = write_batch(store, must_try, &n);
+		left -= left < n ? left : n;
 		must_try = false;
 		if (ret == PS_OK)
 			ret = look_for_changes(store);
+		if (ret == PS_OK)
+			ret = read_waiting(store);
 	}
 	return ret;
 }
@@ -516,6 +671,22 @@ prune(struct store *store)
 	return ret;
 }
 
+/* What nobody writes to, and what is not to be kept any more. */
+static int
+prune_events(struct store *store)
+{
+	uint64_t now_ms = ps_clock_ms();
+	int deleted, ret;
+
+	if (now_ms < store->prune_events_at_ms)
+		return PS_OK;
+	ret = ps_db_prune_events(store->db, keep_now(store).before_ms,
+	    PRUNE_ROWS, &deleted);
+	if (ret == PS_OK && deleted < PRUNE_ROWS)
+		store->prune_events_at_ms = now_ms + PRUNE_PERIOD_MS;
+	return ret;
+}
+
 /* Opens the file that is there now. */
 static int
 open_again(struct store *store, char *error)
@@ -550,6 +721,8 @@ work(struct store *store, char *error)
 		ret = look_at_others(store);
 	if (ret == PS_OK)
 		ret = prune(store);
+	if (ret == PS_OK)
+		ret = prune_events(store);
 	if (ret != PS_OK)
 		snprintf(error, PS_DB_ERROR_MAX, "%s",
 		    ps_db_error(store->db));
@@ -579,6 +752,7 @@ on_failure(struct store *store, const char *error)
 	    now_ms - store->failing_since_ms < PATIENCE_MS)
 		return;
 	set_failing(store, true);
+	fail_readings(store);
 	if (!store->told_failure)
 		ps_error("store: database %s: %s; records wait in memory",
 		    store->path, error);
@@ -608,8 +782,17 @@ on_success(struct store *store)
 static void
 tell_losses(struct store *store)
 {
-	uint64_t lost = backlog_status(&store->backlog).lost;
+	struct backlog_status records = backlog_status(&store->backlog);
+	uint64_t lost = records.lost - records.lost_events;
+	uint64_t now_ms = ps_clock_ms();
 
+	if (records.lost_events != store->told_lost_events &&
+	    now_ms >= store->tell_lost_events_ms) {
+		ps_error("store: more events of channels wait than may, the "
+			 "oldest will be missing from the history");
+		store->tell_lost_events_ms = now_ms + EVENT_LOSS_PERIOD_MS;
+	}
+	store->told_lost_events = records.lost_events;
 	if (lost == store->told_lost)
 		return;
 	store->told_lost = lost;
@@ -751,6 +934,7 @@ store_free(struct store *store)
 	ps_policy_unref(store->mail.next);
 	ps_policy_unref(store->policy);
 	ps_policy_unref(store->dropped);
+	reading_box_deinit(&store->readings);
 	ps_thread_deinit(&store->thread);
 	free(store->path);
 	free(store->node);
@@ -770,17 +954,19 @@ store_create(const struct ps_config *config, const char *tag,
 	store->ops = ops;
 	store->owner = owner;
 	ps_thread_init(&store->thread);
-	backlog_init(&store->backlog, config->max_unwritten);
+	reading_box_init(&store->readings);
 	STAILQ_INIT(&store->mail.requests);
 	store->path = strdup(config->database);
 	store->node = strdup(config->node);
 	store->socket = strdup(config->bridge_socket);
 	store->tag = strdup(tag);
 	store->started_at_s = time(NULL);
-	store_configure(store, config);
-	if (store->path != NULL && store->node != NULL &&
-	    store->socket != NULL && store->tag != NULL)
+	if (backlog_init(&store->backlog, config->max_unwritten) &&
+	    store->path != NULL && store->node != NULL &&
+	    store->socket != NULL && store->tag != NULL) {
+		store_configure(store, config);
 		return store;
+	}
 	store_free(store);
 	return NULL;
 }
@@ -825,6 +1011,9 @@ store_stop(struct store *store)
 	if (store == NULL)
 		return;
 	ps_thread_stop(&store->thread);
+	/* Whoever is told may ask again. */
+	while (reading_box_tell(&store->readings) || fail_readings(store))
+		;
 	waiting = backlog_status(&store->backlog).waiting;
 	if (waiting > 0)
 		ps_error("store: %llu records are lost: the database could "

@@ -21,6 +21,7 @@
 /* Between two looks, and between two transactions. */
 #define STORE_PERIOD_MS 200
 
+struct reading;
 struct store;
 
 /* What a token has in use: either live sessions of other bridges, or what all
@@ -71,7 +72,7 @@ struct store *store_start(uv_loop_t *loop, const struct ps_config *config,
     const struct store_memory *memory, void *owner);
 /*
  * Writes what waits, if it can be, and ends the thread; nothing is told any
- * more. The store is freed when the loop has closed its handle. NULL is fine.
+ * more, but for readings, all of which are done with when it returns. The store is freed when the loop has closed its handle. NULL is fine.
  */
 void store_stop(struct store *store);
 
@@ -82,6 +83,15 @@ void store_configure(struct store *store, const struct ps_config *config);
 void store_put_session(struct store *store, const struct ps_session_row *row,
     struct backlog_ticket *ticket);
 void store_add_usage(struct store *store, const struct ps_usage *usage);
+void store_put_event(struct store *store, const struct ps_event *event);
+
+/*
+ * Lends a reading to the store until that is done with it, at once as far as
+ * the thread is concerned. Taking it back fails when the thread has come to it:
+ * then it will be done with.
+ */
+void store_read(struct store *store, struct reading *reading);
+bool store_withdraw(struct store *store, struct reading *reading);
 
 /*
  * Gives back a reference of the loop's: to free a policy of many tokens takes

@@ -25,8 +25,7 @@ setup(void **state)
 {
 	(void)state;
 	clock_ms = 1000000;
-	backlog_init(&backlog, MAX);
-	return 0;
+	return backlog_init(&backlog, MAX) ? 0 : -1;
 }
 
 static int
@@ -67,6 +66,25 @@ lost(void)
 	return backlog_status(&backlog).lost;
 }
 
+static const struct session_record *
+session_of(const struct record *record)
+{
+	assert_int_equal(record->kind, RECORD_SESSION);
+	return (const struct session_record *)record;
+}
+
+/* The number of its token. */
+static void
+put_name(struct ps_writer *w, const struct record *record)
+{
+	const struct usage_record *usage = (const struct usage_record *)record;
+
+	ps_writer_printf(w, "%d ",
+	    (int)(record->kind == RECORD_USAGE ?
+		    usage->usage.token_id :
+		    session_of(record)->row.token_id));
+}
+
 /* The numbers of a batch, such as "1 2 3 ". */
 static bool
 batch_is(const struct record_list *batch, const char *numbers)
@@ -75,10 +93,8 @@ batch_is(const struct record_list *batch, const char *numbers)
 	struct ps_writer w = { 0 };
 	bool is;
 
-	STAILQ_FOREACH(record, batch, next)
-		ps_writer_printf(&w, "%d ",
-		    (int)(record->is_session ? record->row.token_id :
-					       record->usage.token_id));
+	TAILQ_FOREACH(record, batch, next)
+		put_name(&w, record);
 	is = writer_had(&w, numbers);
 	ps_writer_deinit(&w);
 	return is;
@@ -262,12 +278,19 @@ put_session(struct ps_session_row *row)
 	backlog_put_session(&backlog, row, &ticket);
 }
 
-/* The only record that waits. */
-static const struct record *
+/* The oldest that waits. */
+static const struct session_record *
+first(void)
+{
+	return session_of(TAILQ_FIRST(&backlog.records));
+}
+
+/* The only one. */
+static const struct session_record *
 only(void)
 {
 	assert_int_equal(waiting(), 1);
-	return STAILQ_FIRST(&backlog.records);
+	return first();
 }
 
 static void
@@ -280,14 +303,13 @@ a_row_is_copied(void **state)
 		.remote_addr = text[4], .agent = text[5],
 		.close_reason = text[6], .opened_at_s = 6, .closed_at_s = 7,
 		.close_code = 8, .traffic = { 1, 2, 3, 4 } };
-	const struct record *record;
+	const struct session_record *record;
 
 	(void)state;
 	ticket = (struct backlog_ticket){ 0 };
 	put_session(&row);
 	memset(text, 'x', sizeof(text));
 	record = only();
-	assert_true(record->is_session);
 	assert_string_equal(record->row.id, "id");
 	assert_string_equal(record->row.node, "node");
 	assert_string_equal(record->row.subject, "subject");
@@ -307,7 +329,7 @@ a_session_that_still_waits_is_amended(void **state)
 {
 	struct ps_session_row row = session_row("a-1");
 	char reason[PS_CLOSE_REASON_MAX + 1];
-	const struct record *record;
+	const struct session_record *record;
 
 	(void)state;
 	ticket = (struct backlog_ticket){ 0 };
@@ -323,7 +345,7 @@ a_session_that_still_waits_is_amended(void **state)
 	put_session(&row);
 	memset(reason, 'x', sizeof(reason) - 1);
 	assert_int_equal(waiting(), 4);
-	record = STAILQ_FIRST(&backlog.records);
+	record = first();
 	assert_int_equal(record->row.closed_at_s, 200);
 	assert_int_equal(record->row.close_code, 4999);
 	assert_int_equal(record->row.traffic.messages_up, 9);
@@ -346,12 +368,12 @@ one_that_was_taken_is_a_record_of_its_own(void **state)
 	row.close_code = 1;
 	put_session(&row); /* the first is being written */
 	assert_int_equal(waiting(), 2);
-	assert_int_equal(STAILQ_FIRST(&batch)->row.close_code, 0);
+	assert_int_equal(session_of(TAILQ_FIRST(&batch))->row.close_code, 0);
 	backlog_put_back(&backlog, &batch);
 	row.close_code = 2;
 	put_session(&row); /* the latter still waits */
 	assert_int_equal(waiting(), 2);
-	assert_int_equal(STAILQ_FIRST(&backlog.records)->row.close_code, 0);
+	assert_int_equal(first()->row.close_code, 0);
 	backlog_take(&backlog, 2, &batch);
 	backlog_written(&backlog, &batch);
 	put_session(&row);
@@ -418,9 +440,9 @@ each_session_has_a_ticket_of_its_own(void **state)
 	}
 	assert_int_equal(waiting(), 3);
 	i = 0;
-	STAILQ_FOREACH(record, &backlog.records, next) {
-		assert_int_equal(record->row.token_id, i);
-		assert_int_equal(record->row.close_code, i + 6);
+	TAILQ_FOREACH(record, &backlog.records, next) {
+		assert_int_equal(session_of(record)->row.token_id, i);
+		assert_int_equal(session_of(record)->row.close_code, i + 6);
 		i++;
 	}
 }

@@ -431,7 +431,7 @@ put_records(void)
 	struct backlog backlog;
 	struct backlog_status status;
 
-	backlog_init(&backlog, 10);
+	assert_true(backlog_init(&backlog, 10));
 	arm();
 	backlog_put_session(&backlog, &row, &ticket);
 	backlog_put_usage(&backlog, &usage);
