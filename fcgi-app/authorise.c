@@ -4,6 +4,7 @@
 
 #include <time.h>
 
+#include "handoff.h"
 #include "ps_request.h"
 #include "rights.h"
 
@@ -60,5 +61,52 @@ authorise_origin(struct request *request, const struct ps_token *token,
 
 	if (!allowed)
 		request->style.flags |= PS_STYLE_NO_CORS;
+	return allowed;
+}
+
+struct ps_ipc_rights
+authority_rights(const struct authority *authority)
+{
+	return (struct ps_ipc_rights){ authority->token->id,
+		ps_policy_revision(authority->policy),
+		authority->token->limits };
+}
+
+void
+authorise_refuse(struct request *request, const struct ps_token *token,
+    enum ps_code code)
+{
+	const struct ps_ipc_refuse m = { request_ipc(request), token->id,
+		code };
+
+	if (request->method != METHOD_HEAD) {
+		ps_ipc_encode_refuse(&request->handoff->frame, &m);
+		if (request_was_taken(request))
+			return;
+	}
+	request_refuse(request, code, NULL, NULL);
+}
+
+bool
+authorise_channel(struct request *request, enum ps_channel_right right,
+    struct ps_ipc_rights *rights_r)
+{
+	struct authority authority;
+	const struct ps_token *token;
+	bool allowed = false;
+
+	if (!authorise_token(request, &authority))
+		return false;
+	token = authority.token;
+	if (!authorise_origin(request, token, ps_slice(NULL, 0))) {
+		authorise_refuse(request, token, PS_CODE_ORIGIN_REFUSED);
+	} else if (!ps_token_allows_channel(token, request->segments[0],
+		       right)) {
+		authorise_refuse(request, token, PS_CODE_CHANNEL_REFUSED);
+	} else {
+		*rights_r = authority_rights(&authority);
+		allowed = true;
+	}
+	authority_release(&authority);
 	return allowed;
 }

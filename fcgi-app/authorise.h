@@ -30,4 +30,19 @@ void authority_release(struct authority *authority); /* all zero is fine */
 bool authorise_origin(struct request *request, const struct ps_token *token,
     struct ps_slice claimed);
 
+/* What the bridge needs of the token. */
+struct ps_ipc_rights authority_rights(const struct authority *authority);
+
+/* Refuses what a token may not do. The bridge counts and answers it; without a
+ * bridge the client hears it all the same. */
+void authorise_refuse(struct request *request, const struct ps_token *token,
+    enum ps_code code);
+
+/*
+ * Whether the request may use the channel of its path in that way: its token,
+ * its origin. False when it has answered.
+ */
+bool authorise_channel(struct request *request, enum ps_channel_right right,
+    struct ps_ipc_rights *rights_r);
+
 #endif

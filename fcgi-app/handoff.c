@@ -378,9 +378,9 @@ handoff_send(struct handoff *handoff, FCGX_Request *fcgx, bool waits)
 	return ret == PS_ERR_CLOSED ? PS_ERR_IO : ret;
 }
 
-int
-handoff_send_to_owner(struct handoff *handoff, FCGX_Request *fcgx,
-    struct ps_slice socket)
+static int
+send_to_owner(struct handoff *handoff, FCGX_Request *fcgx,
+    struct ps_slice socket, bool may_drain)
 {
 	int ret = PS_ERR_CLOSED, i;
 	struct link *link;
@@ -388,7 +388,23 @@ handoff_send_to_owner(struct handoff *handoff, FCGX_Request *fcgx,
 	for (i = 0; ret == PS_ERR_CLOSED && i < ATTEMPTS; i++) {
 		if ((ret = find_owner(handoff, socket, &link)) != PS_OK)
 			break;
+		if (link->draining && !may_drain)
+			return PS_ERR_CLOSED;
 		ret = send_over(handoff, link, fcgx);
 	}
 	return ret;
+}
+
+int
+handoff_send_to_owner(struct handoff *handoff, FCGX_Request *fcgx,
+    struct ps_slice socket)
+{
+	return send_to_owner(handoff, fcgx, socket, true);
+}
+
+int
+handoff_send_to_member(struct handoff *handoff, FCGX_Request *fcgx,
+    struct ps_slice key)
+{
+	return send_to_owner(handoff, fcgx, key, false);
 }

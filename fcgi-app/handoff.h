@@ -56,6 +56,13 @@ PS_MUST_CHECK int handoff_send(struct handoff *handoff, FCGX_Request *fcgx,
 PS_MUST_CHECK int handoff_send_to_owner(struct handoff *handoff,
     FCGX_Request *fcgx, struct ps_slice socket);
 
+/*
+ * The same to the bridge that has the member of a channel with that key, which
+ * none has that drains: PS_ERR_CLOSED then, too.
+ */
+PS_MUST_CHECK int handoff_send_to_member(struct handoff *handoff,
+    FCGX_Request *fcgx, struct ps_slice key);
+
 #define HANDOFF_TIMEOUT_S 2
 
 /*

@@ -7,6 +7,8 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 %C%_libfcgiapp_a_SOURCES = \
 	%D%/acceptors.c %D%/acceptors.h \
 	%D%/authorise.c %D%/authorise.h \
+	%D%/channels.c %D%/channels.h \
+	%D%/emit.c \
 	%D%/handoff.c %D%/handoff.h \
 	%D%/limit.c %D%/limit.h \
 	%D%/params.c %D%/params.h \

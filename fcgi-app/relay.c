@@ -12,7 +12,6 @@
 #include "ps_json.h"
 #include "ps_limits.h"
 #include "ps_url.h"
-#include "ps_utf8.h"
 
 /* The socket id: the path's second segment, or a parameter. */
 static bool
@@ -39,6 +38,12 @@ take_socket(struct request *request, const struct route *route,
 	return true;
 }
 
+static void
+hand_over(struct request *request, struct ps_slice socket)
+{
+	request_hand_over_to_owner(request, socket, PS_CODE_SOCKET_UNKNOWN);
+}
+
 /* HEAD of a socket's route tells whether the socket is known. */
 static void
 check_socket(struct request *request, struct ps_slice socket)
@@ -46,7 +51,7 @@ check_socket(struct request *request, struct ps_slice socket)
 	const struct ps_ipc_check message = { request_ipc(request), socket };
 
 	ps_ipc_encode_check(&request->handoff->frame, &message);
-	request_hand_over_to_owner(request, socket);
+	hand_over(request, socket);
 }
 
 static bool
@@ -199,17 +204,8 @@ refused_create(struct request *request, const struct route *route,
 
 	if (request_refused_missing(request, required, count))
 		return true;
-	params_text(request->params, "from", &m->agent);
-	if (m->agent.len > PS_AGENT_MAX) {
-		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
-		    "from is longer than 128 bytes", LIMIT_FROM);
+	if (request_refused_agent(request, &m->agent))
 		return true;
-	}
-	if (!ps_utf8_is_plain(m->agent.data, m->agent.len)) {
-		request_refuse(request, PS_CODE_BAD_PARAMETER,
-		    "from has a control character", NULL);
-		return true;
-	}
 	if (!take_origin(request, &m->origin)) {
 		request_refuse(request, PS_CODE_BAD_PARAMETER,
 		    "origin is not an origin such as https://example.com",
@@ -242,22 +238,6 @@ refused_target(struct request *request, struct ps_target *target)
 	return true;
 }
 
-/* The bridge counts the refusal; without it the client hears it all the same. */
-static void
-refuse_counted(struct request *request, const struct ps_token *token,
-    enum ps_code code)
-{
-	const struct ps_ipc_refuse m = { request_ipc(request), token->id,
-		code };
-
-	if (request->method != METHOD_HEAD) {
-		ps_ipc_encode_refuse(&request->handoff->frame, &m);
-		if (request_was_taken(request))
-			return;
-	}
-	request_refuse(request, code, NULL, NULL);
-}
-
 /* What the token says to it; fills in what the bridge needs of the token. */
 static bool
 refused_rights(struct request *request, const struct ps_target *target,
@@ -271,13 +251,11 @@ refused_rights(struct request *request, const struct ps_target *target,
 		return true;
 	token = authority.token;
 	if (!authorise_origin(request, token, m->origin)) {
-		refuse_counted(request, token, PS_CODE_ORIGIN_REFUSED);
+		authorise_refuse(request, token, PS_CODE_ORIGIN_REFUSED);
 	} else if (!ps_token_allows_target(token, target)) {
-		refuse_counted(request, token, PS_CODE_TARGET_REFUSED);
+		authorise_refuse(request, token, PS_CODE_TARGET_REFUSED);
 	} else {
-		m->rights.token_id = token->id;
-		m->rights.limits = token->limits;
-		m->rights.revision = ps_policy_revision(authority.policy);
+		m->rights = authority_rights(&authority);
 		refused = false;
 	}
 	authority_release(&authority);
@@ -457,7 +435,7 @@ relay_send_events(struct request *request, const struct route *route)
 			return;
 	}
 	ps_ipc_events_end(&request->handoff->frame, (uint16_t)count);
-	request_hand_over_to_owner(request, m.socket);
+	hand_over(request, m.socket);
 }
 
 void
@@ -490,24 +468,7 @@ relay_send_data(struct request *request, const struct route *route)
 	if (!add_event(request, route->dialect, type, data))
 		return;
 	ps_ipc_events_end(&request->handoff->frame, 1);
-	request_hand_over_to_owner(request, m.socket);
-}
-
-static uint32_t
-take_hold(struct request *request, const struct route *route)
-{
-	const struct ps_config *config = request->config;
-	int64_t hold;
-
-	if (!params_number(request->params,
-		route->dialect == PS_DIALECT_POLYSOCKET ? "timeout" : "ttl",
-		&hold))
-		return (uint32_t)config->hold_default;
-	if (hold < (int64_t)config->hold_min)
-		return (uint32_t)config->hold_min;
-	if (hold > (int64_t)config->hold_max)
-		return (uint32_t)config->hold_max;
-	return (uint32_t)hold;
+	hand_over(request, m.socket);
 }
 
 /*
@@ -567,7 +528,8 @@ relay_receive(struct request *request, const struct route *route)
 	if (refused_receive(request, route) ||
 	    !take_socket(request, route, &m.socket))
 		return;
-	m.hold_ms = take_hold(request, route);
+	m.hold_ms = request_hold_ms(request,
+	    route->dialect == PS_DIALECT_POLYSOCKET ? "timeout" : "ttl");
 	if (!take_ack(request, &m) || request_refused_params(request))
 		return;
 	if (request->method == METHOD_HEAD) {
@@ -575,7 +537,7 @@ relay_receive(struct request *request, const struct route *route)
 		return;
 	}
 	ps_ipc_encode_receive(&request->handoff->frame, &m);
-	request_hand_over_to_owner(request, m.socket);
+	hand_over(request, m.socket);
 }
 
 void
@@ -607,5 +569,5 @@ relay_close(struct request *request, const struct route *route)
 	}
 	m.code = (uint16_t)code;
 	ps_ipc_encode_close(&request->handoff->frame, &m);
-	request_hand_over_to_owner(request, m.socket);
+	hand_over(request, m.socket);
 }

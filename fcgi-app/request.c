@@ -12,6 +12,7 @@
 #include "limit.h"
 #include "ps_clock.h"
 #include "ps_request.h"
+#include "ps_utf8.h"
 
 /* Buffers larger than this are given back after the request. */
 #define BUFFER_KEEP (256 * 1024)
@@ -320,17 +321,16 @@ read_body(struct request *request)
 	return ret;
 }
 
-enum body_type { BODY_FORM, BODY_JSON, BODY_UNKNOWN };
-
-static enum body_type
-body_type(const struct request *request)
+enum body_type
+request_body_type(const struct request *request)
 {
 	static const struct {
 		const char *name;
 		enum body_type type;
 	} types[] = { { "application/json", BODY_JSON },
 		{ "text/plain", BODY_JSON },
-		{ "application/x-www-form-urlencoded", BODY_FORM } };
+		{ "application/x-www-form-urlencoded", BODY_FORM },
+		{ "application/x-ndjson", BODY_LINES } };
 	struct ps_slice type = request_env(request, "CONTENT_TYPE");
 	size_t i, len = 0;
 
@@ -360,26 +360,34 @@ was_parsed(struct request *request, int ret, const char *malformed,
 	return ret == PS_OK;
 }
 
-static bool
-parse_body(struct request *request)
+bool
+request_parse_form(struct request *request)
 {
 	struct ps_writer *body = &request->body;
-	struct params *params = request->params;
+
+	return was_parsed(request,
+	    params_parse_form(request->params, body->data, body->len, true),
+	    "the form is malformed", "the form has too many parameters",
+	    LIMIT_PARAMETERS);
+}
+
+bool
+request_parse_body(struct request *request)
+{
+	struct ps_writer *body = &request->body;
 
 	if (request->method != METHOD_POST || body->len == 0)
 		return true;
-	switch (body_type(request)) {
+	switch (request_body_type(request)) {
 	case BODY_FORM:
-		return was_parsed(request,
-		    params_parse_form(params, body->data, body->len, true),
-		    "the form is malformed",
-		    "the form has too many parameters", LIMIT_PARAMETERS);
+		return request_parse_form(request);
 	case BODY_JSON:
 		return was_parsed(request,
-		    params_parse_json(params, body->data, body->len),
+		    params_parse_json(request->params, body->data, body->len),
 		    "the body is not a JSON object with unique names and "
 		    "valid UTF-8",
 		    "the body is nested too deeply", LIMIT_DEPTH);
+	case BODY_LINES:
 	case BODY_UNKNOWN:
 		break;
 	}
@@ -408,7 +416,7 @@ request_read_body(struct request *request)
 {
 	switch (read_body(request)) {
 	case PS_OK:
-		return parse_body(request);
+		return true;
 	case PS_ERR_TOO_LARGE:
 		request_refuse_limit(request, PS_CODE_BODY_TOO_LARGE, NULL,
 		    "max_body");
@@ -469,6 +477,37 @@ request_refused_missing(struct request *request, const char *const *names,
 	return n > 0;
 }
 
+bool
+request_refused_agent(struct request *request, struct ps_slice *agent_r)
+{
+	params_text(request->params, "from", agent_r);
+	if (agent_r->len > PS_AGENT_MAX) {
+		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
+		    "from is longer than 128 bytes", LIMIT_FROM);
+		return true;
+	}
+	if (ps_utf8_is_plain(agent_r->data, agent_r->len))
+		return false;
+	request_refuse(request, PS_CODE_BAD_PARAMETER,
+	    "from has a control character", NULL);
+	return true;
+}
+
+uint32_t
+request_hold_ms(struct request *request, const char *name)
+{
+	const struct ps_config *config = request->config;
+	int64_t hold;
+
+	if (!params_number(request->params, name, &hold))
+		return (uint32_t)config->hold_default;
+	if (hold < (int64_t)config->hold_min)
+		return (uint32_t)config->hold_min;
+	if (hold > (int64_t)config->hold_max)
+		return (uint32_t)config->hold_max;
+	return (uint32_t)hold;
+}
+
 struct ps_ipc_request
 request_ipc(const struct request *request)
 {
@@ -485,11 +524,12 @@ request_was_taken(struct request *request)
 	    handoff_send(handoff, &request->fcgx, false) == PS_OK;
 }
 
+/* `gone` is for a session whose bridge is no more. */
 static void
-refuse_unless_taken(struct request *request, int ret)
+refuse_unless_taken(struct request *request, int ret, enum ps_code gone)
 {
 	if (ret == PS_ERR_CLOSED)
-		request_refuse(request, PS_CODE_SOCKET_UNKNOWN, NULL, NULL);
+		request_refuse(request, gone, NULL, NULL);
 	else if (ret != PS_OK)
 		request_refuse(request, PS_CODE_BRIDGE_UNAVAILABLE, NULL,
 		    NULL);
@@ -500,15 +540,36 @@ request_hand_over(struct request *request)
 {
 	struct handoff *handoff = request->handoff;
 
-	refuse_unless_taken(request, handoff->frame.failed ? PS_ERR_NOMEM :
-		handoff_send(handoff, &request->fcgx, true));
+	refuse_unless_taken(request,
+	    handoff->frame.failed ?
+		PS_ERR_NOMEM :
+		handoff_send(handoff, &request->fcgx, true),
+	    PS_CODE_BRIDGE_UNAVAILABLE);
 }
 
 void
-request_hand_over_to_owner(struct request *request, struct ps_slice socket)
+request_hand_over_to_owner(struct request *request, struct ps_slice socket,
+    enum ps_code gone)
 {
 	struct handoff *handoff = request->handoff;
 
-	refuse_unless_taken(request, handoff->frame.failed ? PS_ERR_NOMEM :
-		handoff_send_to_owner(handoff, &request->fcgx, socket));
+	refuse_unless_taken(request,
+	    handoff->frame.failed ?
+		PS_ERR_NOMEM :
+		handoff_send_to_owner(handoff, &request->fcgx, socket),
+	    gone);
+}
+
+void
+request_hand_over_to_member(struct request *request, struct ps_slice key)
+{
+	struct handoff *handoff = request->handoff;
+	int ret = PS_ERR_NOMEM;
+
+	if (!handoff->frame.failed)
+		ret = handoff_send_to_member(handoff, &request->fcgx, key);
+	if (ret == PS_ERR_CLOSED)
+		request_hand_over(request);
+	else
+		refuse_unless_taken(request, ret, PS_CODE_BRIDGE_UNAVAILABLE);
 }

@@ -81,6 +81,14 @@ bool request_read_query(struct request *request);
  */
 bool request_read_body(struct request *request);
 
+enum body_type { BODY_FORM, BODY_JSON, BODY_LINES, BODY_UNKNOWN };
+
+/* By its Content-Type; JSON where there is none. */
+enum body_type request_body_type(const struct request *request);
+/* Take parameters from the body. Return false when they have answered. */
+bool request_parse_body(struct request *request);
+bool request_parse_form(struct request *request); /* it is one */
+
 /* Answer and finish; the sentence may be NULL, members are JSON text. */
 void request_refuse(struct request *request, enum ps_code code,
     const char *sentence, const char *members);
@@ -97,6 +105,10 @@ void request_answer_head(struct request *request, const char *type);
 
 /* True, having answered, when a parameter that was looked up is malformed. */
 bool request_refused_params(struct request *request);
+/* The parameter `from`. True, having answered, when it is none. */
+bool request_refused_agent(struct request *request, struct ps_slice *agent_r);
+/* How long a receiver wants to be held, within what is allowed. */
+uint32_t request_hold_ms(struct request *request, const char *name);
 /* True, having answered, when any of the `count` parameters is missing. */
 bool request_refused_missing(struct request *request, const char *const *names,
     size_t count);
@@ -115,8 +127,10 @@ PS_MUST_CHECK bool request_was_taken(struct request *request);
 /* The same, waiting for a bridge that is just restarting, and answering when
  * it is away. */
 void request_hand_over(struct request *request);
-/* To the bridge that owns a session; answers when there is none. */
+/* To the bridge that owns a session; answers with `gone` where it is no more. */
 void request_hand_over_to_owner(struct request *request,
-    struct ps_slice socket);
+    struct ps_slice socket, enum ps_code gone);
+/* To the bridge that has the member of a channel, or else the node's. */
+void request_hand_over_to_member(struct request *request, struct ps_slice key);
 
 #endif

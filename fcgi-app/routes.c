@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "channels.h"
 #include "limit.h"
 #include "ps_channel.h"
 #include "ps_limits.h"
@@ -13,8 +14,10 @@
 #define BOTH (METHOD_GET | METHOD_POST)
 #define ALWAYS 0 /* whatever services are on */
 #define RELAY PS_SERVICE_RELAY
+#define CHANNELS PS_SERVICE_CHANNELS
 #define FIRST PS_DIALECT_POLYSOCKET
 #define SECOND PS_DIALECT_POLYSOCKETD
+#define CHANNEL PS_DIALECT_CHANNEL
 
 // clang-format off
 static const struct route routes[] = {
@@ -38,24 +41,12 @@ static const struct route routes[] = {
 	{ "/x/*", BOTH, RELAY, ROUTE_JSONP_IGNORED, SECOND, PS_IPC_FRAMING_LINES, relay_receive },
 	{ "/e/*", BOTH, RELAY, ROUTE_JSONP_IGNORED, SECOND, PS_IPC_FRAMING_EVENTSOURCE, relay_receive },
 	{ "/c/*", BOTH, RELAY, ROUTE_JSONP_ALLOWED, SECOND, 0, relay_close },
+	{ "/*/emit", BOTH, CHANNELS, ROUTE_JSONP_CB, CHANNEL, 0, channels_emit },
+	{ "/*/listen", BOTH, CHANNELS, ROUTE_JSONP_ALLOWED, CHANNEL, 0, channels_listen },
+	{ "/*/history", METHOD_GET, CHANNELS, ROUTE_JSONP_ALLOWED, CHANNEL, 0, channels_history },
+	{ "/*/members", METHOD_GET, CHANNELS, ROUTE_JSONP_ALLOWED, CHANNEL, 0, channels_members },
 };
 // clang-format on
-
-/* What a path with exactly two segments ends in when it is a channel's. */
-static const char *const channel_routes[] = { "emit", "listen", "history",
-	"members" };
-
-static bool
-is_among(struct ps_slice s, const char *const *words, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (ps_slice_is(s, words[i]))
-			return true;
-	}
-	return false;
-}
 
 static bool
 path_matches(const char *path, const struct request *request)
@@ -104,18 +95,20 @@ service_is_on(const struct request *request, unsigned service)
 	return service == ALWAYS || (services & service) != 0;
 }
 
-static void
-refuse_path(struct request *request)
+/* Of a channel. True when it has answered. */
+static bool
+refused_name(struct request *request)
 {
-	bool is_reserved =
-	    request->n_segments == 2 &&
-	    ps_name_is_reserved(request->segments[0]) &&
-	    is_among(request->segments[1], channel_routes,
-		     sizeof(channel_routes) / sizeof(channel_routes[0]));
+	struct ps_slice name = request->segments[0];
+	enum ps_code code;
 
-	request_refuse(request,
-	    is_reserved ? PS_CODE_NAME_RESERVED : PS_CODE_NOT_FOUND, NULL,
-	    NULL);
+	if (ps_channel_check_name(name, &code))
+		return false;
+	if (name.len > PS_CHANNEL_MAX)
+		request_refuse_limit(request, code, NULL, LIMIT_CHANNEL);
+	else
+		request_refuse(request, code, NULL, NULL);
+	return true;
 }
 
 static const char *
@@ -160,7 +153,8 @@ take_callback(struct request *request, const struct route *route)
 
 	if (route->jsonp == ROUTE_JSONP_IGNORED ||
 	    (!params_text(params, "cb", &callback) &&
-		!params_text(params, "callback", &callback)))
+		(route->jsonp == ROUTE_JSONP_CB ||
+		    !params_text(params, "callback", &callback))))
 		return true;
 	if (!callback_is_valid(callback)) {
 		request->style.callback = ps_slice(NULL, 0);
@@ -184,14 +178,20 @@ take_callback(struct request *request, const struct route *route)
 static bool
 read_request(struct request *request, const struct route *route)
 {
-	if (!request_read_query(request) || !take_callback(request, route))
+	bool is_channel = route->dialect == PS_DIALECT_CHANNEL;
+
+	if (!request_read_query(request) || !take_callback(request, route) ||
+	    (is_channel && refused_name(request)))
 		return false;
 	if (!(request->method & route->methods) &&
 	    !(request->method == METHOD_HEAD && route->methods & METHOD_GET)) {
 		request_refuse_method(request, allow_text(route->methods));
 		return false;
 	}
-	return request_read_body(request) && take_callback(request, route);
+	if (!request_read_body(request))
+		return false;
+	return is_channel ||
+	    (request_parse_body(request) && take_callback(request, route));
 }
 
 void
@@ -201,9 +201,11 @@ routes_serve(struct request *request)
 
 	if (!request_begin(request))
 		return;
-	if ((route = find(request)) == NULL ||
-	    !service_is_on(request, route->service)) {
-		refuse_path(request);
+	route = find(request);
+	if (route != NULL && route->dialect == PS_DIALECT_CHANNEL)
+		request->style.flags |= PS_STYLE_SUCCESS;
+	if (route == NULL || !service_is_on(request, route->service)) {
+		request_refuse(request, PS_CODE_NOT_FOUND, NULL, NULL);
 		return;
 	}
 	if (request->method == METHOD_OPTIONS) {

@@ -12,6 +12,7 @@ enum route_jsonp {
 	ROUTE_JSONP_IGNORED,  /* a callback has no meaning here */
 	ROUTE_JSONP_ALLOWED,
 	ROUTE_JSONP_REQUIRED,
+	ROUTE_JSONP_CB, /* by `cb` alone: a `callback` is payload */
 };
 
 struct route {
@@ -21,6 +22,8 @@ struct route {
 	enum route_jsonp jsonp;
 	enum ps_dialect dialect;
 	enum ps_ipc_framing framing; /* of receivers */
+	/* Of a channel's route the name has been checked, and the body is still
+	 * to be parsed. */
 	void (*handle)(struct request *request, const struct route *route);
 };
 
