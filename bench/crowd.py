@@ -2,13 +2,16 @@
 channels are compared to, and the load generator with their members."""
 
 import contextlib
+import http.client
 import itertools
 import json
 import pathlib
 import re
 import shutil
 import subprocess
+import time
 
+import prometheus   # of tests/lib, as stack
 from stack import StackError, children, free_port, program
 
 from builds import install_node
@@ -16,12 +19,18 @@ from front import Front, say
 
 NCHAN = pathlib.Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 READY_S = 300       # of thousands of members who hear of one another
+GONE_S = 60         # and that each of them has gone
+CALM_S = 0.2
+CALM_TICKS = 1      # of the clock of proc(5), of all processes in CALM_S
 OPTIONS = {
     # Members say PONG when a WebSocket asks them; beside what is measured
     # nobody is asked.
     "ping_interval": "1h",
     "ping_timeout": "2h",
     "hold_default": "1h",
+    "metrics_from": "127.0.0.1",
+    # Members by HTTP are soon missed.
+    "receiver_grace": "3s",
     "max_sessions": "20000",
     "max_held": "20000",
 }
@@ -75,6 +84,7 @@ class Crowd(Front):
         self.nginx = self.ws = self.floor = None
         self.nginx_port = self.node_port = self.floor_port = None
         self.names = itertools.count(1)
+        self.there = set()      # load generators with their members
 
     def start_others(self, kinds):
         """Those that members of these kinds come to."""
@@ -121,6 +131,31 @@ class Crowd(Front):
 
     def pids(self, wanted):
         return [pid for pid, role in self.roles().items() if role in wanted]
+
+    def n_sessions(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                timeout=GONE_S)
+        with contextlib.closing(connection):
+            connection.request("GET", f"{self.prefix}/polysocket/metrics")
+            text = connection.getresponse().read().decode()
+        return prometheus.parse(text).sum("polysocket_sessions")
+
+    def ticks(self):
+        """Processor time of all processes so far."""
+        return sum(int(ticks) for pid in self.roles() for ticks in
+                   pathlib.Path(f"/proc/{pid}/stat").read_text()
+                   .rpartition(")")[2].split()[11:13])
+
+    def is_calm(self):
+        before = self.ticks()
+        time.sleep(CALM_S)
+        return self.ticks() - before <= CALM_TICKS
+
+    def wait_calm(self):
+        """Until the members who left are gone for all."""
+        self.wait_until(lambda: self.n_sessions() == 0, "members who go",
+                        self.bridge, GONE_S)
+        self.wait_until(self.is_calm, "rest", self.bridge, GONE_S)
 
     def channel(self):
         """The name of a channel that is nobody's yet."""
@@ -237,13 +272,17 @@ class Members:
             [str(word) for word in command], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
+        crowd.there.add(self)
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         self.process.kill()
         self.process.communicate()
+        self.crowd.there.remove(self)
+        if error is None and not self.crowd.there:
+            self.crowd.wait_calm()
 
     def fail(self):
         self.process.kill()
