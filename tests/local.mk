@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_ps_config \
 	%D%/unit/test_ps_db \
 	%D%/unit/test_ps_db_bridges \
+	%D%/unit/test_ps_db_events \
 	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
 	%D%/unit/test_ps_json_parts \
