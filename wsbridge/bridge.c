@@ -7,6 +7,7 @@
 
 #include <openssl/rand.h>
 
+#include "emit.h"
 #include "message.h"
 #include "ps_clock.h"
 #include "ps_place.h"
@@ -69,6 +70,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	    !table_init(&bridge->sessions_by_name, seed) ||
 	    !table_init(&bridge->channels_by_name, seed) ||
 	    !table_init(&bridge->members_by_client, seed) ||
+	    !table_init(&bridge->ack_waits, seed) || !emit_init(bridge) ||
 	    !quotas_init(&bridge->quotas, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
 		return PS_ERR_NOMEM;
@@ -81,7 +83,9 @@ bridge_deinit(struct bridge *bridge)
 {
 	bridge_free_garbage(bridge);
 	close_pending(bridge);
+	emit_deinit(bridge);
 	timers_deinit(&bridge->timers);
+	table_deinit(&bridge->ack_waits);
 	table_deinit(&bridge->sessions_by_id);
 	table_deinit(&bridge->sessions_by_name);
 	table_deinit(&bridge->channels_by_name);

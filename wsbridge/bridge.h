@@ -25,6 +25,7 @@
 #include "watch.h"
 
 struct channel;
+struct emits;
 struct intake;
 struct message;
 struct session;
@@ -51,6 +52,7 @@ struct totals {
 	uint64_t requests[PS_IPC__COUNT];  /* handed over, by type */
 	uint64_t refusals[PS_CODE__COUNT]; /* answered, by code */
 	struct ps_traffic ended;	   /* of the sessions that have ended */
+	uint64_t events, deliveries; /* emitted, and to so many members */
 };
 
 struct bridge {
@@ -100,6 +102,11 @@ struct bridge {
 		struct session_list changed; /* their traffic; longest first */
 		struct timer timer;
 	} records;
+
+	/* Channels: emits that wait for acknowledgements, by event id (see
+	 * acks.h), and what emit.c keeps. */
+	struct table ack_waits;
+	struct emits *emits;
 
 	/* Descriptors to be closed together; see bridge_close_later(). */
 	int closing[BRIDGE_CLOSE_BATCH];

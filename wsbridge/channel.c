@@ -162,6 +162,18 @@ grow_log(struct channel_log *log)
 	return true;
 }
 
+bool
+channel_reserve(struct channel *channel, uint32_t count)
+{
+	struct channel_log *log = &channel->log;
+
+	while (log->end - log->begin + count > log->capacity) {
+		if (!grow_log(log))
+			return false;
+	}
+	return true;
+}
+
 /* Takes over a reference; false, having dropped it, when memory is out. */
 static bool
 append(struct channel *channel, struct message *message, uint64_t only)

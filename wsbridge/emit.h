@@ -11,18 +11,23 @@
 
 #include "bridge.h"
 #include "ps_ipc.h"
+#include "refusal.h"
 
 #define EMIT_ID_MS (5 * 60 * 1000)
 
+struct emit_wait;
 struct quota;
 
-/* The answer: an HTTP status and a JSON object, borrowed for the call. A
- * refusal has its code, so that HTTP can say the rest; otherwise `refusal` is
- * NULL. */
+/*
+ * The answer, borrowed for the call: an HTTP status and a JSON object, which
+ * is empty when memory is out. `refusal` is NULL when all went well; HTTP says
+ * it in its own way, with `members`, which the object has besides.
+ */
 struct emit_answer {
 	int status;
 	struct ps_slice json;
 	const struct refusal *refusal;
+	struct ps_slice members;
 };
 
 /* Whoever waits for the answer; embedded, and part of a list of the emit's
@@ -31,7 +36,7 @@ struct emit_asker {
 	LIST_ENTRY(emit_asker) all;
 	void (*answer)(struct emit_asker *asker,
 	    const struct emit_answer *answer);
-	bool waiting;
+	struct emit_wait *wait; /* of it; NULL: it does not wait */
 };
 
 /*
@@ -45,6 +50,8 @@ void emit_forget(struct emit_asker *asker);
 
 /* Ids that are remembered at the moment. */
 size_t emit_count_ids(const struct bridge *bridge);
+PS_MUST_CHECK bool emit_init(struct bridge *bridge);
+/* Nobody who still waits is told. */
 void emit_deinit(struct bridge *bridge);
 
 #endif

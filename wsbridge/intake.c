@@ -61,6 +61,7 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_READY] = service_on_ready,
 	[PS_IPC_PROBE] = service_on_probe,
 	[PS_IPC_STATS] = service_on_stats,
+	[PS_IPC_EMIT] = channels_on_emit,
 	[PS_IPC_HISTORY] = channels_on_history,
 };
 

@@ -5,35 +5,36 @@ noinst_LIBRARIES += %D%/libbridge.a
 sbin_PROGRAMS += %D%/wsbridge
 
 %C%_libbridge_a_SOURCES = \
+	%D%/acks.c %D%/acks.h \
 	%D%/address.c %D%/address.h \
 	%D%/assembly.c %D%/assembly.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
-	%D%/client_frame.c \
 	%D%/channel.c %D%/channel.h \
+	%D%/channels.h %D%/channels_emit.c \
+	%D%/client_frame.c \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/downstream.c %D%/downstream.h \
 	%D%/drain.c %D%/drain.h \
+	%D%/emit.c %D%/emit.h \
+	%D%/emit_ids.c %D%/emit_ids.h \
+	%D%/emit_targets.c %D%/emit_targets.h \
 	%D%/enforce.c %D%/enforce.h \
 	%D%/envelope.c %D%/envelope.h \
 	%D%/exchange.c %D%/exchange.h \
 	%D%/fanout.c %D%/fanout.h \
+	%D%/frames.c %D%/frames.h \
 	%D%/framing/channel.c %D%/framing/channel.h \
 	%D%/framing/framing.h \
 	%D%/framing/relay.c \
+	%D%/handshake.c %D%/handshake.h \
 	%D%/hearing.c %D%/hearing.h \
 	%D%/history.c %D%/history.h \
 	%D%/history_reply.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/ledger.c %D%/ledger.h \
-	%D%/member.c %D%/member.h \
-	%D%/frames.c %D%/frames.h \
-	%D%/framing/framing.h \
-	%D%/framing/relay.c \
-	%D%/handshake.c %D%/handshake.h \
-	%D%/intake.c %D%/intake.h \
-	%D%/ledger.c %D%/ledger.h \
 	%D%/listener.c %D%/listener.h \
+	%D%/member.c %D%/member.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/parent.c %D%/parent.h \
@@ -45,9 +46,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/reading.c %D%/reading.h \
 	%D%/receiver.h \
 	%D%/recipient.c %D%/recipient.h \
-	%D%/recipient.h \
-	%D%/record_head.h \
 	%D%/record.c %D%/record.h \
+	%D%/record_head.h \
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/replay.c %D%/replay.h \
@@ -60,8 +60,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/turns.c %D%/turns.h \
-	%D%/upgrade.c %D%/upgrade.h \
 	%D%/unwritten.c %D%/unwritten.h \
+	%D%/upgrade.c %D%/upgrade.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/websocket.c %D%/websocket.h
