@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from channel import HTTP_KINDS, Channel
-from client import Http
+from client import Http, Polysocket
 
 SERVED_ON = {"drain_timeout": "10m"}
 
@@ -171,7 +171,6 @@ def test_a_reload_changes_the_limits_of_channels(stack, channel):
 
 
 def test_sessions_of_the_relay_stay_while_members_go(stack, channel, target):
-    from client import Polysocket
     session = Polysocket(Http(stack.port)).create(target.url("echo"))
     with channel.join() as member:
         stack.replace_bridge()
