@@ -10,7 +10,9 @@ ps_generated += $(ps_man_pages)
 
 EXTRA_DIST += \
 	%D%/architecture.md \
+	%D%/asyncapi.yaml \
 	%D%/http-api.md \
 	%D%/ipc.md \
+	%D%/openapi.yaml \
 	%D%/operations.md \
 	%D%/options.awk

@@ -7,7 +7,8 @@ build_packages="gcc make autoconf automake pkg-config libc6-dev libfcgi-dev
 	libsqlite3-dev libssl-dev libcurl4-openssl-dev zlib1g-dev"
 run_packages="python3 python3-websockets sqlite3 lighttpd apache2-bin"
 check_packages="clang libclang-rt-dev libcmocka-dev spawn-fcgi curl openssl
-	xz-utils python3-pytest python3-pytest-xdist"
+	xz-utils python3-jsonschema python3-pytest python3-pytest-xdist
+	python3-yaml"
 
 # install_missing PACKAGE...: does nothing where there is no dpkg.
 install_missing() {
@@ -38,4 +39,15 @@ fetch_program() {
 	status=$?
 	rm -f "$1"_*.deb "${2##*/}.new"
 	exit $status)
+}
+
+# install_node_modules DIRECTORY: what tests/node/package.json says, in the
+# versions of its lock. No program of a package is run for it.
+install_node_modules() {
+	command -v npm >/dev/null || install_missing nodejs npm || return
+	! cmp -s tests/node/package-lock.json "$1/package-lock.json" ||
+		[ ! -d "$1/node_modules" ] || return 0
+	mkdir -p "$1" && cp tests/node/package.json tests/node/package-lock.json \
+		"$1" && npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund ||
+		{ rm -rf "$1/node_modules"; return 1; }
 }

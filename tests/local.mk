@@ -99,6 +99,7 @@ TESTS += $(unit_tests)
 endif
 
 house_tests = \
+	%D%/house/check_api.sh \
 	%D%/house/check_codes.sh \
 	%D%/house/check_documents.sh \
 	%D%/house/check_layers.sh \
@@ -169,6 +170,7 @@ EXTRA_DIST += \
 	%D%/fuzz/corpus \
 	%D%/integration \
 	%D%/lib \
+	%D%/node \
 	%D%/unit/golden
 
 # Folders are copied whole, with what Python left in them.
