@@ -139,10 +139,9 @@ channel_is_busy(const struct channel *channel)
 }
 
 bool
-channel_is_flooded(const struct channel *channel)
+channel_all_have(const struct channel *channel, uint64_t number)
 {
-	return is_fuller(channel, first_needed(channel, &channel->by_log),
-	    400);
+	return first_needed(channel, &channel->by_log) > number;
 }
 
 static bool

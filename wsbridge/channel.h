@@ -79,11 +79,12 @@ void channel_release(struct channel *channel);
 
 /* The log holds as much as may wait: emits are refused. */
 bool channel_is_busy(const struct channel *channel);
-/* So much that nothing more may come in for it: not even from its members. */
-bool channel_is_flooded(const struct channel *channel);
 /* Room for so many entries more, so that as many channel_send() cannot fail.
  * False when memory is out. */
 PS_MUST_CHECK bool channel_reserve(struct channel *channel, uint32_t count);
+/* Whether nobody needs the entry of that number any more, of those who are not
+ * behind. */
+bool channel_all_have(const struct channel *channel, uint64_t number);
 /*
  * To all members that are there now, but `except` (may be NULL), who must have
  * got all of the log. Takes over a reference. False when memory is out.

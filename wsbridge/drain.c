@@ -3,6 +3,7 @@
 #include "drain.h"
 
 #include "intake.h"
+#include "member.h"
 #include "place.h"
 #include "ps_log.h"
 #include "session.h"
@@ -69,6 +70,9 @@ drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 	bridge->on_drained = done;
 	bridge->draining = true;
 	place_release(bridge);
+	/* A channel cannot be in two bridges: its members go where the
+	 * successor is, and miss nothing (`since`). */
+	members_drain(bridge);
 	ps_info("drain: %zu sessions are served on",
 	    bridge->sessions_by_id.count);
 	if (config->drain_timeout == 0) {

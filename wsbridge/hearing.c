@@ -73,6 +73,19 @@ take_ack(struct member *member, struct ps_slice event_id)
 	return done;
 }
 
+static void
+count_update(struct member *member)
+{
+	const struct channel *channel = member->channel;
+
+	if (channel_all_have(channel, member->updates_from)) {
+		member->n_updates = 0;
+		member->updates_from = channel->log.end - 1;
+	}
+	if (member->n_updates < UINT8_MAX)
+		member->n_updates++;
+}
+
 /* To everyone, the member too. */
 static bool
 take_presence(struct member *member, struct ps_slice payload)
@@ -87,6 +100,7 @@ take_presence(struct member *member, struct ps_slice payload)
 	message = member_announce(member, "PRESENCE:UPDATED");
 	if (message != NULL && channel_send(member->channel, message, NULL)) {
 		free(before);
+		count_update(member);
 		return true;
 	}
 	member->presence = before;
@@ -100,7 +114,8 @@ on_answer(struct emit_asker *asker, const struct emit_answer *answered)
 	struct asking *asking = PS_CONTAINER(asker, struct asking, asker);
 	struct member *member = asking->member;
 
-	if (answered->refusal == NULL)
+	if (answered->refusal == NULL ||
+	    answered->refusal->code == PS_CODE_ACK_TIMEOUT)
 		session_count(member->session, PS_UP, 1, asking->bytes);
 	LIST_REMOVE(asking, all);
 	free(asking);

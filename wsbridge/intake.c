@@ -62,6 +62,8 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_PROBE] = service_on_probe,
 	[PS_IPC_STATS] = service_on_stats,
 	[PS_IPC_EMIT] = channels_on_emit,
+	[PS_IPC_LISTEN] = channels_on_listen,
+	[PS_IPC_MEMBERS] = channels_on_members,
 	[PS_IPC_HISTORY] = channels_on_history,
 };
 

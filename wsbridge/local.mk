@@ -13,6 +13,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/channel.c %D%/channel.h \
 	%D%/channels.h %D%/channels_emit.c \
 	%D%/client_frame.c \
+	%D%/channels.c %D%/channels.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/downstream.c %D%/downstream.h \
 	%D%/drain.c %D%/drain.h \

@@ -19,6 +19,11 @@
 #define OUT_OF_MEMORY 1011
 #define TRY_AGAIN_LATER 1013
 
+/* Messages of a client that did not wait for CONNECTED. */
+#define EARLY_MAX 16
+/* Updates of its presence that all have to get, in a channel that is busy. */
+#define UPDATES_MAX 16
+
 /* Ids that were drawn and are taken already: 48 bits rarely are. */
 #define DRAWS 4
 
@@ -143,6 +148,21 @@ enter(struct member *member)
 	return true;
 }
 
+static void
+hear_early(struct member *member)
+{
+	struct message *message;
+
+	while (member->session != NULL &&
+	    (message = message_queue_at(&member->early, 0)) != NULL) {
+		if (!hearing_take(member, message))
+			session_expel(member->session, OUT_OF_MEMORY,
+			    "out of memory");
+		message_queue_pop(&member->early);
+	}
+	message_queue_deinit(&member->early);
+}
+
 void
 member_join(struct member *member)
 {
@@ -158,6 +178,7 @@ member_join(struct member *member)
 	member_deliver(member);
 	if (member->session != NULL && !member->session->paused)
 		replay_go_on(member);
+	hear_early(member);
 }
 
 static void
@@ -166,6 +187,7 @@ destroy(struct garbage *garbage)
 	struct member *member = (struct member *)garbage;
 
 	free(member->presence);
+	message_queue_deinit(&member->early);
 	free(member);
 }
 
@@ -197,24 +219,32 @@ leave(struct member *member)
 	bridge_free_later(bridge, &member->garbage, destroy);
 }
 
+/*
+ * What is said for all is never refused, but for one who speaks faster than
+ * they can listen.
+ */
 static const char *
 on_find_excess(void *peer, size_t count, size_t bytes)
 {
 	const struct member *member = peer;
+	const struct channel *channel = member->channel;
+	bool is_excessive = member->has_joined ?
+	    member->n_updates >= UPDATES_MAX && channel_is_busy(channel) &&
+		!channel_all_have(channel, member->updates_from) :
+	    member->early.count + count > EARLY_MAX;
 
-	(void)count;
 	(void)bytes;
-	/* What it says is answered, and CONNECTED comes first. */
-	return !member->has_joined || channel_is_flooded(member->channel) ?
-	    "queue_messages" :
-	    NULL;
+	return is_excessive ? "queue_messages" : NULL;
 }
 
+/* CONNECTED is the first that it hears, so it is not answered before. */
 static bool
 on_send(void *peer, struct message *message)
 {
 	struct member *member = peer;
 
+	if (!member->has_joined)
+		return message_queue_push(&member->early, message);
 	if (!hearing_take(member, message))
 		return false;
 	message_unref(message);

@@ -32,6 +32,8 @@ struct member {
 	struct replay *replay; /* of what it has missed; see replay.h */
 	LIST_HEAD(, asking) asking; /* its emits that wait */
 
+	struct message_queue early; /* what it said before it joined */
+
 	char *presence; /* compact JSON of an object, NULL is {}; owned */
 	int64_t joined_at_s;   /* Unix time */
 	struct timer timer;    /* of the next PING, or of its patience */
@@ -40,6 +42,8 @@ struct member {
 	uint64_t heard_ms;     /* when it last said anything */
 	uint64_t bad_since_ms; /* BAD_MESSAGEs are counted from then on */
 	uint8_t n_bad;
+	uint8_t n_updates;     /* PRESENCEs in the log, but for older ones... */
+	uint64_t updates_from; /* ...and the number of the first of them */
 };
 
 /* What is known of a client that wants to listen. */

@@ -265,7 +265,10 @@ refuse_ack(const struct session *session, struct exchange *exchange, int ret)
 	char expected[48];
 
 	if (ret != PS_ERR_GAP) {
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+		exchange_reply_error(exchange,
+		    session->recipient != NULL ? PS_CODE_KEY_UNKNOWN :
+						 PS_CODE_SOCKET_UNKNOWN,
+		    NULL);
 		return;
 	}
 	snprintf(expected, sizeof(expected), "\"expected\":%" PRIu64,

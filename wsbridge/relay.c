@@ -10,6 +10,8 @@
 
 #include "enforce.h"
 #include "exchange.h"
+#include "framing/channel.h"
+#include "member.h"
 #include "parked.h"
 #include "ps_json.h"
 #include "ps_log.h"
@@ -217,18 +219,28 @@ relay_on_create(struct bridge *bridge, struct ps_reader *r, int fd)
 }
 
 static void
+reply_sent(struct exchange *exchange, const struct session *session)
+{
+	static const struct ps_slice nothing = { NULL, 0 };
+	struct ps_slice ok = ps_slice_str("{\"ok\":true}");
+
+	if (session->recipient != NULL)
+		exchange_reply_json(exchange, 200,
+		    ps_slice_str("{\"success\":true}"));
+	else
+		exchange_reply_json(exchange, 201,
+		    exchange->style.callback.len > 0 ? ok : nothing);
+}
+
+static void
 reply_send(struct exchange *exchange, const struct session *session, int ret,
     const char *limit)
 {
-	static const char json[] = "{\"ok\":true}";
 	char expected[48];
 
 	switch (ret) {
 	case PS_OK:
-		exchange_reply_json(exchange, 201,
-		    exchange->style.callback.len > 0 ?
-			ps_slice(json, sizeof(json) - 1) :
-			ps_slice(NULL, 0));
+		reply_sent(exchange, session);
 		return;
 	case PS_ERR_GAP:
 		snprintf(expected, sizeof(expected), "\"expected\":%" PRIu64,
@@ -254,17 +266,33 @@ reply_send(struct exchange *exchange, const struct session *session, int ret,
 		exchange_reply_error(exchange, PS_CODE_BRIDGE_FULL, NULL);
 		return;
 	default:
-		exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+		exchange_reply_error(exchange,
+		    session->recipient != NULL ? PS_CODE_KEY_UNKNOWN :
+						 PS_CODE_SOCKET_UNKNOWN,
+		    NULL);
 	}
 }
 
+/* Nobody reaches a channel's member by what is the relay's, nor by a key that
+ * is another one's, nor the relay's by what is a member's. */
+static bool
+is_meant(const struct session *session, struct ps_slice client)
+{
+	if (session->state == SESSION_CONNECTING)
+		return false;
+	return client.len == 0 ? session->recipient == NULL :
+				 member_is(session, client);
+}
+
 /*
- * The exchange for `fd` and the session it is for; NULL, having answered, when
- * there is no such session, or no memory.
+ * The exchange for `fd` and the session it is for, of the relay or, where
+ * `client` is not empty, of that member; NULL, having answered, when there is
+ * no such session, or no memory.
  */
 static struct session *
 take(struct bridge *bridge, int fd, const struct ps_ipc_request *request,
-    struct ps_slice socket, struct exchange **exchange_r)
+    struct ps_slice socket, struct ps_slice client,
+    struct exchange **exchange_r)
 {
 	struct exchange *exchange = exchange_create(bridge, fd, request);
 	struct session *session = session_find(bridge, socket);
@@ -272,9 +300,11 @@ take(struct bridge *bridge, int fd, const struct ps_ipc_request *request,
 	*exchange_r = exchange;
 	if (exchange == NULL)
 		return NULL;
-	if (session != NULL && session->state != SESSION_CONNECTING)
+	if (session != NULL && is_meant(session, client))
 		return session;
-	exchange_reply_error(exchange, PS_CODE_SOCKET_UNKNOWN, NULL);
+	exchange_reply_error(exchange,
+	    client.len > 0 ? PS_CODE_KEY_UNKNOWN : PS_CODE_SOCKET_UNKNOWN,
+	    NULL);
 	return NULL;
 }
 
@@ -289,7 +319,8 @@ relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_send(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket, &exchange);
+	session = take(bridge, fd, &m.request, m.socket, m.client,
+	    &exchange);
 	if (session == NULL)
 		return PS_OK;
 	ret = session_from_client(session, &m, &limit);
@@ -306,10 +337,15 @@ relay_on_receive(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_receive(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket, &exchange);
-	if (session != NULL)
-		parked_create(session, exchange, framing_relay(m.framing),
-		    &m);
+	session = take(bridge, fd, &m.request, m.socket, m.client,
+	    &exchange);
+	if (session == NULL)
+		return PS_OK;
+	member_heard(session);
+	parked_create(session, exchange,
+	    m.client.len > 0 ? framing_channel(m.framing) :
+			       framing_relay(m.framing),
+	    &m);
 	return PS_OK;
 }
 
@@ -323,7 +359,8 @@ relay_on_close(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_close(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket, &exchange);
+	session = take(bridge, fd, &m.request, m.socket,
+	    ps_slice(NULL, 0), &exchange);
 	if (session == NULL)
 		return PS_OK;
 	exchange_reply_json(exchange, 200, ps_slice(json, sizeof(json) - 1));
@@ -339,7 +376,8 @@ relay_on_check(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_check(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	if (take(bridge, fd, &m.request, m.socket, &exchange) != NULL)
+	if (take(bridge, fd, &m.request, m.socket, ps_slice(NULL, 0),
+		&exchange) != NULL)
 		exchange_reply_json(exchange, 200, ps_slice("{}", 2));
 	return PS_OK;
 }

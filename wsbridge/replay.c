@@ -2,7 +2,6 @@
 
 #include "replay.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "channel.h"
@@ -14,7 +13,9 @@
 
 struct replay {
 	struct history_request *request; /* NULL: none is on its way */
-	bool again; /* one more read, of what was let go meanwhile */
+	struct ps_event_cursor cursor;
+	bool more; /* behind the cursor */
+	bool again; /* then what was let go meanwhile, behind `since` */
 	bool has_gap; /* the client knows that something is missing */
 	char since[PS_EVENT_ID_LEN + 1];
 };
@@ -71,32 +72,6 @@ tell_gap(struct member *member)
 	    "Events that came after this one are not kept any more");
 }
 
-static bool
-is_held(const struct member *member, const char *event_id)
-{
-	const struct channel_entry *entry;
-	uint64_t i;
-
-	for (i = member->log_at; (entry = channel_held(member, i)) != NULL;
-	     i++) {
-		if (entry->only == 0 &&
-		    ps_slice_is(envelope_event_id(entry->message), event_id))
-			return true;
-	}
-	return false;
-}
-
-/* How many of the result are not held: those that are, are its last. */
-static size_t
-count_missed(const struct member *member, const struct history_result *result)
-{
-	size_t count = result->count;
-
-	while (count > 0 && is_held(member, result->events[count - 1].id))
-		count--;
-	return count;
-}
-
 /* False: it has left at that. */
 static bool
 queue_events(struct member *member, const struct history_event *events,
@@ -122,30 +97,41 @@ queue_events(struct member *member, const struct history_event *events,
 	return true;
 }
 
+/* What can be of that page is in the session's queue. */
 static void
 on_read(void *owner, const struct history_result *result)
 {
 	struct member *member = owner;
 	struct replay *replay = member->replay;
-	size_t count = result->failed ? 0 : count_missed(member, result);
-	bool has_all = result->failed ||
-	    (result->count < PAGE && !replay->again) ||
-	    count < result->count;
 
 	replay->request = NULL;
+	replay->more = !result->failed && result->more;
+	replay->cursor = result->cursor;
 	if (result->failed || result->gap)
 		tell_gap(member);
 	if (member->session == NULL ||
-	    !queue_events(member, result->events, count))
+	    !queue_events(member, result->events,
+		result->failed ? 0 : result->count))
 		return;
-	replay->again = false;
 	member_deliver(member);
 	if (member->session == NULL)
 		return;
-	if (has_all)
+	if (result->failed || (!replay->more && !replay->again))
 		finish(member);
 	else if (!member->session->paused)
 		replay_go_on(member);
+}
+
+/* Nothing can be read, so something is missing. */
+static void
+give_up(struct member *member)
+{
+	tell_gap(member);
+	if (member->session == NULL)
+		return;
+	member_deliver(member);
+	if (member->session != NULL)
+		finish(member);
 }
 
 static void
@@ -153,19 +139,21 @@ read_page(struct member *member)
 {
 	struct replay *replay = member->replay;
 	struct bridge *bridge = member->channel->bridge;
+	struct ps_slice channel = member->channel->node.key;
 
-	if (history_is_kept(bridge))
-		replay->request = history_read(bridge,
-		    ps_slice_str(member->channel->name),
+	if (replay->more) {
+		replay->request = history_read_on(bridge, channel,
+		    &replay->cursor, PAGE, on_read, member);
+	} else {
+		/* The result has what was put before now, the log the rest. */
+		replay->again = false;
+		if (!channel_let_go(member))
+			return;
+		replay->request = history_read(bridge, channel,
 		    ps_slice_str(replay->since), PAGE, on_read, member);
-	if (replay->request != NULL)
-		return;
-	tell_gap(member);
-	if (member->session == NULL)
-		return;
-	member_deliver(member);
-	if (member->session != NULL)
-		finish(member);
+	}
+	if (replay->request == NULL)
+		give_up(member);
 }
 
 void

@@ -4,9 +4,9 @@
  * as "replayed". Meanwhile the member is behind (channel.h): what comes is held
  * for it, so that it goes on live where the history ends.
  *
- * The store reads what was put before it was asked, and perhaps more. What is
- * held was sent after the read was asked for, or after the one before, so an
- * event in both is left to the log.
+ * A read has what was sent before it was asked for, and nothing else: what is
+ * held begins there. Where too much would be held it is let go, and read after
+ * all that came before it.
  */
 #ifndef REPLAY_H
 #define REPLAY_H
