@@ -15,6 +15,7 @@ unit_tests = \
 	%D%/unit/test_exchange \
 	%D%/unit/test_framing \
 	%D%/unit/test_handoff \
+	%D%/unit/test_history \
 	%D%/unit/test_intake \
 	%D%/unit/test_limit \
 	%D%/unit/test_memory \
@@ -85,6 +86,8 @@ channel_fixture_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=lws_client_connect_via_info
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
 %C%_unit_test_handoff_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_history_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
+	-Wl,--wrap=ps_clock_unix_ms
 %C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
 %C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_session_model_SOURCES = \

@@ -14,6 +14,7 @@
 #include "ps_json.h"
 #include "ps_pattern.h"
 #include "wsbridge/backlog.h"
+#include "wsbridge/reading.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/enforce.h"
 #include "wsbridge/parked.h"
@@ -427,6 +428,8 @@ put_records(void)
 	struct ps_session_row row = { .id = "a-1", .node = "a",
 		.subject = "", .origin = "", .remote_addr = "", .agent = "" };
 	struct ps_usage usage = { .token_id = 1 };
+	struct ps_event event = { ps_slice_str("news"), ps_slice_str("{}"),
+		"e1", 0, 0 };
 	struct backlog_ticket ticket = { 0 };
 	struct backlog backlog;
 	struct backlog_status status;
@@ -435,10 +438,16 @@ put_records(void)
 	arm();
 	backlog_put_session(&backlog, &row, &ticket);
 	backlog_put_usage(&backlog, &usage);
+	backlog_put_event(&backlog, &event);
 	disarm();
 	status = backlog_status(&backlog);
-	assert_int_equal(status.waiting + status.lost, 2);
+	assert_int_equal(status.waiting + status.lost, 3);
 	succeeded(status.lost == 0);
+	/* The next event tells of the one before. */
+	backlog_put_event(&backlog, &event);
+	assert_int_equal(TAILQ_LAST(&backlog.events.events,
+			     event_record_list)->event.n_lost,
+	    status.lost_events);
 	backlog_put_session(&backlog, &row, &ticket);
 	assert_int_equal(backlog_status(&backlog).lost, status.lost);
 	backlog_deinit(&backlog);
@@ -469,6 +478,29 @@ read_database(void)
 	assert_int_equal(ps_db_begin(db), PS_OK);
 	assert_int_equal(ps_db_commit(db), PS_OK);
 	ps_policy_unref(policy);
+	ps_db_close(db);
+}
+
+static void
+read_history(void)
+{
+	char error[PS_DB_ERROR_MAX];
+	struct reading reading;
+	struct ps_db *db;
+	int ret;
+
+	assert_int_equal(ps_db_open(&db, database_path, PS_DB_WRITE, error),
+	    PS_OK);
+	reading_init(&reading, ps_slice_str("news"), ps_slice(NULL, 0), 100);
+	reading.query.keep = 100;
+	arm();
+	ret = reading_run(&reading, db);
+	disarm();
+	assert_int_equal(ret, PS_OK);
+	if (succeeded(!reading.result.failed))
+		assert_slice(reading.result.events[0].payload, "{}");
+	assert_int_equal(reading.result.count, !reading.result.failed);
+	reading_deinit(&reading);
 	ps_db_close(db);
 }
 
@@ -589,7 +621,9 @@ make_database(void **state)
 		  "FROM n WHERE i < 10) INSERT INTO tokens (id, name, secret) "
 		  "SELECT i, 'n' || i, 's' || i FROM n;"
 		  "INSERT INTO token_targets SELECT id, 'ws://h' || id FROM "
-		  "tokens");
+		  "tokens;"
+		  "INSERT INTO channel_events VALUES (1, 'news', 1, 'e1', "
+		  "'{}', '2020-01-01 00:00:00.000')");
 	return 0;
 }
 
@@ -716,6 +750,13 @@ a_policy_is_read_whole_or_not_at_all(void **state)
 }
 
 static void
+a_history_is_read_whole_or_fails(void **state)
+{
+	(void)state;
+	fail_each_allocation(read_history);
+}
+
+static void
 a_store_is_opened_or_not(void **state)
 {
 	(void)state;
@@ -753,6 +794,7 @@ main(void)
 		cmocka_unit_test(a_create_without_memory_is_refused),
 		cmocka_unit_test(a_record_is_kept_or_counted_as_lost),
 		with_database(a_policy_is_read_whole_or_not_at_all),
+		with_database(a_history_is_read_whole_or_fails),
 		with_database(a_store_is_opened_or_not),
 		with_database(a_worker_knows_all_rights_or_none),
 	};
