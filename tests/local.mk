@@ -10,6 +10,7 @@ unit_tests = \
 	%D%/unit/test_channel \
 	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
+	%D%/unit/test_emit \
 	%D%/unit/test_enforce \
 	%D%/unit/test_envelope \
 	%D%/unit/test_exchange \
@@ -79,6 +80,10 @@ channel_fixture_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_channel_LDFLAGS = $(channel_fixture_LDFLAGS)
+%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(channel_fixture)
+%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=history_is_kept,--wrap=history_read \
+	-Wl,--wrap=history_cancel,--wrap=history_put
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \
