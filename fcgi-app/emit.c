@@ -300,7 +300,7 @@ is_blank(struct ps_slice line)
 	size_t i;
 
 	for (i = 0; i < line.len; i++) {
-		if (strchr(" \t\r", line.data[i]) == NULL ||
+		if (strchr(" \t\r\n", line.data[i]) == NULL ||
 		    line.data[i] == '\0')
 			return false;
 	}
