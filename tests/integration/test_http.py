@@ -115,12 +115,6 @@ def test_reserved_word_is_no_socket_id(http, word):
     assert is_error(response, 400, "name_reserved")
 
 
-@pytest.mark.parametrize("path", ["/create/emit", "/polysocket/listen",
-                                  "/authorize/history", "/publish/members"])
-def test_reserved_word_is_no_channel(http, path):
-    assert is_error(http.get(path), 400, "name_reserved")
-
-
 def test_unknown_parameters_are_ignored(http, session, target):
     response = http.post("/s/" + session.id, {"d": "x", "t": "t", "y": [{}]},
                          z="1")
