@@ -1,5 +1,6 @@
 /*
- * What each framing writes, compared with golden/FRAMING-DIALECT.txt: parts
+ * What each framing writes, compared with golden/FRAMING-DIALECT.txt, or with
+ * golden/FRAMING.txt where it is one of channels: parts
  * that start with a line "--- NAME", line breaks of the output kept, and the
  * prelude's spaces as their number. UPDATE_GOLDEN=1 writes the files anew.
  */
@@ -7,7 +8,8 @@
 
 #include "unit.h"
 
-#include "wsbridge/framing/framing.h"
+#include "wsbridge/envelope.h"
+#include "wsbridge/framing/channel.h"
 
 /* Those of the relay, which come first. */
 static const char *const dialects[] = { "polysocket", "polysocketd" };
@@ -149,57 +151,160 @@ write_all(struct ps_writer *golden, const struct framing *framing,
 }
 
 static FILE *
-open_golden(const struct framing *framing, enum ps_dialect dialect,
-    const char *mode)
+open_golden(const char *name, const char *mode)
 {
 	const char *srcdir = getenv("srcdir");
 	char path[1024];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/tests/unit/golden/%s-%s.txt",
-	    srcdir == NULL ? "." : srcdir, framing->name, dialects[dialect]);
+	snprintf(path, sizeof(path), "%s/tests/unit/golden/%s.txt",
+	    srcdir == NULL ? "." : srcdir, name);
 	if ((file = fopen(path, mode)) == NULL)
 		fail_msg("cannot open %s", path);
 	return file;
 }
 
 static void
-compare(const struct framing *framing, enum ps_dialect dialect)
+compare(const struct ps_writer *golden, const char *name)
 {
 	static char expected[65536];
-	struct ps_writer golden = { 0 };
 	FILE *file;
 	size_t len, i;
 
-	write_all(&golden, framing, dialect);
 	if (getenv("UPDATE_GOLDEN") != NULL) {
-		file = open_golden(framing, dialect, "w");
-		fwrite(golden.data, 1, golden.len, file);
+		file = open_golden(name, "w");
+		fwrite(golden->data, 1, golden->len, file);
 		fclose(file);
 	}
-	file = open_golden(framing, dialect, "r");
+	file = open_golden(name, "r");
 	len = fread(expected, 1, sizeof(expected), file);
 	fclose(file);
-	for (i = 0; i < len && i < golden.len; i++) {
-		if (golden.data[i] != expected[i])
+	for (i = 0; i < len && i < golden->len; i++) {
+		if (golden->data[i] != expected[i])
 			break;
 	}
-	if (len != golden.len || i != len)
-		fail_msg("%s in %s differs at byte %zu: %.60s", framing->name,
-		    dialects[dialect], i, golden.data + i);
-	ps_writer_deinit(&golden);
+	if (len != golden->len || i != len)
+		fail_msg("%s differs at byte %zu: %.60s", name, i,
+		    golden->data + i);
 }
 
 static void
 every_framing_writes_what_its_golden_file_has(void **state)
 {
+	struct ps_writer golden = { 0 };
 	unsigned framing, dialect;
+	char name[64];
 
 	(void)state;
 	for (framing = 0; framing < PS_IPC_FRAMING__COUNT; framing++) {
-		for (dialect = 0; dialect < ROWS(dialects); dialect++)
-			compare(framing_relay(framing), dialect);
+		for (dialect = 0; dialect < ROWS(dialects); dialect++) {
+			ps_writer_reset(&golden);
+			write_all(&golden, framing_relay(framing), dialect);
+			snprintf(name, sizeof(name), "%s-%s",
+			    framing_relay(framing)->name, dialects[dialect]);
+			compare(&golden, name);
+		}
 	}
+	ps_writer_deinit(&golden);
+}
+
+/* A frame that is the same for all, and events of which one was seen. */
+static void
+write_frames(struct ps_writer *w, const struct framing *framing,
+    struct framing_context *context)
+{
+	struct message *frames[] = {
+		envelope_create("PRESENCE:JOINED",
+		    ps_slice_str("{\"clientID\":\"client_00000000\","
+				 "\"presence\":{\"n\":1.50}}")),
+		envelope_data(
+		    ps_slice_str("\"</script>\xe2\x80\xa8\xe2\x80\xa9<\xe2\x82\xac\""),
+		    "evt_aaaaaaaa", true, false),
+		envelope_data(ps_slice_str("[\"\xc3\xa4\",null]"),
+		    "evt_bbbbbbbb", false, true),
+		envelope_create("PING", ps_slice_str("{}")),
+	};
+	size_t i;
+
+	framing->begin(w, context);
+	for (i = 0; i < ROWS(frames); i++) {
+		assert_non_null(frames[i]);
+		context->seq++;
+		framing->message(w, context, frames[i]);
+		message_unref(frames[i]);
+	}
+	framing->end(w, context, context->seq);
+}
+
+static void
+write_channel(struct ps_writer *golden, const struct framing *framing)
+{
+	const struct recipient recipient = { "client_me-_1234", 12,
+		"evt_00000000" };
+	struct framing_context context = { .dialect = PS_DIALECT_CHANNEL,
+		.callback = ps_slice_str("app.on"),
+		.recipient = &recipient,
+		.key = ps_slice_str("node.KEY"),
+		.event = "evt_00000000",
+		.numbered = !framing->is_stream,
+		.seq = 20 };
+	struct ps_writer part = { 0 };
+
+	if (framing->open != NULL)
+		framing->open(&part, &context);
+	show(golden, "open", &part);
+	ps_writer_reset(&part);
+	write_frames(&part, framing, &context);
+	show(golden, "frames", &part);
+	ps_writer_reset(&part);
+	framing->begin(&part, &context);
+	framing->heartbeat(&part, &context);
+	framing->end(&part, &context, 0);
+	show(golden, "heartbeat", &part);
+	ps_writer_reset(&part);
+	framing->begin(&part, &context);
+	context.seq++;
+	framing->close(&part, &context, 1008, ps_slice_str("said \"no\""),
+	    true);
+	framing->end(&part, &context, context.seq);
+	show(golden, "close", &part);
+	assert_false(part.failed);
+	ps_writer_deinit(&part);
+}
+
+static void
+every_framing_of_channels_does_so_too(void **state)
+{
+	struct ps_writer golden = { 0 };
+	unsigned framing;
+
+	(void)state;
+	for (framing = 0; framing < PS_IPC_FRAMING__COUNT; framing++) {
+		ps_writer_reset(&golden);
+		write_channel(&golden, framing_channel(framing));
+		compare(&golden, framing_channel(framing)->name);
+	}
+	ps_writer_deinit(&golden);
+}
+
+static void
+what_is_a_recipients_own_is_never_longer_than_said(void **state)
+{
+	const struct recipient recipient = { "client_12345678", UINT32_MAX,
+		"" };
+	struct message *message =
+	    envelope_create("PING", ps_slice_str("{}"));
+	struct ps_writer w = { 0 };
+
+	(void)state;
+	assert_non_null(message);
+	framing_channel_text(&w, message, &recipient);
+	assert_slice(written(&w),
+	    "{\"type\":\"PING\",\"payload\":{},"
+	    "\"clientID\":\"client_12345678\",\"latency\":4294967295}");
+	assert_true(w.len - message->len < FRAMING_CHANNEL_OWN_MAX);
+	message_unref(message);
+	ps_writer_deinit(&w);
 }
 
 static void
@@ -210,7 +315,12 @@ every_framing_has_what_a_receiver_needs(void **state)
 	(void)state;
 	for (i = 0; i < PS_IPC_FRAMING__COUNT; i++) {
 		const struct framing *framing = framing_relay(i);
+		const struct framing *ours = framing_channel(i);
 
+		assert_row(i, ours->begin != NULL && ours->end != NULL);
+		assert_row(i, ours->message != NULL &&
+			ours->heartbeat != NULL && ours->close != NULL);
+		assert_row(i, ours->is_stream == framing->is_stream);
 		assert_row(i, framing->name != NULL);
 		assert_row(i, framing->content_type != NULL);
 		assert_row(i, framing->begin != NULL && framing->end != NULL);
@@ -244,6 +354,9 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_framing_writes_what_its_golden_file_has),
+		cmocka_unit_test(every_framing_of_channels_does_so_too),
+		cmocka_unit_test(
+		    what_is_a_recipients_own_is_never_longer_than_said),
 		cmocka_unit_test(every_framing_has_what_a_receiver_needs),
 		cmocka_unit_test(an_event_is_never_cut_by_its_data),
 	};
