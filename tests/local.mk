@@ -48,6 +48,7 @@ unit_tests = \
 	%D%/unit/test_ps_url \
 	%D%/unit/test_ps_utf8 \
 	%D%/unit/test_quota \
+	%D%/unit/test_replay \
 	%D%/unit/test_request \
 	%D%/unit/test_resolver \
 	%D%/unit/test_record \
@@ -74,9 +75,10 @@ check_LIBRARIES = %D%/unit/libunit.a
 libunit_LIBS = %D%/unit/libunit.a
 channel_fixture = \
 	%D%/unit/channel_fixture.c %D%/unit/channel_fixture.h
-channel_fixture_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=history_is_kept,--wrap=history_read \
-	-Wl,--wrap=history_cancel,--wrap=acks_take,--wrap=acks_leave \
+channel_fixture_wraps = $(AM_LDFLAGS) \
+	-Wl,--wrap=history_read \
+	-Wl,--wrap=history_read_on,--wrap=history_cancel \
+	-Wl,--wrap=acks_take,--wrap=acks_leave \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_channel_LDFLAGS = $(channel_fixture_LDFLAGS)
@@ -84,6 +86,9 @@ channel_fixture_LDFLAGS = $(AM_LDFLAGS) \
 %C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_is_kept,--wrap=history_read \
 	-Wl,--wrap=history_cancel,--wrap=history_put
+%C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
+%C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
+%C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \

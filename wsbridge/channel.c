@@ -397,19 +397,21 @@ channel_may_join_now(const struct channel *channel)
 	    channel->n_members < NAMED_PER_UNIT && is_roomy(channel);
 }
 
+static bool
+holds_too_much(const struct channel *channel)
+{
+	return is_fuller(channel, first_needed(channel, &channel->behind),
+	    50);
+}
+
 /* Nobody waits for those who are behind. */
 static unsigned
 serve_behind(struct channel *channel, unsigned units)
 {
-	struct member *member;
-	unsigned done = 0;
+	unsigned done;
 
-	while (done < units &&
-	    (member = TAILQ_FIRST(&channel->behind)) != NULL &&
-	    is_fuller(channel, member->log_at, 50)) {
-		member_let_go(member);
-		done++;
-	}
+	for (done = 0; done < units && holds_too_much(channel); done++)
+		member_let_go(TAILQ_FIRST(&channel->behind));
 	return done;
 }
 
@@ -448,7 +450,7 @@ serve_live(struct channel *channel, unsigned units)
 static bool
 has_more(const struct channel *channel)
 {
-	return !TAILQ_EMPTY(&channel->joining) ||
+	return !TAILQ_EMPTY(&channel->joining) || holds_too_much(channel) ||
 	    first_needed(channel, &channel->by_log) < channel->log.end;
 }
 

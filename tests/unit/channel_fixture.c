@@ -16,7 +16,7 @@ static void
 reset(void)
 {
 	memset(listeners, 0, sizeof(listeners));
-	history = (struct fake_history){ .is_kept = true, .oldest = 1 };
+	history = (struct fake_history){ .oldest = 1, .page = 1000 };
 }
 
 static int
@@ -96,7 +96,7 @@ channel_settle(void)
 }
 
 void
-listener_open(struct listener *l, const char *channel)
+listener_join(struct listener *l, const char *channel)
 {
 	listener_create(l, channel, NULL);
 	listener_attach(l);
@@ -193,35 +193,53 @@ channel_emit(const char *name, unsigned number)
 	assert_true(channel_send(channel, message, NULL));
 }
 
-bool __wrap_history_is_kept(const struct bridge *of);
 struct history_request *__wrap_history_read(struct bridge *of,
     struct ps_slice channel, struct ps_slice since, uint32_t limit,
     history_fn done, void *owner);
+struct history_request *__wrap_history_read_on(struct bridge *of,
+    struct ps_slice channel, const struct ps_event_cursor *cursor,
+    uint32_t limit, history_fn done, void *owner);
 void __wrap_history_cancel(struct history_request *request);
 
-bool
-__wrap_history_is_kept(const struct bridge *of)
+static struct history_request *
+ask(unsigned since, unsigned newest, uint32_t limit, history_fn done,
+    void *owner)
 {
-	(void)of;
-	return history.is_kept;
+	if (history.is_full)
+		return NULL;
+	assert_false(history.is_waiting);
+	history.is_waiting = true;
+	history.n_reads++;
+	history.since = since;
+	history.asked_newest = newest;
+	history.limit = limit < history.page ? limit : history.page;
+	history_done = done;
+	history_owner = owner;
+	return (struct history_request *)&history;
 }
 
 struct history_request *
 __wrap_history_read(struct bridge *of, struct ps_slice channel,
     struct ps_slice since, uint32_t limit, history_fn done, void *owner)
 {
+	unsigned number = 0;
+
 	(void)of;
 	(void)channel;
-	assert_false(history.is_waiting);
-	history.is_waiting = true;
-	history.n_reads++;
-	history.asked_newest = history.newest;
-	snprintf(history.since, sizeof(history.since), "%.*s", (int)since.len,
-	    since.data);
-	history.limit = limit;
-	history_done = done;
-	history_owner = owner;
-	return (struct history_request *)&history;
+	if (since.len > 4)
+		number = (unsigned)atoi(since.data + 4);
+	return ask(number, history.newest, limit, done, owner);
+}
+
+struct history_request *
+__wrap_history_read_on(struct bridge *of, struct ps_slice channel,
+    const struct ps_event_cursor *cursor, uint32_t limit, history_fn done,
+    void *owner)
+{
+	(void)of;
+	(void)channel;
+	return ask((unsigned)cursor->after, (unsigned)cursor->end, limit,
+	    done, owner);
 }
 
 void
@@ -244,20 +262,23 @@ make_event(struct history_event *event, unsigned number)
 }
 
 void
-history_answer(bool as_of_now)
+history_answer(void)
 {
-	unsigned newest = as_of_now ? history.newest : history.asked_newest;
-	unsigned since = (unsigned)atoi(history.since + 4), number;
-	struct history_result result = { 0 };
 	static struct history_event events[1000];
+	unsigned newest = history.asked_newest, number = history.since + 1;
+	struct history_result result = { .events = events };
 
 	assert_true(history.is_waiting);
 	history.is_waiting = false;
-	result.gap = since < history.oldest || since > newest;
-	number = result.gap ? history.oldest : since + 1;
+	result.gap = number < history.oldest || number > newest + 1;
+	if (result.gap)
+		number = history.oldest;
 	for (; number <= newest && result.count < history.limit; number++)
 		make_event(&events[result.count++], number);
-	result.events = events;
+	result.more = number <= newest;
+	result.cursor = (struct ps_event_cursor){ .after = number - 1,
+		.end = newest,
+		.end_id = 1 };
 	history_done(history_owner, &result);
 }
 

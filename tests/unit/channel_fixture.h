@@ -34,7 +34,7 @@ void listener_create(struct listener *l, const char *channel,
 /* Attaches its receiver, which takes what is there and what comes. */
 void listener_attach(struct listener *l);
 /* Both, and drops what it has got until the channel is quiet. */
-void listener_open(struct listener *l, const char *channel);
+void listener_join(struct listener *l, const char *channel);
 /*
  * What it has got since the last call, borrowed: "TYPE PAYLOAD;" for each
  * frame, "DATA 7;" for an event of channel_emit(), "*7" where it is replayed,
@@ -52,19 +52,18 @@ void channel_settle(void);
 
 /* The events that are kept: their numbers are oldest to newest. */
 extern struct fake_history {
-	bool is_kept;
 	unsigned oldest, newest;
+	unsigned page; /* as many are in one result */
+	bool is_full;  /* out of memory */
 	unsigned n_reads;
 	bool is_waiting;
-	/* The request that waits. */
-	unsigned asked_newest; /* the newest when it came */
-	char since[32];
+	/* The request that waits: behind `since`, up to what was the newest. */
+	unsigned since, asked_newest;
 	uint32_t limit;
 } history;
 
-/* Answers the request that waits with what is there by now, or with what was
- * when it came; or says that it cannot. */
-void history_answer(bool as_of_now);
+/* Answers the request that waits; or says that it cannot. */
+void history_answer(void);
 void history_fail(void);
 
 #endif
