@@ -519,7 +519,7 @@ read_request(struct downstream *downstream, unsigned char *data, size_t len)
 		return;
 	/* The buffer is for messages from now on. */
 	downstream->assembly.bytes = (struct ps_writer){ 0 };
-	if (end == 0) {
+	if (end == 0 || end > HANDSHAKE_MAX) {
 		struct ps_writer out = { 0 };
 
 		upgrade_refuse(downstream->bridge, &out,
