@@ -4,6 +4,8 @@ import os
 import ssl
 import subprocess
 
+LOCAL = "DNS:localhost,IP:127.0.0.1,IP:::1"
+
 
 class Authority:
     """A CA of its own in a directory; `path` is what `ca_file` names."""
@@ -16,8 +18,14 @@ class Authority:
                       "-subj", f"/CN=polysocket test {name}", "-days", "30",
                       "-out", self.path)
 
-    def context(self, names="DNS:localhost,IP:127.0.0.1,IP:::1", days=30):
+    def context(self, names=LOCAL, days=30):
         """A server's SSLContext; a negative number of days has expired."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.certificate(names, days))
+        return context
+
+    def certificate(self, names=LOCAL, days=30):
+        """Its files: certificate and key."""
         stem = f"{self.name}-{abs(hash((names, days)))}"
         cert, key, request = (self._file(stem, suffix)
                               for suffix in ("pem", "key", "csr"))
@@ -27,9 +35,7 @@ class Authority:
                       "-CAkey", self._file(self.name, "key"),
                       "-CAcreateserial", "-days", str(days),
                       "-copy_extensions", "copy", "-out", cert)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
-        return context
+        return cert, key
 
     def _file(self, stem, suffix):
         return os.path.join(self.directory, f"{stem}.{suffix}")
