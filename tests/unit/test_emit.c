@@ -162,7 +162,7 @@ open_room(size_t n_members)
 	size_t i;
 
 	for (i = 0; i < n_members; i++)
-		listener_open(&listeners[i], "room");
+		listener_join(&listeners[i], "room");
 	channel_settle();
 	for (i = 0; i < n_members; i++)
 		listener_got(&listeners[i]);
@@ -253,7 +253,7 @@ one_who_still_waits_to_join_is_not_there(void **state)
 	(void)state;
 	emit(&first, "0");
 	assert_true(says(&first, "\"delivered\":0"));
-	listener_open(a, "room");
+	listener_join(a, "room");
 	listener_create(b, "hall", NULL);
 	emit(&first, "1");
 	assert_true(says(&first, "\"delivered\":1"));
@@ -328,7 +328,7 @@ those_who_are_listed_get_it_once(void **state)
 
 	(void)state;
 	open_room(3);
-	listener_open(&listeners[3], "hall");
+	listener_join(&listeners[3], "hall");
 	snprintf(clients, sizeof(clients), "%s,x\"y,%s,%s,%s,x\"y", c->client,
 	    a->client, c->client, listeners[3].client);
 	list(clients);
