@@ -435,6 +435,7 @@ put_records(void)
 	struct backlog_status status;
 
 	assert_true(backlog_init(&backlog, 10));
+	backlog_set_keep(&backlog, 10);
 	arm();
 	backlog_put_session(&backlog, &row, &ticket);
 	backlog_put_usage(&backlog, &usage);
