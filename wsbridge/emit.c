@@ -259,9 +259,11 @@ put_result(struct run *run)
 
 /* --- what may fail; each is false with `refusal` --- */
 
+/* What was written of an answer does not become one. */
 static bool
 refuse(struct run *run, enum ps_code code, const char *limit)
 {
+	ps_writer_reset(&run->members);
 	run->refusal = (struct refusal){ .code = code, .limit = limit };
 	return false;
 }
@@ -303,9 +305,10 @@ find_targets(struct run *run)
 	run->channel = channel_find(run->bridge, run->emit->channel);
 	if (!emit_targets_find(&run->targets, run->bridge, run->channel,
 		run->emit, &code)) {
+		refuse(run, code, NULL);
 		if (code == PS_CODE_CLIENTS_UNKNOWN)
 			put_unknown(run);
-		return refuse(run, code, NULL);
+		return false;
 	}
 	if (run->targets.count > 0 && channel_is_busy(run->channel))
 		return refuse(run, PS_CODE_CHANNEL_BUSY, NULL);

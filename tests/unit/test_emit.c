@@ -92,6 +92,8 @@ was_refused(const struct asked *asked, enum ps_code code)
 	return was_told(asked, ps_code_info(code)->status) &&
 	    asked->refusal.code == code &&
 	    strstr(asked->json, ps_code_info(code)->word) != NULL &&
+	    (strstr(asked->json, "eventID") != NULL) ==
+		(code == PS_CODE_ACK_TIMEOUT) &&
 	    strncmp(asked->json, "{\"success\":false,", 17) == 0;
 }
 
