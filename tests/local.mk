@@ -83,8 +83,9 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(channel_fixture)
 %C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=history_is_kept,--wrap=history_read \
-	-Wl,--wrap=history_cancel,--wrap=history_put
+	-Wl,--wrap=history_read,--wrap=history_read_on \
+	-Wl,--wrap=history_cancel,--wrap=history_put \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)

@@ -19,6 +19,43 @@ struct asked {
 	struct refusal refusal;
 };
 
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static long countdown = -1; /* until an allocation fails; -1: none will */
+static bool has_failed;
+
+static bool
+fails(void)
+{
+	if (countdown < 0 || countdown-- > 0)
+		return false;
+	has_failed = true;
+	return true;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *
+__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? NULL : __real_realloc(old, size);
+}
+
 static struct asked first, second;
 static struct ps_ipc_emit terms; /* of the next emit; its text is below */
 static struct ps_writer kept; /* what went to the history */
@@ -43,8 +80,10 @@ on_answer(struct emit_asker *asker, const struct emit_answer *answer)
 
 	asked->n++;
 	asked->status = answer->status;
-	assert_in_range(answer->json.len, 1, sizeof(asked->json) - 1);
-	memcpy(asked->json, answer->json.data, answer->json.len);
+	assert_true(answer->json.len > 0 || has_failed);
+	assert_true(answer->json.len < sizeof(asked->json));
+	if (answer->json.len > 0)
+		memcpy(asked->json, answer->json.data, answer->json.len);
 	asked->json[answer->json.len] = '\0';
 	asked->refusal = (struct refusal){ 0 };
 	if (answer->refusal != NULL)
@@ -57,9 +96,10 @@ reset_terms(void)
 	terms = (struct ps_ipc_emit){ .channel = ps_slice_str("room") };
 }
 
-/* Emits "payload|payload|..." on the terms, which are plain again then. */
+/* Emits "payload|payload|..." on the terms, which are plain again then. With
+ * `succeed` not negative, so many allocations succeed and then one fails. */
 static void
-emit(struct asked *asked, const char *payloads)
+emit_failing(struct asked *asked, const char *payloads, long succeed)
 {
 	struct ps_writer events = { 0 };
 	size_t begin, len;
@@ -75,9 +115,17 @@ emit(struct asked *asked, const char *payloads)
 	}
 	terms.batch = terms.batch || terms.count > 1;
 	ps_reader_init(&terms.events, events.data, events.len);
+	countdown = succeed;
 	emit_run(&bridge, &terms, fixture_quota(), &asked->asker);
+	countdown = -1;
 	ps_writer_deinit(&events);
 	reset_terms();
+}
+
+static void
+emit(struct asked *asked, const char *payloads)
+{
+	emit_failing(asked, payloads, -1);
 }
 
 static bool
@@ -198,6 +246,8 @@ static int
 setup(void **state)
 {
 	reset_terms();
+	has_failed = false;
+	assert_non_null(ps_writer_reserve(&kept, 4096));
 	return channel_setup(state);
 }
 
@@ -851,6 +901,84 @@ no_id_is_forgotten_for_another(void **state)
 	assert_true(was_told(&second, 200));
 }
 
+/* --- memory --- */
+
+/* Sent and kept, or neither. */
+static void
+check_failed_emit(bool is_kept)
+{
+	bool sent = first.n == 0 || first.refusal.code != PS_CODE_BRIDGE_FULL ||
+	    first.status == 200;
+
+	assert_true(first.n <= 1);
+	assert_true(were_kept(sent && is_kept ? "room 1;" : ""));
+	assert_int_equal(emit_count_ids(&bridge), sent);
+	assert_int_equal(bridge.ack_waits.count, first.n == 0);
+	assert_int_equal(bridge.totals.events, sent);
+	if (!sent)
+		assert_true(had_nothing(a) && had_nothing(b));
+}
+
+static void
+without_memory_it_is_sent_or_refused(void **state)
+{
+	char clients[64];
+	long succeed;
+	int kind;
+
+	(void)state;
+	for (kind = 0; kind < 3; kind++) {
+		for (succeed = 0; succeed < 1000; succeed++) {
+			setup(state);
+			open_room(2);
+			terms.key = ps_slice_str("k");
+			terms.requires_ack = kind != 0;
+			snprintf(clients, sizeof(clients), "%s,nobody",
+			    a->client);
+			if (kind == 2)
+				list(clients);
+			emit_failing(&first, "1", succeed);
+			check_failed_emit(kind != 2);
+			assert_int_equal(teardown(state), 0);
+			if (!has_failed)
+				break;
+		}
+		assert_in_range(succeed, 5, 999);
+	}
+	setup(state); /* for the teardown */
+}
+
+static void
+without_memory_the_answer_is_remembered_in_part(void **state)
+{
+	long succeed;
+
+	(void)state;
+	for (succeed = 0; succeed < 1000; succeed++) {
+		setup(state);
+		open_room(1);
+		terms.key = ps_slice_str("k");
+		terms.requires_ack = true;
+		emit(&first, "1");
+		channel_settle();
+		acknowledge(a, event_id(listener_got(a), 0));
+		countdown = succeed;
+		fixture_turn();
+		countdown = -1;
+		assert_true(was_told(&first, 200));
+		terms.key = ps_slice_str("k");
+		emit(&second, "2");
+		assert_int_equal(second.n, 1);
+		assert_true(says(&second, "\"delivered\":1"));
+		assert_int_equal(bridge.totals.events, 1);
+		assert_int_equal(teardown(state), 0);
+		if (!has_failed)
+			break;
+	}
+	assert_in_range(succeed, 2, 999);
+	setup(state);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -886,6 +1014,10 @@ main(void)
 		TEST(an_id_may_be_forgotten_while_it_waits),
 		TEST(what_was_refused_may_be_tried_again),
 		TEST(no_id_is_forgotten_for_another),
+		cmocka_unit_test_teardown(without_memory_it_is_sent_or_refused,
+		    teardown),
+		cmocka_unit_test_teardown(
+		    without_memory_the_answer_is_remembered_in_part, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
