@@ -159,6 +159,20 @@ ps_ipc_decode_create(struct ps_reader *r, struct ps_ipc_create *m)
 	return done(r);
 }
 
+static void
+encode_member(struct ps_writer *w, const struct ps_ipc_member *m)
+{
+	ps_writer_slice(w, m->channel);
+	ps_writer_slice(w, m->client);
+}
+
+static void
+decode_member(struct ps_reader *r, struct ps_ipc_member *m)
+{
+	m->channel = decode_bounded(r, PS_CHANNEL_MAX);
+	m->client = decode_bounded(r, PS_CLIENT_ID_LEN);
+}
+
 /* The count is written last, by ps_ipc_events_end(), behind the events. */
 void
 ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m)
@@ -166,7 +180,7 @@ ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m)
 	frame_begin(w, PS_IPC_SEND);
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
-	ps_writer_slice(w, m->client);
+	encode_member(w, &m->member);
 	ps_writer_u8(w, m->more);
 	ps_writer_u64(w, m->first);
 }
@@ -227,7 +241,7 @@ ps_ipc_decode_send(struct ps_reader *r, struct ps_ipc_send *m)
 {
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
-	m->client = decode_bounded(r, PS_CLIENT_ID_LEN);
+	decode_member(r, &m->member);
 	m->more = decode_enum(r, 2) != 0;
 	m->first = ps_reader_u64(r);
 	return decode_events(r, &m->events, &m->count);
@@ -351,7 +365,7 @@ ps_ipc_encode_receive(struct ps_writer *w, const struct ps_ipc_receive *m)
 	frame_begin(w, PS_IPC_RECEIVE);
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
-	ps_writer_slice(w, m->client);
+	encode_member(w, &m->member);
 	ps_writer_u8(w, (uint8_t)m->dialect);
 	ps_writer_u8(w, (uint8_t)m->framing);
 	ps_writer_u32(w, m->hold_ms);
@@ -365,7 +379,7 @@ ps_ipc_decode_receive(struct ps_reader *r, struct ps_ipc_receive *m)
 {
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
-	m->client = decode_bounded(r, PS_CLIENT_ID_LEN);
+	decode_member(r, &m->member);
 	m->dialect = decode_enum(r, PS_DIALECT__COUNT);
 	m->framing = decode_enum(r, PS_IPC_FRAMING__COUNT);
 	m->hold_ms = ps_reader_u32(r);
@@ -401,6 +415,7 @@ ps_ipc_encode_check(struct ps_writer *w, const struct ps_ipc_check *m)
 	frame_begin(w, PS_IPC_CHECK);
 	encode_request(w, &m->request);
 	ps_writer_slice(w, m->socket);
+	encode_member(w, &m->member);
 	frame_end(w);
 }
 
@@ -409,6 +424,7 @@ ps_ipc_decode_check(struct ps_reader *r, struct ps_ipc_check *m)
 {
 	decode_request(r, &m->request);
 	m->socket = ps_reader_slice(r);
+	decode_member(r, &m->member);
 	return done(r);
 }
 

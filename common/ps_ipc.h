@@ -110,11 +110,17 @@ struct ps_ipc_create {
 	struct ps_ipc_rights rights;
 };
 
+/* The member of a channel whose key a socket is; all empty where it is one of
+ * the relay. */
+struct ps_ipc_member {
+	struct ps_slice channel, client;
+};
+
 /* Followed by `count` events, read with ps_ipc_next_event(). */
 struct ps_ipc_send {
 	struct ps_ipc_request request;
 	struct ps_slice socket; /* or the key of a channel's member */
-	struct ps_slice client; /* whose key it is; empty: the relay's */
+	struct ps_ipc_member member;
 	bool more; /* the last event goes on in the next send */
 	uint64_t first; /* number of the first event; 0: they have none */
 	uint16_t count;
@@ -123,7 +129,8 @@ struct ps_ipc_send {
 
 struct ps_ipc_receive {
 	struct ps_ipc_request request;
-	struct ps_slice socket, client; /* as in SEND */
+	struct ps_slice socket;
+	struct ps_ipc_member member;
 	enum ps_dialect dialect;
 	enum ps_ipc_framing framing;
 	uint32_t hold_ms;
@@ -142,6 +149,7 @@ struct ps_ipc_close {
 struct ps_ipc_check {
 	struct ps_ipc_request request;
 	struct ps_slice socket;
+	struct ps_ipc_member member;
 };
 
 /* A create of a known token that the worker refuses: counted and answered. */

@@ -16,7 +16,8 @@
 
 /* What a client knows of itself as a member. */
 struct identity {
-	struct ps_slice client, key;
+	struct ps_ipc_member member;
+	struct ps_slice key;
 };
 
 /* False when it has answered. */
@@ -27,11 +28,12 @@ take_identity(struct request *request, struct identity *identity_r)
 
 	if (request_refused_missing(request, required, 2))
 		return false;
-	params_text(request->params, "client", &identity_r->client);
+	identity_r->member.channel = request->segments[0];
+	params_text(request->params, "client", &identity_r->member.client);
 	params_text(request->params, "key", &identity_r->key);
 	if (request_refused_params(request))
 		return false;
-	if (identity_r->client.len <= PS_CLIENT_ID_LEN &&
+	if (identity_r->member.client.len <= PS_CLIENT_ID_LEN &&
 	    identity_r->key.len <= PS_SESSION_ID_MAX)
 		return true;
 	request_refuse(request, PS_CODE_KEY_UNKNOWN, NULL, NULL);
@@ -203,7 +205,8 @@ go_on(struct request *request, enum ps_ipc_framing framing)
 		return;
 	}
 	if (request->method == METHOD_HEAD) {
-		const struct ps_ipc_check check = { m.request, identity.key };
+		const struct ps_ipc_check check = { m.request, identity.key,
+						    identity.member };
 
 		ps_ipc_encode_check(&request->handoff->frame, &check);
 		hand_over(request, &identity);
@@ -211,7 +214,7 @@ go_on(struct request *request, enum ps_ipc_framing framing)
 	}
 	m.ack = (uint64_t)ack;
 	m.socket = identity.key;
-	m.client = identity.client;
+	m.member = identity.member;
 	ps_ipc_encode_receive(&request->handoff->frame, &m);
 	hand_over(request, &identity);
 }
@@ -255,7 +258,7 @@ say(struct request *request)
 	if (!take_identity(request, &identity))
 		return;
 	m.socket = identity.key;
-	m.client = identity.client;
+	m.member = identity.member;
 	ps_ipc_send_begin(&request->handoff->frame, &m);
 	if (!add_frame(request))
 		return;

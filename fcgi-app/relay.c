@@ -48,7 +48,8 @@ hand_over(struct request *request, struct ps_slice socket)
 static void
 check_socket(struct request *request, struct ps_slice socket)
 {
-	const struct ps_ipc_check message = { request_ipc(request), socket };
+	const struct ps_ipc_check message = { .request = request_ipc(request),
+					      .socket = socket };
 
 	ps_ipc_encode_check(&request->handoff->frame, &message);
 	hand_over(request, socket);

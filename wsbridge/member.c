@@ -36,10 +36,13 @@ member_of(const struct session *session)
 }
 
 bool
-member_is(const struct session *session, struct ps_slice client)
+member_is(const struct session *session, const struct ps_ipc_member *who)
 {
+	const struct member *member = member_of(session);
+
 	return session->recipient != NULL &&
-	    ps_slice_is(client, session->recipient->client);
+	    ps_slice_is(who->client, session->recipient->client) &&
+	    (member == NULL || ps_slice_is(who->channel, member->channel->name));
 }
 
 void

@@ -67,7 +67,8 @@ struct session *member_create(struct bridge *bridge,
 /* The member of a session; NULL when it has left, or never was one. */
 struct member *member_of(const struct session *session);
 /* Whether `client` is whom the session is for. */
-bool member_is(const struct session *session, struct ps_slice client);
+bool member_is(const struct session *session,
+    const struct ps_ipc_member *who);
 
 /* The client was heard of otherwise, which is as good as a PONG. */
 void member_heard(struct session *session);

@@ -276,22 +276,21 @@ reply_send(struct exchange *exchange, const struct session *session, int ret,
 /* Nobody reaches a channel's member by what is the relay's, nor by a key that
  * is another one's, nor the relay's by what is a member's. */
 static bool
-is_meant(const struct session *session, struct ps_slice client)
+is_meant(const struct session *session, const struct ps_ipc_member *who)
 {
 	if (session->state == SESSION_CONNECTING)
 		return false;
-	return client.len == 0 ? session->recipient == NULL :
-				 member_is(session, client);
+	return who->client.len == 0 ? session->recipient == NULL :
+				      member_is(session, who);
 }
 
 /*
- * The exchange for `fd` and the session it is for, of the relay or, where
- * `client` is not empty, of that member; NULL, having answered, when there is
- * no such session, or no memory.
+ * The exchange for `fd` and the session it is for, of the relay or of that
+ * member; NULL, having answered, when there is no such session, or no memory.
  */
 static struct session *
 take(struct bridge *bridge, int fd, const struct ps_ipc_request *request,
-    struct ps_slice socket, struct ps_slice client,
+    struct ps_slice socket, const struct ps_ipc_member *who,
     struct exchange **exchange_r)
 {
 	struct exchange *exchange = exchange_create(bridge, fd, request);
@@ -300,10 +299,10 @@ take(struct bridge *bridge, int fd, const struct ps_ipc_request *request,
 	*exchange_r = exchange;
 	if (exchange == NULL)
 		return NULL;
-	if (session != NULL && is_meant(session, client))
+	if (session != NULL && is_meant(session, who))
 		return session;
 	exchange_reply_error(exchange,
-	    client.len > 0 ? PS_CODE_KEY_UNKNOWN : PS_CODE_SOCKET_UNKNOWN,
+	    who->client.len > 0 ? PS_CODE_KEY_UNKNOWN : PS_CODE_SOCKET_UNKNOWN,
 	    NULL);
 	return NULL;
 }
@@ -319,7 +318,7 @@ relay_on_send(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_send(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket, m.client,
+	session = take(bridge, fd, &m.request, m.socket, &m.member,
 	    &exchange);
 	if (session == NULL)
 		return PS_OK;
@@ -337,13 +336,13 @@ relay_on_receive(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_receive(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket, m.client,
+	session = take(bridge, fd, &m.request, m.socket, &m.member,
 	    &exchange);
 	if (session == NULL)
 		return PS_OK;
 	member_heard(session);
 	parked_create(session, exchange,
-	    m.client.len > 0 ? framing_channel(m.framing) :
+	    m.member.client.len > 0 ? framing_channel(m.framing) :
 			       framing_relay(m.framing),
 	    &m);
 	return PS_OK;
@@ -353,14 +352,14 @@ int
 relay_on_close(struct bridge *bridge, struct ps_reader *r, int fd)
 {
 	static const char json[] = "{\"ok\":true}";
+	static const struct ps_ipc_member nobody;
 	struct ps_ipc_close m;
 	struct exchange *exchange;
 	struct session *session;
 
 	if (ps_ipc_decode_close(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	session = take(bridge, fd, &m.request, m.socket,
-	    ps_slice(NULL, 0), &exchange);
+	session = take(bridge, fd, &m.request, m.socket, &nobody, &exchange);
 	if (session == NULL)
 		return PS_OK;
 	exchange_reply_json(exchange, 200, ps_slice(json, sizeof(json) - 1));
@@ -376,8 +375,8 @@ relay_on_check(struct bridge *bridge, struct ps_reader *r, int fd)
 
 	if (ps_ipc_decode_check(r, &m) != PS_OK)
 		return PS_ERR_MALFORMED;
-	if (take(bridge, fd, &m.request, m.socket, ps_slice(NULL, 0),
-		&exchange) != NULL)
+	if (take(bridge, fd, &m.request, m.socket, &m.member, &exchange) !=
+	    NULL)
 		exchange_reply_json(exchange, 200, ps_slice("{}", 2));
 	return PS_OK;
 }

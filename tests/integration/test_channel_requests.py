@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from channel import CLIENT_ID
+from channel import CLIENT_ID, Channel
 from client import Http
 from test_http import FORM, JSON, NO_STORE
 
@@ -387,6 +387,21 @@ def test_who_goes_on_says_whom(channel, params, status, code):
         response = channel.http.request("POST", channel.path("listen"),
                                         params, JSON, '{"type":"PONG"}')
         refused(response, status, code)
+
+
+def test_a_key_is_good_for_its_member_and_channel_alone(channel):
+    elsewhere = Channel(channel.http, channel.name + "-else")
+    with channel.join("poll", pongs=False) as member:
+        known = {"client": member.id, "key": member.connected.payload["key"]}
+        for where, status in ((channel, 200), (elsewhere, 403)):
+            response = where.http.request("HEAD", where.path("listen"),
+                                          {"transport": "xhr", **known})
+            assert response.status == status
+            response = where.try_say(**known, frame={"type": "PONG"})
+            assert response.status == status
+            assert response.json["success"] is (status == 200)
+        refused(elsewhere.try_listen(transport="xhr", **known), 403,
+                "key_unknown")
 
 
 def test_a_key_of_this_bridge_that_nobody_has_is_unknown(channel):

@@ -144,7 +144,8 @@ static const struct ps_ipc_request request = { .id = REQUEST_ID };
 static void
 encode_check(const char *id)
 {
-	struct ps_ipc_check m = { request, ps_slice_str(id) };
+	struct ps_ipc_check m = { .request = request,
+		.socket = ps_slice_str(id) };
 
 	ps_ipc_encode_check(&frame, &m);
 }

@@ -121,6 +121,7 @@ encode_send(struct ps_writer *w)
 	ps_ipc_send_begin(w,
 	    &(struct ps_ipc_send){ .request = request,
 		.socket = ps_slice_str("socket"),
+		.member = { ps_slice_str("news"), ps_slice_str("client_a") },
 		.more = true,
 		.first = 0xf1f2f3f4f5f6f7f8 });
 	put_event(w, PS_EVENT_BINARY, "binary");
@@ -140,6 +141,8 @@ decode_send(struct ps_reader *r)
 		return ret;
 	assert_request(&m.request);
 	assert_slice(m.socket, "socket");
+	assert_slice(m.member.channel, "news");
+	assert_slice(m.member.client, "client_a");
 	assert_true(m.more);
 	assert_true(m.first == 0xf1f2f3f4f5f6f7f8);
 	assert_int_equal(m.count, 3);
@@ -159,6 +162,7 @@ encode_receive(struct ps_writer *w)
 	ps_ipc_encode_receive(w,
 	    &(struct ps_ipc_receive){ .request = request,
 		.socket = ps_slice_str("socket"),
+		.member = { ps_slice_str("news"), ps_slice_str("client_a") },
 		.dialect = PS_DIALECT_POLYSOCKETD,
 		.framing = PS_IPC_FRAMING_EVENTSOURCE,
 		.hold_ms = 0xfedcba98,
@@ -176,6 +180,8 @@ decode_receive(struct ps_reader *r)
 		return ret;
 	assert_request(&m.request);
 	assert_slice(m.socket, "socket");
+	assert_slice(m.member.channel, "news");
+	assert_slice(m.member.client, "client_a");
 	assert_int_equal(m.dialect, PS_DIALECT_POLYSOCKETD);
 	assert_int_equal(m.framing, PS_IPC_FRAMING_EVENTSOURCE);
 	assert_true(m.hold_ms == 0xfedcba98);
@@ -213,7 +219,8 @@ static void
 encode_check(struct ps_writer *w)
 {
 	ps_ipc_encode_check(w,
-	    &(struct ps_ipc_check){ request, ps_slice_str("socket") });
+	    &(struct ps_ipc_check){ request, ps_slice_str("socket"),
+		{ ps_slice_str("news"), ps_slice_str("client_a") } });
 }
 
 static int
@@ -226,6 +233,8 @@ decode_check(struct ps_reader *r)
 		return ret;
 	assert_request(&m.request);
 	assert_slice(m.socket, "socket");
+	assert_slice(m.member.channel, "news");
+	assert_slice(m.member.client, "client_a");
 	return PS_OK;
 }
 
@@ -548,7 +557,7 @@ static const struct {
 	{ 8, 2, PS_STYLE__ALL },
 	{ 9, 2, PS_STYLE__ALL },
 	{ 1, 2 + 1 + 6 + 12, 1 },       /* tls */
-	{ 2, 2 + 1 + 6 + 12 + 10, 1 },  /* more */
+	{ 2, 2 + 1 + 6 + 12 + 10 + 8 + 12, 1 },  /* more */
 	{ 2, -7, PS_EVENT__COUNT - 1 }, /* type of the last event */
 	{ 3, -15, PS_DIALECT__COUNT - 1 },
 	{ 3, -14, PS_IPC_FRAMING__COUNT - 1 },
