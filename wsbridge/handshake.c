@@ -312,7 +312,7 @@ takes_offer(struct ps_slice offer, bool *bits_r)
 {
 	unsigned seen = 0;
 
-	*bits_r = false;
+	*bits_r = false; /* of an earlier offer */
 	if (!is_named(trim(split(&offer, ';')), "permessage-deflate"))
 		return false;
 	while (offer.len > 0) {
@@ -328,6 +328,7 @@ handshake_offers_deflate(const struct handshake *handshake, bool *bits_r)
 	struct ps_slice offers;
 	size_t i = 0;
 
+	*bits_r = false;
 	while (next_header(handshake, "Sec-WebSocket-Extensions", &i,
 	    &offers)) {
 		while (offers.len > 0) {

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "deflate.h"
+#include "assembly.h"
 #include "ps_log.h"
 #include "ps_utf8.h"
 #include "socket_info.h"
@@ -17,8 +17,6 @@ _Static_assert(MESSAGE_HEADROOM >= LWS_PRE,
 
 /* A target that does not answer our close frame in time is cut off. */
 #define CLOSE_TIMEOUT_MS 3000
-/* The buffer a large message has grown is given back. */
-#define RX_KEEP 4096
 /* A target that sends more than this waits for its turn to be read from. */
 #define SHARE_BYTES (16 * 1024)
 #define SHARE_MS 1000
@@ -43,8 +41,8 @@ struct upstream {
 	struct message_queue queue;
 	struct deflate_terms terms;
 	struct deflate *inflate; /* only where the target keeps a context */
-	struct ps_writer rx; /* a message that is not complete yet */
-	bool rx_compressed;  /* and it is a compressed one */
+	struct assembly assembly; /* of a message that comes */
+	bool rx_compressed;	  /* and it is a compressed one */
 	struct timer timer; /* of an attempt to connect, or of closing */
 	uint16_t close_code; /* ours, or the target's; 0: none came */
 	uint8_t close_len;
@@ -66,7 +64,7 @@ destroy(struct garbage *garbage)
 
 	target_free(upstream->target);
 	message_queue_deinit(&upstream->queue);
-	ps_writer_deinit(&upstream->rx);
+	assembly_deinit(&upstream->assembly);
 	if (upstream->inflate != NULL)
 		deflate_deinit(upstream->inflate);
 	free(upstream->inflate);
@@ -541,52 +539,15 @@ reject(struct upstream *upstream, uint16_t code, const char *reason)
 }
 
 static int
-deliver(struct upstream *upstream, struct lws *wsi, struct ps_slice data)
+deliver(struct upstream *upstream, enum ps_event_type type,
+    struct ps_slice data)
 {
-	enum ps_event_type type =
-	    lws_frame_is_binary(wsi) ? PS_EVENT_BINARY : PS_EVENT_TEXT;
-	struct message *message;
+	struct message *message = message_create(type, data);
 
-	if (type == PS_EVENT_TEXT && !ps_utf8_is_valid(data.data, data.len))
-		return reject(upstream, 1007, "invalid UTF-8");
-	message = message_create(type, data);
 	if (message == NULL)
 		return reject(upstream, 1011, "out of memory");
 	session_from_peer(upstream->session, message);
 	return 0;
-}
-
-static int
-deliver_compressed(struct upstream *upstream, struct lws *wsi,
-    struct ps_slice data)
-{
-	size_t max = session_max_message(upstream->session, NULL);
-	struct deflate *codec = upstream->inflate != NULL ?
-	    upstream->inflate :
-	    &upstream->bridge->websocket->deflate;
-	struct ps_slice bytes;
-	int ret;
-
-	switch (deflate_expand(codec, data, max, &bytes)) {
-	case PS_OK:
-		ret = deliver(upstream, wsi, bytes);
-		deflate_release(codec);
-		return ret;
-	case PS_ERR_TOO_LARGE:
-		return reject(upstream, 1009, "message too large");
-	case PS_ERR_MALFORMED:
-		return reject(upstream, 1007, "invalid compressed data");
-	default:
-		return reject(upstream, 1011, "out of memory");
-	}
-}
-
-static int
-deliver_whole(struct upstream *upstream, struct lws *wsi, struct ps_slice data)
-{
-	return upstream->rx_compressed ?
-	    deliver_compressed(upstream, wsi, data) :
-	    deliver(upstream, wsi, data);
 }
 
 /*
@@ -598,7 +559,7 @@ take_reserved_bits(struct upstream *upstream, struct lws *wsi)
 {
 	unsigned char bits = lws_get_reserved_bits(wsi);
 
-	if (lws_is_first_fragment(wsi) && upstream->rx.len == 0)
+	if (lws_is_first_fragment(wsi) && !upstream->assembly.waiting)
 		upstream->rx_compressed =
 		    upstream->terms.accepted && bits == 0x40;
 	return bits == 0 || (upstream->rx_compressed && bits == 0x40);
@@ -619,35 +580,41 @@ count_share(struct upstream *upstream, size_t len)
 		turns_note(&upstream->bridge->turns, &upstream->turn);
 }
 
-/* Parts of a message are put together; most messages come in one. */
+static struct deflate *
+codec_of(struct upstream *upstream)
+{
+	return upstream->inflate != NULL ?
+	    upstream->inflate :
+	    &upstream->bridge->websocket->deflate;
+}
+
 static int
 on_receive(struct upstream *upstream, struct lws *wsi, const char *data,
     size_t len)
 {
-	struct ps_writer *rx = &upstream->rx;
-	size_t max;
-	bool last = lws_is_final_fragment(wsi) &&
-	    lws_remaining_packet_payload(wsi) == 0;
+	struct assembly_part part = { .data = ps_slice(data, len),
+		.left = lws_remaining_packet_payload(wsi),
+		.last = lws_is_final_fragment(wsi) != 0,
+		.text = lws_frame_is_binary(wsi) == 0 };
+	struct ps_slice message;
+	const char *reason;
 	int ret;
 
 	if (upstream->session == NULL)
 		return 0;
 	count_share(upstream, len);
-	max = session_max_message(upstream->session, NULL);
 	if (!take_reserved_bits(upstream, wsi))
 		return reject(upstream, 1002, "reserved bits");
-	if (len > max || rx->len > max - len)
-		return reject(upstream, 1009, "message too large");
-	if (last && rx->len == 0)
-		return deliver_whole(upstream, wsi, ps_slice(data, len));
-	ps_writer_bytes(rx, data, len);
-	if (rx->failed)
-		return reject(upstream, 1011, "out of memory");
-	if (!last)
+	part.compressed = upstream->rx_compressed;
+	ret = assembly_add(&upstream->assembly, codec_of(upstream), &part,
+	    session_max_message(upstream->session, NULL), &message, &reason);
+	if (ret == 0)
 		return 0;
-	ret = deliver_whole(upstream, wsi, ps_slice(rx->data, rx->len));
-	ps_writer_reset(rx);
-	ps_writer_trim(rx, RX_KEEP);
+	if (ret != ASSEMBLY_COMPLETE)
+		return reject(upstream, (uint16_t)ret, reason);
+	ret = deliver(upstream,
+	    part.text ? PS_EVENT_TEXT : PS_EVENT_BINARY, message);
+	assembly_release(&upstream->assembly, codec_of(upstream));
 	return ret;
 }
 
