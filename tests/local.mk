@@ -5,6 +5,7 @@
 
 unit_tests = \
 	%D%/unit/test_address \
+	%D%/unit/test_assembly \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
 	%D%/unit/test_channel \
@@ -14,9 +15,11 @@ unit_tests = \
 	%D%/unit/test_enforce \
 	%D%/unit/test_envelope \
 	%D%/unit/test_exchange \
+	%D%/unit/test_frames \
 	%D%/unit/test_framing \
 	%D%/unit/test_handoff \
 	%D%/unit/test_history \
+	%D%/unit/test_handshake \
 	%D%/unit/test_intake \
 	%D%/unit/test_limit \
 	%D%/unit/test_memory \
