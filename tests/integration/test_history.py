@@ -45,8 +45,8 @@ def answer(channel, **params):
 
 def kept(stack, channel):
     """How many rows the database has."""
-    return stack.database.value(
-        f"SELECT count(*) FROM channel_events WHERE channel = '{channel.name}'")
+    return stack.database.value("SELECT count(*) FROM channel_events"
+                                f" WHERE channel = '{channel.name}'")
 
 
 def wait_kept(stack, channel, number):
@@ -273,7 +273,8 @@ def test_a_lock_holds_up_no_emit(own_stack, own_channel):
         for i in range(20):
             assert own_channel.emit(i)["delivered"] == 1
         assert member.data(20) == list(range(20))
-        with own_channel.http.begin("GET", own_channel.path("history")) as asked:
+        with own_channel.http.begin(
+                "GET", own_channel.path("history")) as asked:
             own_stack.wait_held(1)
             assert shell.run("COMMIT") == ""
             events = asked.response().json["history"]

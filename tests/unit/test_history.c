@@ -294,7 +294,7 @@ large_results_are_several(void **state)
 {
 	size_t size = HISTORY_BYTES / 2;
 	char *text = malloc(size);
-	char id[8];
+	char id[PS_EVENT_ID_LEN + 1];
 	int i;
 
 	(void)state;
