@@ -84,6 +84,7 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=acks_take,--wrap=acks_leave \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
+%C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
 %C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(channel_fixture)
 %C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read,--wrap=history_read_on \

@@ -114,7 +114,7 @@ struct bridge {
 	struct timer close_timer;
 
 	struct exchange_list exchanges; /* taken over and not yet ended */
-	size_t n_held;		  /* parked receivers and probes */
+	size_t n_held;		  /* parked receivers, probes, emits */
 	size_t n_probes;	  /* of these */
 	struct ps_writer scratch; /* for building one answer at a time */
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "channel.h"
+#include "emit.h"
 #include "exchange.h"
 #include "intake.h"
 #include "ps_json.h"
@@ -32,6 +34,7 @@ struct figures {
 	uint64_t queued_bytes[DIRECTION__COUNT];
 	struct ps_traffic traffic; /* of live sessions and of ended ones */
 	uint64_t n_exchanges, n_held, unsent_bytes;
+	uint64_t n_channels, n_members, n_joining, n_log_entries;
 };
 
 static enum ps_session_kind
@@ -62,16 +65,32 @@ add_session(struct figures *figures, const struct session *session)
 }
 
 static void
+add_channel(struct figures *figures, const struct channel *channel)
+{
+	const struct member *member;
+
+	figures->n_channels++;
+	TAILQ_FOREACH(member, &channel->by_age, by_age)
+		figures->n_members++;
+	TAILQ_FOREACH(member, &channel->joining, by_age)
+		figures->n_joining++;
+	figures->n_log_entries += channel->log.end - channel->log.begin;
+}
+
+static void
 count_figures(struct figures *figures, const struct bridge *bridge)
 {
 	const struct exchange *exchange;
 	const struct session *session;
+	const struct channel *channel;
 
 	*figures = (struct figures){ .bridge = bridge,
 		.store = store_status(bridge->store),
 		.traffic = bridge->totals.ended };
 	TAILQ_FOREACH(session, &bridge->sessions, all)
 		add_session(figures, session);
+	TAILQ_FOREACH(channel, &bridge->channels, all)
+		add_channel(figures, channel);
 	LIST_FOREACH(exchange, &bridge->exchanges, all) {
 		figures->n_exchanges++;
 		figures->n_held +=
@@ -316,6 +335,49 @@ put_records_waiting(struct output *out)
 }
 
 static void
+put_channels(struct output *out)
+{
+	put_value(out, NULL, out->figures->n_channels);
+}
+
+static void
+put_members(struct output *out)
+{
+	put_value(out, LABELS("no"), out->figures->n_joining);
+	put_value(out, LABELS("yes"), out->figures->n_members);
+}
+
+static void
+put_log_entries(struct output *out)
+{
+	put_value(out, NULL, out->figures->n_log_entries);
+}
+
+static void
+put_emits_waiting(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->ack_waits.count);
+}
+
+static void
+put_emit_ids(struct output *out)
+{
+	put_value(out, NULL, emit_count_ids(out->figures->bridge));
+}
+
+static void
+put_events_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->totals.events);
+}
+
+static void
+put_deliveries_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->totals.deliveries);
+}
+
+static void
 put_sessions_total(struct output *out)
 {
 	put_value(out, NULL, out->figures->bridge->n_sessions_ever);
@@ -415,7 +477,7 @@ static const struct metric metrics[] = {
 	{ "open_requests", GAUGE, { NULL }, put_exchanges,
 	  "Requests that are not answered to their end, this one included." },
 	{ "held_requests", GAUGE, { NULL }, put_held,
-	  "Polls, streams and probes among them, which max_held bounds." },
+	  "Polls, streams, probes and emits that wait among them, which max_held bounds." },
 	{ "unsent_bytes", GAUGE, { NULL }, put_unsent,
 	  "Bytes of answers that the web server has not taken yet." },
 	{ "timers", GAUGE, { NULL }, put_timers,
@@ -430,6 +492,16 @@ static const struct metric metrics[] = {
 	  "Messages of a token since midnight (UTC), in both directions." },
 	{ "token_bytes_today", GAUGE, { "id", "token" }, put_token_bytes,
 	  "Bytes of these messages." },
+	{ "channels", GAUGE, { NULL }, put_channels,
+	  "Channels that have members, or emits that wait." },
+	{ "channel_members", GAUGE, { "joined" }, put_members,
+	  "Members of channels, and those who wait for room to join." },
+	{ "channel_log_entries", GAUGE, { NULL }, put_log_entries,
+	  "Events and notices that not all members of their channel have been given yet." },
+	{ "emits_waiting", GAUGE, { NULL }, put_emits_waiting,
+	  "Emits that wait for acknowledgements; max_held bounds them." },
+	{ "emit_ids", GAUGE, { NULL }, put_emit_ids,
+	  "Ids of emits that are remembered, at most max_emit_ids." },
 	{ "database_up", GAUGE, { NULL }, put_database_up,
 	  "0 while the database cannot be written or what waits for it is not written yet." },
 	{ "records_waiting", GAUGE, { NULL }, put_records_waiting,
@@ -444,6 +516,10 @@ static const struct metric metrics[] = {
 	  "Messages, up from clients and down from targets." },
 	{ "message_bytes_total", COUNTER, { "direction" }, put_bytes_total,
 	  "Bytes of these messages." },
+	{ "events_total", COUNTER, { NULL }, put_events_total,
+	  "Events that were emitted to channels." },
+	{ "event_deliveries_total", COUNTER, { NULL }, put_deliveries_total,
+	  "Members that these were for, when they were emitted." },
 	{ "records_written_total", COUNTER, { NULL }, put_written_total,
 	  "Records of sessions and of use that were written." },
 	{ "records_lost_total", COUNTER, { NULL }, put_lost_total,

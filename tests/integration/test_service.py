@@ -694,6 +694,42 @@ def open_sessions(found, **labels):
 
 
 @pytest.mark.options(node="life")
+def test_figures_follow_what_lives_in_channels(http, admin, stack, channel):
+    def value(name, **labels):
+        return figures(http, admin).value("polysocket_" + name, **labels)
+
+    def becomes(name, wanted, **labels):
+        stack.wait_until(lambda: value(name, **labels) == wanted,
+                         f"{name} being {wanted}")
+
+    becomes("channels", 0)
+    events, deliveries = (value(name) for name in (
+        "events_total", "event_deliveries_total"))
+    ids = value("emit_ids")
+    with channel.join() as one, channel.join("events") as two:
+        assert value("channels") == 1
+        assert value("channel_members", joined="yes") == 2
+        channel.emit("x", id="known")
+        channel.emit("x", id="known")
+        assert value("emit_ids") == ids + 1
+        with http.begin("POST", channel.path("emit"),
+                        {"require-ack": "true"},
+                        {"Content-Type": "application/json"},
+                        '"ack me"') as exchange:
+            event = one.events(2)[1]
+            assert value("emits_waiting") == 1
+            one.ack(event.event_id)
+            two.ack(two.events(2)[1].event_id)
+            assert exchange.response().status == 200
+        assert value("emits_waiting") == 0
+        becomes("channel_log_entries", 0)
+        assert value("events_total") == events + 2
+        assert value("event_deliveries_total") == deliveries + 4
+    becomes("channels", 0)
+    becomes("channel_members", 0, joined="yes")
+
+
+@pytest.mark.options(node="life")
 def test_figures_follow_what_lives(http, admin, target, stack, new_token):
     token = new_token(name="counted")
     relay = Polysocket(http)

@@ -1,11 +1,12 @@
 #include "config.h"
 
-#include "fixture.h"
+#include "channel_fixture.h"
 
 #include <inttypes.h>
 
 #include <json-c/json.h>
 
+#include "wsbridge/emit.h"
 #include "wsbridge/metrics.h"
 #include "wsbridge/parked.h"
 #include "wsbridge/probe.h"
@@ -182,6 +183,92 @@ draining_is_told(void **state)
 	bridge.draining = true;
 	assert_int_equal(figure("draining"), 1);
 	bridge.draining = false;
+}
+
+static int
+teardown_channels(void **state)
+{
+	ps_writer_deinit(&text);
+	return channel_teardown(state);
+}
+
+static void
+channels_are_counted_with_their_members(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(figure("channels"), 0);
+	listener_join(&listeners[0], "room");
+	listener_join(&listeners[1], "room");
+	listener_join(&listeners[2], "hall");
+	assert_int_equal(figure("channels"), 2);
+	assert_int_equal(figure("channel_members{joined=\"yes\"}"), 3);
+	assert_int_equal(figure("channel_log_entries"), 0);
+	for (i = 1; i <= 5; i++)
+		channel_emit("room", i);
+	listener_create(&listeners[3], "room", NULL);
+	assert_int_equal(figure("channel_log_entries"), 5);
+	assert_int_equal(figure("channel_members{joined=\"no\"}"), 1);
+	channel_settle();
+	assert_int_equal(figure("channel_members{joined=\"no\"}"), 0);
+	assert_int_equal(figure("channel_members{joined=\"yes\"}"), 4);
+	for (i = 0; i < 4; i++)
+		session_end(listeners[i].session, "test");
+	fixture_turn();
+	assert_int_equal(figure("channels"), 0);
+	assert_int_equal(figure("channel_log_entries"), 0);
+	assert_int_equal(figure("channel_members{joined=\"yes\"}"), 0);
+}
+
+static void
+forget_answer(struct emit_asker *asker, const struct emit_answer *answer)
+{
+	(void)asker;
+	(void)answer;
+}
+
+/* To all of "room", with an id, to be acknowledged. */
+static void
+run_emit(struct emit_asker *asker)
+{
+	struct ps_ipc_emit emit = { .channel = ps_slice_str("room"),
+		.requires_ack = true,
+		.key = ps_slice_str("id"),
+		.count = 1 };
+	struct ps_writer events = { 0 };
+	size_t begin = ps_ipc_event_begin(&events, PS_EVENT_TEXT);
+
+	ps_writer_str(&events, "1");
+	ps_ipc_event_end(&events, begin);
+	ps_reader_init(&emit.events, events.data, events.len);
+	asker->answer = forget_answer;
+	emit_run(&bridge, &emit, fixture_quota(), asker);
+	ps_writer_deinit(&events);
+}
+
+static void
+emits_are_counted_while_they_wait_or_are_remembered(void **state)
+{
+	struct emit_asker first, second;
+
+	(void)state;
+	listener_join(&listeners[0], "room");
+	listener_join(&listeners[1], "room");
+	run_emit(&first);
+	run_emit(&second); /* known: not sent again */
+	assert_int_equal(figure("emits_waiting"), 1);
+	assert_int_equal(figure("emit_ids"), 1);
+	assert_int_equal(figure("events_total"), 1);
+	assert_int_equal(figure("event_deliveries_total"), 2);
+	session_end(listeners[0].session, "test");
+	session_end(listeners[1].session, "test");
+	channel_settle();
+	assert_int_equal(figure("emits_waiting"), 0);
+	assert_int_equal(figure("emit_ids"), 1);
+	fixture_advance(EMIT_ID_MS);
+	assert_int_equal(figure("emit_ids"), 0);
+	assert_int_equal(figure("event_deliveries_total"), 2);
 }
 
 /* The policy of two tokens, 7 and 8; ownership goes to the bridge. */
@@ -479,6 +566,9 @@ both_forms_have_the_same_figures(void **state)
 
 #define plain(test) \
 	cmocka_unit_test_setup_teardown(test, fixture_setup, teardown)
+#define of_channels(test) \
+	cmocka_unit_test_setup_teardown(test, channel_setup, \
+	    teardown_channels)
 #define on_loop(test) \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_loop, teardown)
 
@@ -493,6 +583,9 @@ main(void)
 		on_loop(requests_are_counted_while_they_are_open),
 		on_loop(what_a_web_server_does_not_take_is_counted),
 		plain(draining_is_told),
+		of_channels(channels_are_counted_with_their_members),
+		of_channels(
+		    emits_are_counted_while_they_wait_or_are_remembered),
 		plain(what_tokens_use_is_counted),
 		plain(tokens_beyond_some_hundred_are_one_figure),
 		plain(traffic_outlives_its_session),
