@@ -901,6 +901,114 @@ no_id_is_forgotten_for_another(void **state)
 	assert_true(was_told(&second, 200));
 }
 
+/* --- by a member --- */
+
+static void
+give_rights(const char *pattern)
+{
+	struct ps_token token = { .id = 1, .enabled = true,
+		.name = strdup("one"), .has_secret = true, .hash = { 1 } };
+
+	bridge.policy = ps_policy_create(1);
+	assert_non_null(bridge.policy);
+	assert_int_equal(ps_policy_add_token(bridge.policy, &token), PS_OK);
+	assert_int_equal(ps_policy_add_channel(bridge.policy, 1, pattern,
+			     PS_MAY_EMIT),
+	    PS_OK);
+	assert_int_equal(ps_policy_seal(bridge.policy), PS_OK);
+}
+
+static void
+a_member_is_told_what_http_is(void **state)
+{
+	const char *text;
+
+	(void)state;
+	open_room(2);
+	give_rights("room");
+	assert_int_equal(listener_say(a,
+			     "{\"type\":\"EMIT\",\"payload\":{\"x\":1.0},"
+			     "\"id\":\"k\"}"),
+	    PS_OK);
+	channel_settle();
+	text = listener_got(a);
+	assert_non_null(strstr(text, "DATA {\"x\":1.0},\"eventID\":\"evt_"));
+	text = strstr(text, "EMITTED {\"success\":true,\"eventID\":\"evt_");
+	assert_non_null(text);
+	assert_non_null(strstr(text, "\",\"delivered\":2};"));
+	assert_int_equal(count_data(b), 1);
+	terms.key = ps_slice_str("k");
+	emit(&first, "2");
+	assert_non_null(strstr(text, event_id(first.json, 0)));
+	listener_say(a,
+	    "{\"type\":\"EMIT\",\"payload\":1,\"clients\":3}");
+	assert_non_null(strstr(listener_got(a),
+	    "EMITTED {\"success\":false,\"error\":\"Not enough clients to "
+	    "target.\",\"code\":\"not_enough_clients\"};"));
+	assert_true(were_kept("room {\"x\":1.0};"));
+}
+
+static void
+a_member_needs_the_right_to_emit(void **state)
+{
+	(void)state;
+	open_room(2);
+	give_rights("hall");
+	listener_say(a, "{\"type\":\"EMIT\",\"payload\":1}");
+	assert_non_null(strstr(listener_got(a), "channel_refused"));
+	assert_true(had_nothing(b) && were_kept(""));
+}
+
+static void
+a_member_hears_later_that_all_have_acknowledged(void **state)
+{
+	char id[PS_EVENT_ID_LEN + 1];
+
+	(void)state;
+	open_room(2);
+	give_rights("*");
+	listener_say(a, "{\"type\":\"EMIT\",\"payload\":1,"
+			"\"requires_ack\":true}");
+	channel_settle();
+	strcpy(id, event_id(listener_got(b), 0));
+	acknowledge(a, id);
+	acknowledge(b, id);
+	assert_null(strstr(listener_got(a), "EMITTED"));
+	channel_settle();
+	assert_non_null(strstr(listener_got(a), "EMITTED {\"success\":true"));
+	/* One who has left is not told. */
+	listener_say(a, "{\"type\":\"EMIT\",\"payload\":1,"
+			"\"requires_ack\":true}");
+	leave(a);
+	assert_int_equal(bridge.ack_waits.count, 0);
+	ps_writer_reset(&kept);
+}
+
+/* It does not read, and is too slow for what it sends to itself. */
+static void
+a_member_may_end_itself_by_an_emit(void **state)
+{
+	char frame[128];
+	int i;
+
+	(void)state;
+	open_room(2);
+	give_rights("*");
+	session_detach(a->session);
+	for (i = 0; i < 20 && listener_member(a) != NULL; i++) {
+		snprintf(frame, sizeof(frame),
+		    "{\"type\":\"EMIT\",\"payload\":1,\"clients\":\"%s\","
+		    "\"requires_ack\":%s}",
+		    a->client, i % 2 == 0 ? "true" : "false");
+		(void)listener_say(a, frame);
+		fixture_turn();
+	}
+	assert_null(listener_member(a));
+	assert_int_equal(bridge.ack_waits.count, 0);
+	channel_settle();
+	assert_non_null(strstr(listener_got(b), "PRESENCE:LEFT"));
+}
+
 /* --- memory --- */
 
 /* Sent and kept, or neither. */
@@ -1014,6 +1122,10 @@ main(void)
 		TEST(an_id_may_be_forgotten_while_it_waits),
 		TEST(what_was_refused_may_be_tried_again),
 		TEST(no_id_is_forgotten_for_another),
+		TEST(a_member_is_told_what_http_is),
+		TEST(a_member_needs_the_right_to_emit),
+		TEST(a_member_hears_later_that_all_have_acknowledged),
+		TEST(a_member_may_end_itself_by_an_emit),
 		cmocka_unit_test_teardown(without_memory_it_is_sent_or_refused,
 		    teardown),
 		cmocka_unit_test_teardown(
