@@ -27,6 +27,8 @@ static struct fake_bridge {
 	pthread_t thread;
 } fakes[4];
 
+static const struct fake_bridge *draining; /* and what it says */
+
 static char folder[] = "/tmp/ps-handoff-XXXXXX";
 static char place[64];
 static struct ps_config *config;
@@ -78,7 +80,7 @@ serve(void *arg)
 {
 	struct fake_bridge *fake = arg;
 	const struct ps_ipc_hello hello = { PS_IPC_VERSION, 77,
-		ps_slice_str(fake->tag), false };
+		ps_slice_str(fake->tag), fake == draining };
 	struct ps_writer frame = { 0 };
 	int fd;
 
@@ -134,9 +136,10 @@ begin_second(void)
 	begin(&fakes[1], "asecond");
 }
 
-/* Hands a request over, to the owner of `socket` or, NULL, to whom is led. */
+/* Hands a request over, to the owner of `socket` (and, where it is a member's
+ * key, not to one that drains) or, NULL, to whom is led. */
 static int
-hand_over(struct handoff *from, const char *socket)
+hand_over_to(struct handoff *from, const char *socket, bool is_key)
 {
 	FCGX_Request fcgx;
 	int fds[2], ret;
@@ -148,11 +151,19 @@ hand_over(struct handoff *from, const char *socket)
 	ps_writer_str(&from->frame, "a frame");
 	ret = socket == NULL ?
 	    handoff_send(from, &fcgx, true) :
-	    handoff_send_to_owner(from, &fcgx, ps_slice_str(socket));
+	    is_key ? handoff_send_to_member(from, &fcgx,
+			 ps_slice_str(socket)) :
+		     handoff_send_to_owner(from, &fcgx, ps_slice_str(socket));
 	close(fds[1]);
 	if (ret != PS_OK)
 		close(fds[0]);
 	return ret;
+}
+
+static int
+hand_over(struct handoff *from, const char *socket)
+{
+	return hand_over_to(from, socket, false);
 }
 
 static void
@@ -226,6 +237,27 @@ who_is_missed_by_two_at_once_is_waited_for(void **state)
 	end(&fakes[1]);
 }
 
+static void
+one_that_drains_has_sessions_but_no_members(void **state)
+{
+	(void)state;
+	draining = &fakes[0];
+	begin(&fakes[0], "afirst");
+	begin(&fakes[1], "asecond");
+	assert_int_equal(hand_over(&handoff, "afirst.x"), PS_OK);
+	assert_int_equal(hand_over_to(&handoff, "afirst.x", true),
+	    PS_ERR_CLOSED);
+	assert_int_equal(hand_over_to(&other, "afirst.x", true),
+	    PS_ERR_CLOSED);
+	assert_int_equal(hand_over_to(&handoff, "asecond.x", true), PS_OK);
+	assert_int_equal(hand_over_to(&handoff, "athird.x", true),
+	    PS_ERR_CLOSED);
+	assert_int_equal(hand_over_to(&handoff, "", true), PS_ERR_CLOSED);
+	end_first();
+	end(&fakes[1]);
+	draining = NULL;
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -235,6 +267,7 @@ main(void)
 		in_folder(connections_to_many_that_have_gone_hold_nothing_up),
 		in_folder(the_next_gap_is_waited_for_as_the_first),
 		in_folder(who_is_missed_by_two_at_once_is_waited_for),
+		in_folder(one_that_drains_has_sessions_but_no_members),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
