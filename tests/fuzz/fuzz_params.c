@@ -1,12 +1,14 @@
 /*
  * A request's parameters: the first line of the input is the query, the rest
- * the body, a form or JSON. Every text that comes out is valid UTF-8.
+ * the body, a form or JSON. Every text that comes out is valid UTF-8. As a
+ * payload the body stays what it was without its space.
  */
 #include "config.h"
 
 #include "fuzz.h"
 
 #include "fcgi-app/params.h"
+#include "ps_json.h"
 #include "ps_utf8.h"
 
 static void
@@ -37,6 +39,29 @@ copy_of(const void *data, size_t len)
 	return copy;
 }
 
+static void
+compact(const char *text, size_t len)
+{
+	struct ps_writer once = { 0 }, twice = { 0 };
+	size_t n_names, again;
+
+	if (ps_json_check(ps_slice(text, len), &n_names) == PS_OK) {
+		ps_json_compact(&once, ps_slice(text, len));
+		require(!once.failed && once.len > 0 && once.len <= len);
+		require(ps_json_check(ps_slice(once.data, once.len), &again) ==
+		    PS_OK);
+		require(again == n_names);
+		ps_json_compact(&twice, ps_slice(once.data, once.len));
+		require(twice.len == once.len &&
+		    memcmp(twice.data, once.data, once.len) == 0);
+		ps_json_for_script(&twice, ps_slice(once.data, once.len));
+		require(memmem(twice.data + once.len, twice.len - once.len,
+			    "</", 2) == NULL);
+	}
+	ps_writer_deinit(&once);
+	ps_writer_deinit(&twice);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -53,6 +78,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	require(params != NULL);
 	good = params_parse_form(params, query, query_len, false) == PS_OK;
+	compact(text, body_len);
 	if (body_len > 0 && *body == '{')
 		good = params_parse_json(params, text, body_len) == PS_OK &&
 		    good;
