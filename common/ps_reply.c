@@ -100,25 +100,28 @@ ps_reply_json(struct ps_writer *w, const struct ps_style *style, int status,
 {
 	bool wrap = style->callback.len > 0 && json.len > 0;
 	struct ps_head_extra head = { 0 };
+	struct ps_writer script = { 0 };
 	const char *type = wrap ? PS_TYPE_JSONP : PS_TYPE_JSON;
 
 	if (extra != NULL)
 		head = *extra;
+	if (wrap) {
+		ps_writer_str(&script, "/**/");
+		ps_writer_bytes(&script, style->callback.data,
+				style->callback.len);
+		ps_writer_str(&script, "(");
+		ps_json_for_script(&script, json);
+		ps_writer_str(&script, ");");
+		if (script.failed)
+			w->failed = true;
+		json = ps_slice(script.data, script.len);
+	}
 	head.has_length = true;
 	head.content_length = json.len;
-	if (wrap)
-		head.content_length += style->callback.len + strlen("/**/();");
 	ps_reply_head(w, style, status, json.len > 0 ? type : NULL, &head);
-	if (style->flags & PS_STYLE_HEAD)
-		return;
-	if (wrap) {
-		ps_writer_str(w, "/**/");
-		ps_writer_bytes(w, style->callback.data, style->callback.len);
-		ps_writer_str(w, "(");
-	}
-	ps_writer_bytes(w, json.data, json.len);
-	if (wrap)
-		ps_writer_str(w, ");");
+	if (!(style->flags & PS_STYLE_HEAD))
+		ps_writer_bytes(w, json.data, json.len);
+	ps_writer_deinit(&script);
 }
 
 void

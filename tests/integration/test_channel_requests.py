@@ -510,6 +510,17 @@ def test_the_wrong_token_is_told_in_jsonp_too(stack, channel, what):
         False, "token_unknown", 403)
 
 
+def test_what_others_sent_is_fit_for_a_script(channel):
+    text = "</script>\u2028\u2029"
+    channel.emit(text)
+    with channel.join("ws", presence={"name": text}):
+        for what in ("members", "history", "listen"):
+            response = channel.http.get(channel.path(what), cb="f")
+            assert "<\\/script>\\u2028\\u2029" in response.text
+            assert "</" not in response.text
+            response.jsonp("f")
+
+
 def test_a_callback_is_a_name(channel):
     for what in WHATS:
         response = channel.http.get(channel.path(what), cb="1x", x="1")

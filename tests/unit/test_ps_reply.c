@@ -28,6 +28,11 @@ static const struct {
 	    "Status: 200 OK\r\n"
 	    "Content-Type: application/javascript; charset=utf-8\r\n"
 	    "Content-Length: 12\r\n" ANY CACHE "\r\n/**/f.g({});" },
+	{ { JSONP }, 200, "{\"a\":\"</\xe2\x80\xa8\"}", { 0 },
+	    "Status: 200 OK\r\n"
+	    "Content-Type: application/javascript; charset=utf-8\r\n"
+	    "Content-Length: 27\r\n" ANY CACHE
+	    "\r\n/**/f.g({\"a\":\"<\\/\\u2028\"});" },
 	{ { ORIGIN }, 201, "", { 0 },
 	    "Status: 201 Created\r\n"
 	    "Content-Length: 0\r\n"
