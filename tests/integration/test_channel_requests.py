@@ -417,6 +417,21 @@ def test_a_key_of_this_bridge_that_nobody_has_is_unknown(channel):
             refused(response, 403, "key_unknown")
 
 
+@pytest.mark.parametrize("last, gap", [
+    ("evt_12345678", True), ("garbage", True), ("/1/evt_12345678", True),
+    ("a.b/c/evt_12345678", True), ("a.b/-1/evt_12345678", True),
+    ("a.b/1", True), ("x" * 500 + "/1/", True), ("a.b/1/", False),
+    ("a.b/1/evt_12345678", True), ("a.b/1/" + "x" * 500, True)],
+    ids=lambda value: str(value)[:20])
+def test_an_event_source_that_nobody_knows_is_a_new_member(channel, last,
+                                                           gap):
+    with channel.join("events", headers={"Last-Event-ID": last}) as member:
+        if gap:
+            assert member.next("ERROR").payload["code"] == "HISTORY_GAP"
+        channel.emit("x")
+        assert member.data() == ["x"]
+
+
 @pytest.mark.options(max_message="100B")
 @pytest.mark.parametrize("body, status, code, limit", [
     (b"", 400, "bad_request", None), (b"[]", 400, "bad_request", None),
