@@ -51,6 +51,7 @@ channel_get(struct bridge *bridge, struct ps_slice name)
 	TAILQ_INIT(&channel->by_log);
 	TAILQ_INIT(&channel->behind);
 	TAILQ_INIT(&channel->joining);
+	TAILQ_INIT(&channel->undelivered);
 	LIST_INIT(&channel->waits);
 	memcpy(channel->name, name.data, name.len);
 	channel->node.key = ps_slice(channel->name, name.len);
@@ -240,6 +241,32 @@ queue_log(struct member *member)
 }
 
 void
+channel_delivered(struct member *member)
+{
+	if (!member->is_undelivered)
+		return;
+	member->is_undelivered = false;
+	TAILQ_REMOVE(&member->channel->undelivered, member, undelivered);
+}
+
+/* An emit may name very many, and all of them in one turn is too much. */
+static void
+deliver_soon(struct member *member)
+{
+	struct channel *channel = member->channel;
+	struct fanout *fanout = &channel->bridge->fanout;
+
+	if (fanout->n_direct < FANOUT_SLICE) {
+		fanout->n_direct++;
+		member_deliver(member);
+	} else if (!member->is_undelivered) {
+		member->is_undelivered = true;
+		TAILQ_INSERT_TAIL(&channel->undelivered, member, undelivered);
+		fanout_note(fanout, &channel->job);
+	}
+}
+
+void
 channel_send_to(struct member *member, struct message *message)
 {
 	if (!member->has_joined || member->session == NULL) {
@@ -257,7 +284,7 @@ channel_send_to(struct member *member, struct message *message)
 	}
 	session_queue(member->session, message);
 	if (member->session != NULL)
-		member_deliver(member);
+		deliver_soon(member);
 }
 
 struct member *
@@ -322,6 +349,7 @@ channel_remove(struct channel *channel, struct member *member)
 	TAILQ_REMOVE(&channel->by_age, member, by_age);
 	TAILQ_REMOVE(member->is_behind ? &channel->behind : &channel->by_log,
 	    member, by_log);
+	channel_delivered(member);
 	prune(channel);
 }
 
@@ -432,6 +460,19 @@ serve_joining(struct channel *channel, unsigned units)
 }
 
 static unsigned
+serve_undelivered(struct channel *channel, unsigned units)
+{
+	struct member *member;
+	unsigned done = 0;
+
+	for (; done < units &&
+	     (member = TAILQ_FIRST(&channel->undelivered)) != NULL;
+	     done++)
+		member_deliver(member);
+	return done;
+}
+
+static unsigned
 serve_live(struct channel *channel, unsigned units)
 {
 	struct member *member;
@@ -450,7 +491,9 @@ serve_live(struct channel *channel, unsigned units)
 static bool
 has_more(const struct channel *channel)
 {
-	return !TAILQ_EMPTY(&channel->joining) || holds_too_much(channel) ||
+	return !TAILQ_EMPTY(&channel->joining) ||
+	    !TAILQ_EMPTY(&channel->undelivered) ||
+	    holds_too_much(channel) ||
 	    first_needed(channel, &channel->by_log) < channel->log.end;
 }
 
@@ -463,6 +506,8 @@ serve(struct fanout_job *job, unsigned units)
 	done = serve_behind(channel, units);
 	if (done < units)
 		done += serve_joining(channel, units - done);
+	if (done < units)
+		done += serve_undelivered(channel, units - done);
 	if (done < units)
 		done += serve_live(channel, units - done);
 	if (!channel->is_gone && has_more(channel))

@@ -57,6 +57,7 @@ struct channel {
 	struct member_list by_log; /* those served, by `log_at` */
 	struct member_list behind; /* the others, by `log_at` */
 	struct member_list joining; /* wait for a place in the channel */
+	struct member_list undelivered; /* with more in their session's queue */
 	struct member **members; /* all, in any order; see member.index */
 	uint32_t n_members, capacity;
 
@@ -92,8 +93,9 @@ bool channel_all_have(const struct channel *channel, uint64_t number);
 PS_MUST_CHECK bool channel_send(struct channel *channel,
     struct message *message, struct member *except);
 /*
- * To one, behind what it has not got of the log. Takes over a reference. The
- * member may have left when it returns.
+ * To one, behind what it has not got of the log, at once unless many have been
+ * given something in this turn. Takes over a reference. The member may have
+ * left when it returns.
  */
 void channel_send_to(struct member *member, struct message *message);
 
@@ -110,6 +112,8 @@ void channel_leave_line(struct channel *channel, struct member *member);
 PS_MUST_CHECK bool channel_add(struct channel *channel,
     struct member *member);
 void channel_remove(struct channel *channel, struct member *member);
+/* What is in its session's queue is with its receiver. */
+void channel_delivered(struct member *member);
 /* From now on the member has to catch up; it has done so, and gets what was
  * held for it. */
 void channel_fall_behind(struct member *member);

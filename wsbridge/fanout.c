@@ -44,6 +44,7 @@ fanout_serve(struct fanout *fanout)
 	struct fanout_job *job;
 	unsigned done = 0, units;
 
+	fanout->n_direct = 0;
 	while (done < FANOUT_TURN &&
 	    (job = TAILQ_FIRST(&fanout->due)) != NULL) {
 		fanout_leave(fanout, job);

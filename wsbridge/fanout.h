@@ -28,6 +28,7 @@ struct fanout_job {
 
 struct fanout {
 	TAILQ_HEAD(, fanout_job) due;
+	unsigned n_direct; /* units done past it since the last turn */
 	uv_idle_t idle; /* runs while something is due */
 };
 

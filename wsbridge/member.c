@@ -364,6 +364,7 @@ is_slow(const struct session *session)
 void
 member_deliver(struct member *member)
 {
+	channel_delivered(member);
 	session_deliver(member->session);
 	if (member->session != NULL && !member->is_behind &&
 	    is_slow(member->session))

@@ -25,10 +25,11 @@ struct member {
 	struct session *session; /* NULL: it has left */
 	TAILQ_ENTRY(member) by_age; /* or of `joining` */
 	TAILQ_ENTRY(member) by_log; /* or of `behind` */
+	TAILQ_ENTRY(member) undelivered; /* while `is_undelivered` */
 	uint64_t serial; /* from 1; the higher, the later it joined */
 	uint64_t log_at; /* number of the next entry of the log for it */
 	uint32_t index;	 /* in channel->members */
-	bool in_line, has_joined, is_behind, tells_key;
+	bool in_line, has_joined, is_behind, is_undelivered, tells_key;
 	struct replay *replay; /* of what it has missed; see replay.h */
 	LIST_HEAD(, asking) asking; /* its emits that wait */
 

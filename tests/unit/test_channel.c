@@ -514,6 +514,29 @@ a_turn_serves_a_slice_of_each_channel(void **state)
 }
 
 static void
+events_for_many_by_name_are_served_in_slices_too(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 60; i++)
+		listener_join(&listeners[i], "room");
+	count_served(0, 60);
+	for (i = 0; i < 60; i++)
+		channel_send_to(listener_member(&listeners[i]),
+		    envelope_create("ERROR", ps_slice_str("{}")));
+	assert_int_equal(count_served(0, 60), FANOUT_SLICE);
+	session_end(listeners[59].session, "test");
+	fanout_serve(&bridge.fanout);
+	assert_int_equal(count_served(0, 60), FANOUT_TURN);
+	fanout_serve(&bridge.fanout);
+	for (i = FANOUT_SLICE + FANOUT_TURN; i < 59; i++)
+		assert_row(i,
+		    strncmp(listener_got(&listeners[i]), "ERROR {};", 9) ==
+			0);
+}
+
+static void
 one_who_speaks_faster_than_all_can_listen_is_held_back(void **state)
 {
 	int i;
@@ -595,6 +618,7 @@ main(void)
 		TEST(newcomers_wait_in_line_before_a_channel_with_much_to_do),
 		TEST(one_who_leaves_the_line_was_never_there),
 		TEST(a_turn_serves_a_slice_of_each_channel),
+		TEST(events_for_many_by_name_are_served_in_slices_too),
 		TEST(one_who_speaks_faster_than_all_can_listen_is_held_back),
 		TEST(a_drain_closes_all_and_lets_nobody_in),
 	};
