@@ -14,9 +14,11 @@
 #include "ps_json.h"
 #include "ps_pattern.h"
 #include "wsbridge/backlog.h"
+#include "wsbridge/channel.h"
 #include "wsbridge/reading.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/enforce.h"
+#include "wsbridge/envelope.h"
 #include "wsbridge/parked.h"
 #include "wsbridge/record.h"
 #include "wsbridge/service.h"
@@ -663,6 +665,91 @@ a_message_is_compressed_or_not(void **state)
 	fail_each_allocation(compress_and_expand);
 }
 
+/* A member whose receiver takes all; its id, empty when it may not be. */
+static void
+come(struct fake_receiver *r, const char *since, char id[PS_SESSION_ID_MAX + 1])
+{
+	struct member_terms terms = { .channel = ps_slice_str("room"),
+		.rights = { .token_id = 1 },
+		.remote_addr = ps_slice_str("192.0.2.1"),
+		.presence = ps_slice_str("{\"n\":1}"),
+		.since = ps_slice_str(since),
+		.tells_key = true };
+	struct refusal refusal;
+	struct session *session;
+	size_t i;
+
+	for (i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
+		terms.rights.limits.value[i] = PS_NO_LIMIT;
+	session = member_create(&bridge, &terms, &refusal);
+	id[0] = '\0';
+	if (!succeeded(session != NULL))
+		return;
+	strcpy(id, session->id);
+	r->greedy = true;
+	if (session->state == SESSION_OPEN &&
+	    fixture_attach(session, r, UINT32_MAX) &&
+	    session_has_unsent(session))
+		r->receiver.ops->deliver(&r->receiver);
+}
+
+static void
+say(const char *id, const char *text)
+{
+	struct session *session = session_find(&bridge, ps_slice_str(id));
+	const char *limit;
+
+	if (session != NULL)
+		succeeded(session_message_from_client(session, PS_EVENT_TEXT,
+			      ps_slice_str(text), &limit) == PS_OK);
+}
+
+/* One hears of another, who comes back later, and both leave. */
+static void
+meet(void)
+{
+	static const char *const said[] = { "{\"type\":\"PONG\"}",
+		"{\"type\":\"PRESENCE\",\"payload\":{\"n\":2}}",
+		"{\"type\":\"EMIT\",\"payload\":{\"n\":3}}",
+		"{\"type\":\"ACK\",\"payload\":{\"eventID\":\"evt_x\"}}",
+		"nonsense" };
+	char one[PS_SESSION_ID_MAX + 1], other[PS_SESSION_ID_MAX + 1];
+	struct channel *channel;
+	struct message *message;
+	size_t i;
+
+	assert_int_equal(fixture_setup(NULL), 0);
+	fixture_set("queue_messages=64");
+	fixture_set("queue_bytes=16KiB");
+	fixture_set("max_message=1KiB");
+	session_end(fixture_open(), "makes room for timers");
+	arm();
+	come(&receiver, NULL, one);
+	come(&other_receiver, "evt_00000001", other);
+	fixture_advance(0);
+	for (i = 0; i < ROWS(said); i++)
+		say(one, said[i]);
+	channel = channel_find(&bridge, ps_slice_str("room"));
+	message = envelope_data(ps_slice_str("1"), "evt_00000002", false,
+	    false);
+	if (message != NULL && channel != NULL)
+		succeeded(channel_send(channel, message, NULL));
+	else
+		message_unref(message);
+	fixture_advance(25000);
+	say(other, said[0]);
+	fixture_advance(35000);
+	disarm();
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+static void
+a_member_stays_or_leaves_as_a_whole(void **state)
+{
+	(void)state;
+	fail_each_allocation(meet);
+}
+
 static void
 a_session_gives_up_what_it_cannot_keep(void **state)
 {
@@ -785,6 +872,7 @@ main(void)
 		cmocka_unit_test(a_pattern_is_made_or_not),
 		cmocka_unit_test(a_message_is_compressed_or_not),
 		cmocka_unit_test(a_session_gives_up_what_it_cannot_keep),
+		cmocka_unit_test(a_member_stays_or_leaves_as_a_whole),
 		cmocka_unit_test_setup_teardown(
 		    a_message_that_is_lost_leaves_no_hole, fixture_setup,
 		    fixture_teardown),
