@@ -26,6 +26,9 @@
 #define COMPRESS_MIN_BYTES 512
 /* The scratch buffer is given back when one write was larger. */
 #define SCRATCH_KEEP (1024 * 1024)
+/* A client that sends more than this waits for its turn to be read from. */
+#define SHARE_BYTES (16 * 1024)
+#define SHARE_MS 1000
 
 enum phase {
 	PHASE_HANDSHAKE, /* the request is not all there */
@@ -51,6 +54,9 @@ struct downstream {
 	struct frame_reader reader;
 	struct assembly assembly; /* during the handshake its buffer is that */
 	struct ps_writer pong; /* frame that could not be written yet */
+	struct turn turn;      /* of being read from */
+	uint64_t share_since_ms; /* and how much it was since then */
+	size_t share_used;
 };
 
 static void
@@ -115,6 +121,40 @@ is_writing(const struct downstream *downstream)
  * reads nothing, and would turn the loop for what it does not read.
  */
 static void
+update_reading(struct downstream *downstream)
+{
+	lws_rx_flow_control(downstream->wsi,
+	    !is_writing(downstream) && !turn_is_waiting(&downstream->turn));
+}
+
+static void
+on_turn_changed(struct turn *turn)
+{
+	struct downstream *downstream =
+	    PS_CONTAINER(turn, struct downstream, turn);
+
+	update_reading(downstream);
+	/* What TLS has read already, nothing else would wake up for. */
+	if (!turn_is_waiting(turn) && lws_is_ssl(downstream->wsi))
+		lws_callback_on_writable(downstream->wsi);
+}
+
+/* So that clients that flood do not keep the loop from everybody else. */
+static void
+count_share(struct downstream *downstream, size_t len)
+{
+	uint64_t now_ms = downstream->bridge->now_ms();
+
+	if (now_ms - downstream->share_since_ms >= SHARE_MS) {
+		downstream->share_since_ms = now_ms;
+		downstream->share_used = 0;
+	}
+	downstream->share_used += len;
+	if (downstream->share_used > SHARE_BYTES)
+		turns_note(&downstream->bridge->turns, &downstream->turn);
+}
+
+static void
 write_bytes(struct downstream *downstream, const struct ps_writer *w)
 {
 	if (w->failed ||
@@ -122,7 +162,7 @@ write_bytes(struct downstream *downstream, const struct ps_writer *w)
 		LWS_WRITE_RAW) < 0)
 		kill_later(downstream);
 	else if (is_writing(downstream))
-		lws_rx_flow_control(downstream->wsi, 0);
+		update_reading(downstream);
 }
 
 /* Nothing more is to be said: that it is the end is told by a FIN. */
@@ -538,6 +578,7 @@ read_request(struct downstream *downstream, unsigned char *data, size_t len)
 static int
 on_read(struct downstream *downstream, unsigned char *data, size_t len)
 {
+	count_share(downstream, len);
 	switch (downstream->phase) {
 	case PHASE_HANDSHAKE:
 		read_request(downstream, data, len);
@@ -560,7 +601,7 @@ on_writable(struct downstream *downstream)
 		return -1;
 	if (is_writing(downstream))
 		return 0;
-	lws_rx_flow_control(downstream->wsi, 1);
+	update_reading(downstream);
 	confirm(downstream);
 	if (downstream->phase == PHASE_OPEN && downstream->pong.len > 0) {
 		write_bytes(downstream, &downstream->pong);
@@ -584,6 +625,7 @@ on_gone(struct downstream *downstream)
 	downstream->wsi = NULL;
 	downstream->phase = PHASE_ENDING;
 	timers_cancel(&downstream->bridge->timers, &downstream->timer);
+	turns_leave(&downstream->bridge->turns, &downstream->turn);
 	if (session != NULL)
 		session_close(session, 1006, ps_slice(NULL, 0));
 	if (downstream->receiver.session != NULL)
@@ -618,6 +660,7 @@ downstream_accept(struct bridge *bridge, struct lws_vhost *host, int fd,
 	downstream->is_proxied = is_proxied;
 	downstream->close_code = 1001;
 	downstream->timer.fire = on_timer;
+	downstream->turn.changed = on_turn_changed;
 	TAILQ_INSERT_TAIL(&websocket->pending, downstream, pending);
 	if (++websocket->n_pending > PENDING_MAX)
 		kill_later(TAILQ_FIRST(&websocket->pending));

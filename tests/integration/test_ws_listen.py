@@ -182,3 +182,37 @@ def test_a_successor_listens_when_the_bridge_drains(new_stack, port):
             other.say(TEXT, emit("to the successor"))
             assert_echo(other, emit("to the successor"))
     stack.stop_draining()
+
+
+def test_one_that_sends_no_request_is_cut_off(direct):
+    with socket.create_connection(("127.0.0.1", direct.port)) as silent:
+        silent.settimeout(60)
+        try:
+            assert silent.recv(1) == b""
+        except ConnectionResetError:
+            pass
+
+
+def test_one_that_does_not_answer_a_close_is_cut_off(direct):
+    raw, before = direct(), len(direct.stack.bridge_descriptors())
+    raw.say(3)
+    assert raw.next_close()[0] == 1002
+    direct.stack.wait_until(
+        lambda: len(direct.stack.bridge_descriptors()) < before, "cut off")
+    raw.socket.close()
+
+
+def test_one_that_does_not_read_is_cut_off(direct):
+    """It leaves the channel at once, and its connection ends soon."""
+    with direct() as other:
+        deaf = direct()
+        other.find("PRESENCE:JOINED")
+        before = len(direct.stack.bridge_descriptors())
+        left = False
+        while not left:
+            other.say(TEXT, emit("x" * 100000))
+            while (message := other.next_message())["type"] != "EMITTED":
+                left = left or message["type"] == "PRESENCE:LEFT"
+        direct.stack.wait_until(
+            lambda: len(direct.stack.bridge_descriptors()) < before, "cut off")
+        deaf.socket.close()
