@@ -134,6 +134,7 @@ TESTS += $(house_tests)
 fuzz_tests = \
 	%D%/fuzz/fuzz_client \
 	%D%/fuzz/fuzz_deflate \
+	%D%/fuzz/fuzz_frames \
 	%D%/fuzz/fuzz_ipc \
 	%D%/fuzz/fuzz_params \
 	%D%/fuzz/fuzz_url
@@ -147,6 +148,8 @@ fuzz_LIBS = $(libbridge_LIBS) $(libfcgiapp_LIBS)
 %C%_fuzz_fuzz_client_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_deflate_SOURCES = %D%/fuzz/fuzz_deflate.c $(fuzz_driver)
 %C%_fuzz_fuzz_deflate_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_frames_SOURCES = %D%/fuzz/fuzz_frames.c $(fuzz_driver)
+%C%_fuzz_fuzz_frames_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_ipc_SOURCES = %D%/fuzz/fuzz_ipc.c $(fuzz_driver)
 %C%_fuzz_fuzz_ipc_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_params_SOURCES = %D%/fuzz/fuzz_params.c $(fuzz_driver)
