@@ -278,7 +278,9 @@ class Members:
         return self
 
     def __exit__(self, error, *_):
-        self.process.kill()
+        if error is not None:
+            self.process.kill()
+        # The end of its input lets it go on, if it waits for that.
         self.process.communicate()
         self.crowd.there.remove(self)
         if error is None and not self.crowd.there:

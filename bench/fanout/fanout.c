@@ -101,6 +101,12 @@ static uint64_t phase_began_ns;
 static struct histogram deliveries, completions;
 static unsigned long long n_received, n_refused;
 
+static struct member *
+member_at(unsigned index)
+{
+	return (struct member *)(members + index * fanout.kind->size);
+}
+
 static uint64_t
 from_hex(const char *text, size_t len)
 {
@@ -259,8 +265,7 @@ members_open(void)
 
 		while (n_opened < fanout.n_members && n_opened < end &&
 		       n_opened - n_joined < OPENING_AT_ONCE) {
-			struct member *member = (struct member *)(members +
-			    n_opened * fanout.kind->size);
+			struct member *member = member_at(n_opened);
 
 			member->index = n_opened++;
 			fanout.kind->open(member);
@@ -285,7 +290,7 @@ static void
 step_wait(void)
 {
 	printf("members %u %s\n", fanout.n_members,
-	       ((struct member *)members)->client);
+	       member_at(0)->client);
 	fflush(stdout);
 	while (!line_is_there())
 		turn();
@@ -510,6 +515,8 @@ main(int argc, char **argv)
 	wait_for_silence();
 	if (publisher == NULL)
 		printf("received %llu\n", n_received);
+	for (i = 0; i < fanout.n_members; i++)
+		fanout.kind->leave(member_at(i));
 	free(members);
 	return 0;
 }

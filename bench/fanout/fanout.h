@@ -33,6 +33,8 @@ struct kind {
 	size_t size;
 	/* Opens a zeroed member, which calls member_joined() once. */
 	void (*open)(struct member *member);
+	/* Resets its connection, which web servers see sooner than its end. */
+	void (*leave)(struct member *member);
 };
 
 struct fanout {

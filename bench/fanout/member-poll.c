@@ -150,14 +150,22 @@ open_member(struct member *member)
 	}
 }
 
+static void
+leave(struct member *member)
+{
+	http_reset(&((struct poller *)member)->http);
+}
+
 const struct kind poll_kind = {
 	.name = "poll",
 	.size = sizeof(struct poller),
 	.open = open_member,
+	.leave = leave,
 };
 
 const struct kind nchan_poll_kind = {
 	.name = "nchan-poll",
 	.size = sizeof(struct poller),
 	.open = open_member,
+	.leave = leave,
 };

@@ -188,11 +188,18 @@ open_member(struct member *member)
 	open_stream(stream);
 }
 
+static void
+leave(struct member *member)
+{
+	http_reset(&((struct stream *)member)->http);
+}
+
 #define KIND(variable, text)                                                   \
 	const struct kind variable = {                                         \
 		.name = text,                                                  \
 		.size = sizeof(struct stream),                                 \
 		.open = open_member,                                           \
+		.leave = leave,                                                \
 	}
 
 KIND(eventsource_kind, "eventsource");

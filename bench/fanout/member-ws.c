@@ -214,20 +214,29 @@ open_member(struct member *member)
 							   : ""));
 }
 
+static void
+leave(struct member *member)
+{
+	link_reset(&((struct websocket *)member)->link);
+}
+
 const struct kind ws_kind = {
 	.name = "ws",
 	.size = sizeof(struct websocket),
 	.open = open_member,
+	.leave = leave,
 };
 
 const struct kind sockjs_ws_kind = {
 	.name = "sockjs-ws",
 	.size = sizeof(struct websocket),
 	.open = open_member,
+	.leave = leave,
 };
 
 const struct kind raw_ws_kind = {
 	.name = "raw-ws",
 	.size = sizeof(struct websocket),
 	.open = open_member,
+	.leave = leave,
 };
