@@ -195,7 +195,7 @@ bridge_free_garbage(struct bridge *bridge)
 void
 bridge_check_drained(struct bridge *bridge)
 {
-	if (bridge->draining && TAILQ_EMPTY(&bridge->sessions) &&
-	    LIST_EMPTY(&bridge->exchanges))
+	if (bridge->draining && bridge->settling == NULL &&
+	    TAILQ_EMPTY(&bridge->sessions) && LIST_EMPTY(&bridge->exchanges))
 		bridge->on_drained(bridge);
 }

@@ -124,6 +124,8 @@ struct bridge {
 	bool draining; /* takes no new sessions */
 	bool ending;   /* and closes those that it has */
 	struct timer drain_timer;
+	struct history_request *settling; /* until events are written */
+	struct timer settle_timer;
 	void (*on_drained)(struct bridge *bridge);
 };
 

@@ -2,12 +2,17 @@
 
 #include "drain.h"
 
+#include "history.h"
 #include "intake.h"
 #include "member.h"
 #include "place.h"
 #include "ps_log.h"
 #include "session.h"
 #include "websocket.h"
+
+/* A successor waits for what was emitted to be written, for as long as workers
+ * wait for a successor. */
+#define SETTLE_MS 2000
 
 static void
 set_timer(struct bridge *bridge, void (*fire)(struct timer *timer),
@@ -56,6 +61,56 @@ on_drain_timeout(struct timer *timer)
 	drain_close(PS_CONTAINER(timer, struct bridge, drain_timer));
 }
 
+static void
+let_successor_in(struct bridge *bridge)
+{
+	bridge->settling = NULL;
+	timers_cancel(&bridge->timers, &bridge->settle_timer);
+	place_release(bridge);
+	bridge_check_drained(bridge);
+}
+
+static void
+on_settled(void *owner, const struct history_result *result)
+{
+	(void)result;
+	let_successor_in(owner);
+}
+
+static void
+on_settle_timeout(struct timer *timer)
+{
+	struct bridge *bridge = PS_CONTAINER(timer, struct bridge,
+	    settle_timer);
+
+	ps_warning("drain: events that are not written yet may be missing in "
+		   "what is replayed");
+	history_cancel(bridge->settling);
+	let_successor_in(bridge);
+}
+
+/*
+ * The successor replays what was emitted here, and writes what is emitted
+ * there behind it. So it does not begin before that is in the database: a
+ * reading comes behind all that was put.
+ */
+static void
+settle(struct bridge *bridge)
+{
+	const struct ps_slice none = ps_slice_str("");
+
+	if (history_is_kept(bridge))
+		bridge->settling = history_read(bridge, none, none, 1,
+		    on_settled, bridge);
+	if (bridge->settling == NULL) {
+		place_release(bridge);
+		return;
+	}
+	bridge->settle_timer.fire = on_settle_timeout;
+	timers_set(&bridge->timers, &bridge->settle_timer,
+	    bridge->now_ms() + SETTLE_MS);
+}
+
 void
 drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 {
@@ -69,10 +124,10 @@ drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 	websocket_turn_away(bridge);
 	bridge->on_drained = done;
 	bridge->draining = true;
-	place_release(bridge);
 	/* A channel cannot be in two bridges: its members go where the
 	 * successor is, and miss nothing (`since`). */
 	members_drain(bridge);
+	settle(bridge);
 	ps_info("drain: %zu sessions are served on",
 	    bridge->sessions_by_id.count);
 	if (config->drain_timeout == 0) {

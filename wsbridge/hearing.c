@@ -139,10 +139,9 @@ may_emit(const struct member *member)
 }
 
 static bool
-refuse_emit(struct member *member)
+refuse_emit(struct member *member, enum ps_code code)
 {
-	const struct ps_code_info *info =
-	    ps_code_info(PS_CODE_CHANNEL_REFUSED);
+	const struct ps_code_info *info = ps_code_info(code);
 	struct ps_writer json = { 0 };
 	bool done;
 
@@ -191,7 +190,10 @@ take_emit(struct member *member, const struct client_frame *frame)
 	bool done;
 
 	if (!may_emit(member))
-		return refuse_emit(member);
+		return refuse_emit(member, PS_CODE_CHANNEL_REFUSED);
+	/* What the successor replays is written by now; see drain.c. */
+	if (member->channel->bridge->draining)
+		return refuse_emit(member, PS_CODE_DRAINING);
 	done = run_emit(member, frame, &events);
 	ps_writer_deinit(&events);
 	return done;
