@@ -2,6 +2,8 @@
 
 #include "enforce.h"
 
+#include <inttypes.h>
+
 #include "ps_log.h"
 #include "session.h"
 #include "store.h"
@@ -116,6 +118,8 @@ take_policy(struct bridge *bridge, struct ps_policy *policy)
 	    ps_policy_revision(policy) < ps_policy_revision(old))
 		bridge->fell_until_ms = bridge->now_ms() + AHEAD_MS;
 	bridge->policy = policy;
+	ps_debug("enforce: revision %" PRIu64 " of the rights",
+	    ps_policy_revision(policy));
 	store_drop_policy(bridge->store, old);
 }
 

@@ -191,14 +191,18 @@ class Stack:
         return number
 
     def wait_policy(self):
-        """Waits until all workers know the rights that are in the database."""
+        """Waits until all workers, and the bridge, which judges WebSockets,
+        know the rights that are in the database."""
         wanted = self.database.value("SELECT revision FROM policy")
 
         def known():
             seen = {int(pid): int(revision) for pid, revision in re.findall(
-                r"\[(\d+)\] debug: rights: revision (\d+)",
-                self.log("workers"))}
-            return all(seen.get(pid, 0) >= wanted for pid in self.worker_pids)
+                r"\[(\d+)\] debug: (?:rights|enforce): revision (\d+)",
+                self.log("workers") + self.log("wsbridge"))}
+            alive = [bridge.pid for bridge in [self.bridge]
+                     if bridge is not None and bridge.poll() is None]
+            return all(seen.get(pid, 0) >= wanted
+                       for pid in self.worker_pids + alive)
 
         self.wait_until(known, f"revision {wanted} of the rights",
                         self.workers)
