@@ -2,11 +2,13 @@
 """The demo's second half: started by scripts/demo, which has built all.
 
 Starts a WebSocket echo server, the bridge, the workers and a web server on
-loopback, makes a token, relays a conversation and prints it, then serves.
+loopback, makes a token, relays a conversation and prints it, listens to a
+channel and emits to it, then serves.
 """
 
 import argparse
 import base64
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -18,15 +20,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.parse
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "tests" / "lib"))
 
-from stack import SERVERS, Stack, StackError    # noqa: E402
+from channel import Channel                      # noqa: E402
+from client import Http                          # noqa: E402
+from stack import SERVERS, Stack, StackError     # noqa: E402
 
 TEXT = "hello, is this thing on?"
 BINARY = bytes(range(8))
 STREAMED = "this one comes by a stream"
+CHANNEL = "demo"
+PRESENCE = {"name": "Ann"}
+EMITTED = {"hello": "channel"}
 TIMEOUT_S = 20
 # Nothing on this host may be reached through a relay unless this says so.
 OPTIONS = {"log_level": "info", "allow_networks": "127.0.0.0/8, ::1/128"}
@@ -68,8 +76,9 @@ def key_and_value(text):
 
 
 class DemoStack(Stack):
-    """Its database has one token, which may reach the echo server. It is made
-    as an administrator makes one: by statements for sqlite3, each printed."""
+    """Its database has one token, which may reach the echo server and use the
+    channels called demo, from any page. It is made as an administrator makes
+    one: by statements for sqlite3, each printed."""
 
     def __init__(self, server, port, options, say):
         super().__init__(server, port=port, options={**OPTIONS, **options})
@@ -94,7 +103,7 @@ class DemoStack(Stack):
         """Before the workers start, so that they know the token at once and
         not within a second."""
         self.start_echo()
-        self.say("# A database, and a token with the one right it needs")
+        self.say("# A database, and a token with the rights it needs")
         self.say(f"\n$ sqlite3 {self.db_path} <schema/schema.sql")
         self.sqlite3((TOP / "schema/schema.sql").read_text("utf-8"))
         self.token = self.print_sql(f"""
@@ -103,6 +112,10 @@ INSERT INTO tokens (name, secret)
     VALUES ('demo', lower(hex(randomblob(16)))) RETURNING secret;
 INSERT INTO token_targets (token_id, pattern)
     SELECT id, '{self.target}*' FROM tokens WHERE name = 'demo';
+INSERT INTO token_channels (token_id, pattern, may_emit, may_listen)
+    SELECT id, '{CHANNEL}*', 1, 1 FROM tokens WHERE name = 'demo';
+INSERT INTO token_origins (token_id, pattern)
+    SELECT id, '*' FROM tokens WHERE name = 'demo';
 COMMIT""")
 
     def show_sessions(self):
@@ -112,6 +125,16 @@ COMMIT""")
         self.say("\n# Meanwhile: who is connected")
         self.print_sql("SELECT id, token, subject, remote_addr, agent "
                        "FROM live_sessions", "-box")
+
+    def write_page(self):
+        """One for a browser on this host, which listens and emits."""
+        page = (TOP / "scripts/demo.html").read_text("utf-8")
+        for name, value in {"url": self.url, "channel": CHANNEL,
+                            "token": self.token}.items():
+            page = page.replace(f"@{name}@", value)
+        path = self.directory / "demo.html"
+        path.write_text(page, "utf-8")
+        return path
 
     def print_sql(self, sql, *options):
         said = self.sqlite3(sql, *options)
@@ -211,6 +234,66 @@ class Conversation:
         check(stream.read() == b"", "the stream did not end")
 
 
+class Talk:
+    """Somebody listens to a channel, somebody else emits to it; both sides
+    are printed, what the listener says and hears with > and <."""
+
+    def __init__(self, stack, say):
+        self.stack = stack
+        self.say = say
+        self.channel = Channel(Http(stack.port, stack.prefix), CHANNEL,
+                               stack.token)
+
+    def hold(self):
+        self.say("\n# Ann listens to a channel")
+        url = self.stack.url.replace("http", "ws", 1) + (
+            f"/{CHANNEL}/listen?" + urllib.parse.urlencode(
+                {"token": self.stack.token, "presence": dumps(PRESENCE)}))
+        self.say("\n$ " + shlex.join(["python3", "-m", "websockets", url]))
+        with self.channel.join(presence=PRESENCE) as ann:
+            self.say("< " + ann.connected.text)
+            self.emit_to(ann)
+            self.show_members(ann)
+
+    def emit_to(self, ann):
+        self.say("\n# Somebody emits, and wants to know who has got it")
+        url = self.stack.url + f"/{CHANNEL}/emit?require-ack=true"
+        self.say("\n$ " + shlex.join([
+            "curl", "-s", "--oauth2-bearer", self.stack.token, "--json",
+            dumps(EMITTED), url]))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            emitting = pool.submit(self.channel.try_emit, EMITTED,
+                                   require_ack="true")
+            self.say("# ... Ann hears it, and says so")
+            event = ann.next("DATA")
+            self.say("< " + event.text)
+            check(event.payload == EMITTED, "that is not what was emitted")
+            ack = {"type": "ACK", "payload": {"eventID": event.event_id}}
+            self.say("> " + dumps(ack))
+            ann.say(ack)
+            self.say("< " + ann.next("ACK-RECEIVED").text)
+            self.say("# ... and the emit is answered")
+            response = emitting.result()
+        self.say(f"{response.status} {response.text.strip()}")
+        check(response.status == 200 and response.json["acked"] == [ann.id],
+              "Ann has not acknowledged it")
+
+    def show_members(self, ann):
+        url = (f"{self.stack.url}/{CHANNEL}/members?token="
+               + self.stack.token)
+        self.say("\n# Who is there\n\n$ " + shlex.join(["curl", "-s", url]))
+        response = self.channel.http.get(
+            f"/{CHANNEL}/members", token=self.stack.token)
+        self.say(f"{response.status} {response.text.strip()}")
+        members = response.json["members"]
+        check([(m["clientID"], m["presence"]) for m in members]
+              == [(ann.id, PRESENCE)], "that is not Ann")
+
+
+def dumps(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
 def check(condition, otherwise):
     if not condition:
         raise StackError(otherwise)
@@ -252,6 +335,11 @@ curl -s -d d=hello -d t=t {stack.url}/s/SOCKET
 curl -s '{stack.url}/j/SOCKET?cb=show&ttl=5000'
 curl -s -N {stack.url}/x/SOCKET
 curl -s -d code=1000 {stack.url}/c/SOCKET
+# A channel: in one terminal the first line, in another the rest; or the page.
+curl -s -N -H 'Accept: text/event-stream' '{stack.url}/{CHANNEL}/listen?token={stack.token}'
+curl -s '{stack.url}/{CHANNEL}/emit?token={stack.token}&hello=world'
+curl -s '{stack.url}/{CHANNEL}/history?token={stack.token}'
+file://{stack.write_page()}
 # The database: who is connected, and the end of it for all.
 sqlite3 -box {stack.db_path} "SELECT * FROM live_sessions"
 {SQLITE3} {stack.db_path} "UPDATE sessions SET close_requested = 1"
@@ -285,6 +373,7 @@ def main():
         if arguments.run:
             return run_command(stack, arguments.run)
         Conversation(stack, say).hold()
+        Talk(stack, say).hold()
         if not arguments.once:
             serve(stack, say)
         return 0

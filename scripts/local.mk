@@ -3,5 +3,6 @@
 EXTRA_DIST += \
 	%D%/check \
 	%D%/demo \
+	%D%/demo.html \
 	%D%/demo.py \
 	%D%/packages.sh

@@ -1,5 +1,6 @@
 """scripts/demo: its options, its exit status, what it leaves behind."""
 
+import json
 import os
 import pathlib
 import re
@@ -38,7 +39,7 @@ def test_once_prints_the_conversation_and_exits(demo, server):
     assert done.returncode == 0, done
     for part in ("/polysocket/create", "/polysocket/send",
                  "/polysocket/jsonp", "/polysocket/xhr-streaming",
-                 "/polysocket/close"):
+                 "/polysocket/close", "/demo/emit", "/demo/members"):
         assert re.search(rf"^\$ curl .*{part}", done.stdout, re.MULTILINE)
     assert "201" in done.stdout and '"type":"close"' in done.stdout
     made, = re.findall(r'^\$ sqlite3 [^"]+ "\nBEGIN;\nINSERT INTO tokens'
@@ -47,6 +48,23 @@ def test_once_prints_the_conversation_and_exits(demo, server):
     assert re.search(r'^\$ sqlite3 .*live_sessions"\n[^$]*'
                      r"│ demo +│ ws://127.0.0.1:\d+/ +│", done.stdout,
                      re.MULTILINE)
+
+
+def test_once_shows_both_sides_of_a_channel(demo, server):
+    done = demo("--once", "--server", server)
+    assert done.returncode == 0, done
+    lines = done.stdout.splitlines()
+    listen, = [line for line in lines
+               if line.startswith("$ python3 -m websockets")]
+    assert "/demo/listen?token=" in listen
+    heard = [json.loads(line[2:]) for line in lines if line.startswith("< ")]
+    assert [frame["type"] for frame in heard] == [
+        "CONNECTED", "DATA", "ACK-RECEIVED"]
+    said, = [json.loads(line[2:]) for line in lines if line.startswith("> ")]
+    assert said == {"type": "ACK",
+                    "payload": {"eventID": heard[1]["eventID"]}}
+    answer, = [line for line in lines if '"acked"' in line]
+    assert f'"acked":["{heard[0]["clientID"]}"]' in answer
 
 
 def test_quiet_prints_nothing(demo):
@@ -108,18 +126,22 @@ def test_two_demos_run_beside_each_other(demo):
 def test_demo_serves_until_it_is_interrupted(demo, sig):
     process = demo(start=True)
     with process:
-        url = None
+        url = page = None
         for line in process.stdout:
             match = re.search(r"Serving at (http://\S+);", line)
             url = match.group(1) if match else url
+            match = re.match(r"file://(\S+)", line)
+            page = pathlib.Path(match.group(1)) if match else page
             if "Interrupt" in line:
                 break
+        assert f'"{url}/demo/"' in page.read_text()
         done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w",
                                "%{http_code}", url + "/p/none.0"],
                               capture_output=True, text=True)
         assert done.stdout == "403"
         process.send_signal(sig)
         assert process.wait(20) == 0
+        assert not page.exists()
     done = subprocess.run(["curl", "-s", url + "/p/none.0"],
                           capture_output=True)
     assert done.returncode == 7, "nobody listens any more"
