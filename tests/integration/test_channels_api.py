@@ -83,6 +83,8 @@ def test_frames_are_as_described(channel, frames):
         with channel.join(presence={"a": 1}) as two:
             frames(two.connected)
             two.set_presence({"a": 2})
+            frames(two.next("PRESENCE:UPDATED"))
+            frames(one.find("PRESENCE:JOINED"))
             two.say({"type": "EMIT", "payload": "x", "requires_ack": True,
                      "clients": [two.id]})
             event = two.find("DATA")

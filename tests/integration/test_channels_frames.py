@@ -270,9 +270,8 @@ def test_an_emit_by_socket_is_sent_once(channel):
 def test_an_emit_by_socket_needs_a_payload(channel, frame):
     with channel.join() as member:
         member.say({"type": "EMIT", **frame})
-        answer = member.next("EMITTED").payload
-        assert answer["success"] is False
-        assert answer["code"] == "no_payload"
+        assert member.next("ERROR").payload == {
+            "message": "No payload provided.", "code": "BAD_MESSAGE"}
 
 
 def test_an_emit_by_socket_needs_a_token_that_may(channel, new_token, http):

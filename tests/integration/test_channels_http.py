@@ -184,13 +184,6 @@ def test_going_on_needs_client_and_key(channel):
             400, 403)
 
 
-def test_a_key_is_good_for_its_channel_only(channel, http):
-    known = first_poll(channel)
-    elsewhere = type(channel)(http, channel.name + "-else")
-    answer = elsewhere.try_listen(transport="xhr", **known)
-    assert (answer.status, answer.code) == (403, "key_unknown")
-
-
 def test_a_key_is_no_socket_of_the_relay(channel, http):
     known = first_poll(channel)
     assert http.get("/p/" + known["key"], ttl="1000").status == 403

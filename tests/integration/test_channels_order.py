@@ -21,7 +21,8 @@ CHURN_S = float(os.environ.get("POLYSOCKET_CHURN_S", "3"))
 CHURN_A_MINUTE = 2000
 CHURN_THREADS = 4
 
-SLOW = {"queue_messages": "64", "queue_bytes": "256KiB"}
+SLOW = {"queue_messages": "64", "queue_bytes": "256KiB",
+        "max_message": "64KiB"}
 
 
 def close_all(members):

@@ -26,6 +26,8 @@ def test_latency_is_the_round_trip_of_the_last_ping(channel, http):
         # This is answered after ack_timeout, and the PING after that.
         assert elsewhere.try_emit("x", require_ack="true").status == 408
         member.pong()
+        member.set_presence({})         # after which the PONG was heard
+        member.find("PRESENCE:UPDATED")
         channel.emit("after")
         latency = member.find("DATA")["latency"]
         assert 60 <= latency < 10000

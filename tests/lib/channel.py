@@ -13,6 +13,7 @@ heard one frame after the other, and waits for no time but for a frame. Its
 
 import asyncio
 import contextlib
+import http.client
 import json
 import queue
 import re
@@ -75,18 +76,16 @@ class Channel:
 
     # Sending.
 
-    def try_emit(self, payload=None, headers=None, **params):
-        """By POST; bytes and text go as they are."""
-        body = payload
-        if not isinstance(payload, (bytes, str)) or headers is None:
-            body = json.dumps(payload)
+    def try_emit(self, payload=None, headers=None, text=None, **params):
+        """By POST, the payload as JSON or else the text as it is."""
         headers = {"Content-Type": "application/json", **(headers or {})}
         return self.http.request("POST", self.path("emit"),
-                                 self.params(params), headers, body)
+                                 self.params(params), headers,
+                                 json.dumps(payload) if text is None else text)
 
-    def emit(self, payload, headers=None, **params):
+    def emit(self, payload=None, **params):
         """The answer's object; one that is not a success fails the test."""
-        response = self.try_emit(payload, headers, **params)
+        response = self.try_emit(payload, **params)
         assert response.status == 200, response
         answer = response.json
         assert answer["success"] is True, response
@@ -414,11 +413,17 @@ class HttpMember(Member):
                 headers, params = self.request()
                 self.exchange = self.channel.http.begin(
                     "GET", self.channel.path("listen"), params, headers)
-                with self.exchange:
+                with self.exchange, self.breaks():
                     end = self.read()
         except Exception as error:      # whatever it is, the test is to see it
             end = Close(1006, repr(error), False)
         self.waiting.put(end)
+
+    @contextlib.contextmanager
+    def breaks(self):
+        """A connection that breaks is a reason to come again."""
+        with contextlib.suppress(ConnectionError, http.client.HTTPException):
+            yield
 
     def read(self):
         """One answer to its end; a Close if it said so."""
