@@ -72,7 +72,8 @@ struct store *store_start(uv_loop_t *loop, const struct ps_config *config,
     const struct store_memory *memory, void *owner);
 /*
  * Writes what waits, if it can be, and ends the thread; nothing is told any
- * more, but for readings, all of which are done with when it returns. The store is freed when the loop has closed its handle. NULL is fine.
+ * more, but for readings, all of which are done with when it returns. The
+ * store is freed when the loop has closed its handle. NULL is fine.
  */
 void store_stop(struct store *store);
 
