@@ -121,8 +121,8 @@ channels_on_emit(struct bridge *bridge, struct ps_reader *r, int fd)
 		return PS_OK;
 	if (!bridge->draining)
 		quota = enforce_create(bridge, &m.rights, &refusal);
-	if (quota != NULL && m.requires_ack &&
-	    bridge->n_held >= bridge->config->max_held) {
+	if (quota != NULL && bridge->n_held >= bridge->config->max_held &&
+	    emit_may_wait(bridge, &m)) {
 		refusal = (struct refusal){ .code = PS_CODE_TOO_MANY_HELD,
 			.limit = "max_held" };
 		quota = NULL;

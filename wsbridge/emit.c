@@ -16,6 +16,9 @@
 #include "ps_log.h"
 #include "record.h"
 
+/* Askers of one emit at a time; those beyond have to ask again. */
+#define ASKERS_MAX 256
+
 /* One that waits for acknowledgements, whoever asks for it. */
 struct emit_wait {
 	LIST_ENTRY(emit_wait) all;
@@ -23,6 +26,7 @@ struct emit_wait {
 	struct ack_wait *acks;
 	struct emit_id *id; /* NULL: it has none (any more) */
 	LIST_HEAD(, emit_asker) askers;
+	uint32_t n_askers;
 	struct ps_writer members; /* what its answer begins with */
 	bool is_over;		  /* freed by whoever tells them */
 };
@@ -75,6 +79,7 @@ static void
 leave(struct emit_asker *asker)
 {
 	LIST_REMOVE(asker, all);
+	asker->wait->n_askers--;
 	asker->wait = NULL;
 }
 
@@ -164,6 +169,7 @@ join(struct emit_wait *wait, struct emit_asker *asker)
 {
 	asker->wait = wait;
 	LIST_INSERT_HEAD(&wait->askers, asker, all);
+	wait->n_askers++;
 }
 
 /* Nobody wants to know any more, now or later. */
@@ -494,23 +500,40 @@ carry_out(struct run *run, struct emit_asker *asker)
 	end_if_unwanted(wait);
 }
 
-/* Whether it was sent already; then its answer is that of the first one. */
-static bool
-is_repeated(struct bridge *bridge, const struct ps_ipc_emit *emit,
-    struct emit_asker *asker)
+/* NULL: it has no id, or none that is known. */
+static struct emit_id *
+find_id(const struct bridge *bridge, const struct ps_ipc_emit *emit)
 {
-	struct emit_id *id = emit->key.len == 0 ?
+	return emit->key.len == 0 ?
 	    NULL :
 	    emit_ids_find(&bridge->emits->ids, emit->channel, emit->key);
+}
 
-	if (id == NULL)
-		return false;
-	if (id->holder != NULL)
-		join(PS_CONTAINER(id->holder, struct emit_wait, id), asker);
-	else
+bool
+emit_may_wait(const struct bridge *bridge, const struct ps_ipc_emit *emit)
+{
+	const struct emit_id *id = find_id(bridge, emit);
+
+	return id == NULL ? emit->requires_ack : id->holder != NULL;
+}
+
+/* It was sent already: the answer is that of the first one. */
+static void
+answer_again(struct emit_id *id, struct emit_asker *asker)
+{
+	static const struct refusal full = { .code = PS_CODE_TOO_MANY_HELD };
+	struct emit_wait *wait;
+
+	if (id->holder == NULL) {
 		tell_result(asker, id->in_time,
 		    ps_slice(id->answer, id->answer_len));
-	return true;
+		return;
+	}
+	wait = PS_CONTAINER(id->holder, struct emit_wait, id);
+	if (wait->n_askers < ASKERS_MAX)
+		join(wait, asker);
+	else
+		tell(asker, &full, ps_slice(NULL, 0));
 }
 
 void
@@ -518,11 +541,14 @@ emit_run(struct bridge *bridge, const struct ps_ipc_emit *emit,
     struct quota *quota, struct emit_asker *asker)
 {
 	struct run run = { .bridge = bridge, .emit = emit, .quota = quota };
+	struct emit_id *known = find_id(bridge, emit);
 	uint16_t i;
 
 	asker->wait = NULL;
-	if (is_repeated(bridge, emit, asker))
+	if (known != NULL) {
+		answer_again(known, asker);
 		return;
+	}
 	if (prepare(&run)) {
 		carry_out(&run, asker);
 	} else {

@@ -45,6 +45,9 @@ struct emit_asker {
  */
 void emit_run(struct bridge *bridge, const struct ps_ipc_emit *emit,
     struct quota *quota, struct emit_asker *asker);
+/* Whether its answer may come later; otherwise it is told at once. */
+bool emit_may_wait(const struct bridge *bridge,
+    const struct ps_ipc_emit *emit);
 /* The asker is gone: nobody is told, what was sent was sent. */
 void emit_forget(struct emit_asker *asker);
 

@@ -36,7 +36,7 @@ write_key(char *key, struct ps_slice channel, struct ps_slice id)
 }
 
 struct emit_id *
-emit_ids_find(struct emit_ids *ids, struct ps_slice channel,
+emit_ids_find(const struct emit_ids *ids, struct ps_slice channel,
     struct ps_slice id)
 {
 	char key[PS_CHANNEL_MAX + 1 + PS_EMIT_ID_MAX];

@@ -39,8 +39,8 @@ PS_MUST_CHECK bool emit_ids_init(struct emit_ids *ids,
 void emit_ids_deinit(struct emit_ids *ids);
 
 /* NULL: it was not used within the time. */
-struct emit_id *emit_ids_find(struct emit_ids *ids, struct ps_slice channel,
-    struct ps_slice id);
+struct emit_id *emit_ids_find(const struct emit_ids *ids,
+    struct ps_slice channel, struct ps_slice id);
 /* Whether there is room for another one. */
 bool emit_ids_have_room(const struct emit_ids *ids);
 /* It is not there yet. NULL when memory is out. */

@@ -825,6 +825,34 @@ one_that_waits_is_answered_with_the_first(void **state)
 }
 
 static void
+so_many_may_wait_for_one(void **state)
+{
+	static struct asked many[257];
+	struct ps_ipc_emit again = { .channel = ps_slice_str("room"),
+		.key = ps_slice_str("k") };
+	size_t i;
+
+	(void)state;
+	open_room(1);
+	assert_false(emit_may_wait(&bridge, &again));
+	for (i = 0; i < ROWS(many); i++) {
+		terms.requires_ack = true;
+		terms.key = ps_slice_str("k");
+		emit(&many[i], "1");
+		assert_row(i, emit_may_wait(&bridge, &again));
+		assert_row(i, many[i].n == (i == 256));
+	}
+	assert_true(was_refused(&many[256], PS_CODE_TOO_MANY_HELD));
+	emit_forget(&many[0].asker);
+	terms.key = ps_slice_str("k");
+	emit(&many[0], "1");
+	fixture_advance(5000);
+	for (i = 0; i < 256; i++)
+		assert_row(i, was_refused(&many[i], PS_CODE_ACK_TIMEOUT));
+	assert_false(emit_may_wait(&bridge, &again));
+}
+
+static void
 a_timeout_is_told_again_as_it_was(void **state)
 {
 	(void)state;
@@ -1118,6 +1146,7 @@ main(void)
 		TEST(ids_and_channels_are_told_apart),
 		TEST(an_id_is_forgotten_after_five_minutes),
 		TEST(one_that_waits_is_answered_with_the_first),
+		TEST(so_many_may_wait_for_one),
 		TEST(a_timeout_is_told_again_as_it_was),
 		TEST(an_id_may_be_forgotten_while_it_waits),
 		TEST(what_was_refused_may_be_tried_again),
