@@ -52,7 +52,7 @@ def test_an_event_reaches_all_however_they_listen(channel, kind):
 def test_a_payload_goes_on_to_the_letter(channel, sent):
     with channel.join() as member:
         spaced = sent.replace(",", " ,\n ").replace(":", " : ")
-        assert channel.try_emit(spaced, {}).status == 200
+        assert channel.try_emit(text=spaced).status == 200
         text = member.next("DATA").text
         assert text.startswith('{"type":"DATA","payload":' + sent + ',"cl')
 
@@ -61,7 +61,7 @@ def test_a_payload_goes_on_to_the_letter(channel, sent):
     "", " ", "{}", "[]", " { } ", "[ \n]"], ids=repr)
 def test_nothing_to_send_is_told_in_the_words_of_the_seed(channel, body):
     with channel.join() as member:
-        response = channel.try_emit(body, {})
+        response = channel.try_emit(text=body)
         assert response.status == 400 and response.json == NO_PAYLOAD
         response = channel.try_emit_by_get(clients="1", require_ack="true")
         assert response.status == 400 and response.json == NO_PAYLOAD
@@ -230,7 +230,8 @@ def test_a_client_that_goes_leaves_nothing_behind(channel, stack, three):
 def test_an_id_is_sent_once(channel, http, three):
     first = channel.emit("one", id="order-17")
     assert channel.emit("two", id="order-17") == first
-    assert channel.emit([3], {"Idempotency-Key": "order-17"}) == first
+    again = {"Idempotency-Key": "order-17"}
+    assert channel.emit("three", headers=again) == first
     assert channel.try_emit_by_get(a="4", id="order-17").json == first
     assert Channel(http, channel.name + "-2").emit("x", id="order-17") != first
     assert channel.emit("mark", id="order-18") != first
