@@ -9,6 +9,7 @@ unit_tests = \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
 	%D%/unit/test_channel \
+	%D%/unit/test_channel_model \
 	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
 	%D%/unit/test_emit \
@@ -92,6 +93,9 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
+%C%_unit_test_channel_model_SOURCES = \
+	%D%/unit/test_channel_model.c $(channel_fixture)
+%C%_unit_test_channel_model_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup

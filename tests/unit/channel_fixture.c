@@ -2,15 +2,21 @@
 
 #include "channel_fixture.h"
 
+#include <stdlib.h>
+
 #include "wsbridge/emit.h"
 #include "wsbridge/envelope.h"
 
 struct listener listeners[LISTENERS_MAX];
 struct fake_history history;
 
-static struct ps_writer text;
-static history_fn history_done;
-static void *history_owner;
+/* Those that wait, the oldest first. */
+static struct history_request {
+	unsigned since, newest; /* behind it, up to what was the newest */
+	uint32_t limit;
+	history_fn done;
+	void *owner;
+} *requests[LISTENERS_MAX];
 
 static void
 reset(void)
@@ -54,7 +60,6 @@ channel_teardown(void **state)
 		ps_writer_deinit(&listeners[i].receiver.got);
 		ps_writer_deinit(&listeners[i].got);
 	}
-	ps_writer_deinit(&text);
 	return ret;
 }
 
@@ -72,6 +77,7 @@ listener_create(struct listener *l, const char *channel, const char *since)
 		terms.rights.limits.value[i] = PS_NO_LIMIT;
 	l->session = member_create(&bridge, &terms, &refusal);
 	assert_non_null(l->session);
+	strcpy(l->id, l->session->id);
 	strcpy(l->client, l->session->recipient->client);
 }
 
@@ -205,17 +211,31 @@ static struct history_request *
 ask(unsigned since, unsigned newest, uint32_t limit, history_fn done,
     void *owner)
 {
+	struct history_request *request;
+
 	if (history.is_full)
 		return NULL;
-	assert_false(history.is_waiting);
-	history.is_waiting = true;
+	request = malloc(sizeof(*request));
+	assert_non_null(request);
+	*request = (struct history_request){ since, newest,
+		limit < history.page ? limit : history.page, done, owner };
+	assert_true(history.n_waiting < ROWS(requests));
+	requests[history.n_waiting++] = request;
 	history.n_reads++;
-	history.since = since;
-	history.asked_newest = newest;
-	history.limit = limit < history.page ? limit : history.page;
-	history_done = done;
-	history_owner = owner;
-	return (struct history_request *)&history;
+	return request;
+}
+
+static void
+forget(struct history_request *request)
+{
+	unsigned i = 0;
+
+	while (requests[i] != request)
+		assert_true(++i < history.n_waiting);
+	history.n_waiting--;
+	memmove(&requests[i], &requests[i + 1],
+	    (history.n_waiting - i) * sizeof(requests[0]));
+	free(request);
 }
 
 struct history_request *
@@ -246,7 +266,7 @@ void
 __wrap_history_cancel(struct history_request *request)
 {
 	if (request != NULL)
-		history.is_waiting = false;
+		forget(request);
 }
 
 static void
@@ -265,31 +285,37 @@ void
 history_answer(void)
 {
 	static struct history_event events[1000];
-	unsigned newest = history.asked_newest, number = history.since + 1;
 	struct history_result result = { .events = events };
+	struct history_request request;
+	unsigned number;
 
-	assert_true(history.is_waiting);
-	history.is_waiting = false;
-	result.gap = number < history.oldest || number > newest + 1;
+	assert_true(history.n_waiting > 0);
+	request = *requests[0];
+	forget(requests[0]);
+	number = request.since + 1;
+	result.gap = number < history.oldest || number > request.newest + 1;
 	if (result.gap)
 		number = history.oldest;
-	for (; number <= newest && result.count < history.limit; number++)
+	for (; number <= request.newest && result.count < request.limit;
+	     number++)
 		make_event(&events[result.count++], number);
-	result.more = number <= newest;
+	result.more = number <= request.newest;
 	result.cursor = (struct ps_event_cursor){ .after = number - 1,
-		.end = newest,
+		.end = request.newest,
 		.end_id = 1 };
-	history_done(history_owner, &result);
+	request.done(request.owner, &result);
 }
 
 void
 history_fail(void)
 {
 	struct history_result result = { .failed = true };
+	struct history_request request;
 
-	assert_true(history.is_waiting);
-	history.is_waiting = false;
-	history_done(history_owner, &result);
+	assert_true(history.n_waiting > 0);
+	request = *requests[0];
+	forget(requests[0]);
+	request.done(request.owner, &result);
 }
 
 /* Other parts, which have tests of their own. */

@@ -17,6 +17,7 @@
 struct listener {
 	struct fake_receiver receiver; /* first */
 	struct session *session;       /* NULL: none */
+	char id[PS_SESSION_ID_MAX + 1]; /* of the session */
 	char client[PS_CLIENT_ID_LEN + 1];
 	struct ps_writer got;
 };
@@ -55,14 +56,10 @@ extern struct fake_history {
 	unsigned oldest, newest;
 	unsigned page; /* as many are in one result */
 	bool is_full;  /* out of memory */
-	unsigned n_reads;
-	bool is_waiting;
-	/* The request that waits: behind `since`, up to what was the newest. */
-	unsigned since, asked_newest;
-	uint32_t limit;
+	unsigned n_reads, n_waiting;
 } history;
 
-/* Answers the request that waits; or says that it cannot. */
+/* Answers the first request that waits; or says that it cannot. */
 void history_answer(void);
 void history_fail(void);
 
