@@ -48,6 +48,7 @@ struct downstream {
 	bool is_proxied, deflate;
 	bool taken;	    /* by lws, not confirmed to the session yet */
 	bool client_closed; /* its close frame came */
+	bool failed;	    /* it broke a rule: it is not listened to */
 	bool killed;	    /* the timer ends it, whatever else happens */
 	uint16_t close_code; /* where there is no close event */
 	struct timer timer; /* of handshake, of closing */
@@ -173,7 +174,8 @@ end_writing(struct downstream *downstream)
 		return; /* on_writable() comes */
 	if (downstream->client_closed)
 		kill_later(downstream);
-	else if (downstream->phase == PHASE_ENDING)
+	else if (downstream->phase == PHASE_ENDING ||
+	    (downstream->failed && downstream->phase == PHASE_CLOSING))
 		shutdown(lws_get_socket_fd(downstream->wsi), SHUT_WR);
 }
 
@@ -335,16 +337,14 @@ fail(struct downstream *downstream, uint16_t code, const char *reason)
 {
 	struct session *session = downstream->receiver.session;
 
+	downstream->failed = true;
 	downstream->close_code = code;
 	if (session != NULL)
 		session_expel(session, code, reason);
-	if (downstream->wsi == NULL)
-		return;
-	if (downstream->phase == PHASE_OPEN && !is_writing(downstream))
-		write_close(downstream, code);
-	downstream->phase = PHASE_ENDING;
-	set_timer(downstream, CLOSE_TIMEOUT_MS);
-	end_writing(downstream);
+	if (downstream->phase == PHASE_OPEN)
+		set_timer(downstream, CLOSE_TIMEOUT_MS);
+	else
+		end_writing(downstream);
 }
 
 static void
@@ -467,7 +467,7 @@ static bool
 is_listening(const struct downstream *downstream)
 {
 	return downstream->wsi != NULL && !downstream->killed &&
-	    !downstream->client_closed &&
+	    !downstream->client_closed && !downstream->failed &&
 	    (downstream->phase == PHASE_OPEN ||
 		downstream->phase == PHASE_CLOSING);
 }

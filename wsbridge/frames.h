@@ -58,8 +58,9 @@ struct frame_piece {
 
 /*
  * Takes the next piece off `*len` bytes at `*data`, which are unmasked where
- * they are; both move on. 1 with a piece, 0 when all was taken. PS_ERR_MALFORMED
- * with the rule that was broken, which ends it (close code 1002).
+ * they are; both move on. 1 with a piece, 0 when all was taken;
+ * PS_ERR_MALFORMED with the rule that was broken, which ends it (close code
+ * 1002).
  */
 PS_MUST_CHECK int frame_read(struct frame_reader *reader,
     unsigned char **data, size_t *len, struct frame_piece *piece_r,

@@ -179,6 +179,17 @@ handshake_header(const struct handshake *handshake, const char *name)
 							  ps_slice(NULL, 0);
 }
 
+struct ps_slice
+handshake_last_header(const struct handshake *handshake, const char *name)
+{
+	struct ps_slice value = ps_slice(NULL, 0);
+	size_t i = 0;
+
+	while (next_header(handshake, name, &i, &value))
+		;
+	return value;
+}
+
 static bool
 is_there_once(const struct handshake *handshake, const char *name)
 {

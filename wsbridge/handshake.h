@@ -31,8 +31,10 @@ size_t handshake_end(const char *data, size_t len);
 /* PS_ERR_MALFORMED when it is no HTTP request. */
 PS_MUST_CHECK int handshake_parse(struct handshake *handshake,
     struct ps_slice head);
-/* The first of that name, or empty. */
+/* The first of that name, or empty; the last. */
 struct ps_slice handshake_header(const struct handshake *handshake,
+    const char *name);
+struct ps_slice handshake_last_header(const struct handshake *handshake,
     const char *name);
 
 /*

@@ -72,7 +72,7 @@ upgrade_refuse(struct bridge *bridge, struct ps_writer *w,
 	put_refusal(&upgrade, w);
 }
 
-/* `text` without its last or first part, up to a separator. */
+/* What is in front of the separator, which moves `text` behind it; or all. */
 static struct ps_slice
 cut(struct ps_slice *text, char separator)
 {
@@ -223,8 +223,8 @@ take_presence(struct upgrade *upgrade)
 	return true;
 }
 
-/* Without it of the web server's word, which comes last: whatever stands in
- * front of that a client may have written. */
+/* Of a client that came through the web server that one's word, which comes
+ * last: whatever stands in front of it a client may have written. */
 static struct ps_slice
 find_address(const struct handshake *handshake, struct ps_slice peer_addr)
 {
@@ -232,7 +232,7 @@ find_address(const struct handshake *handshake, struct ps_slice peer_addr)
 
 	if (peer_addr.len > 0)
 		return peer_addr;
-	list = handshake_header(handshake, "X-Forwarded-For");
+	list = handshake_last_header(handshake, "X-Forwarded-For");
 	do {
 		last = cut(&list, ',');
 	} while (list.len > 0);

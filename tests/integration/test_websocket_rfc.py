@@ -638,3 +638,13 @@ def test_upgrades_elsewhere_are_requests_like_any(door, path):
         raw.send(head(path))
         status, answered, body = raw.answer()
         assert (status, json.loads(body)["code"]) == (404, "not_found")
+
+
+def test_a_broken_rule_of_one_who_does_not_read(bridge_door):
+    """It is told behind what was on its way."""
+    with RawSocket(bridge_door) as raw:
+        raw.handshake()
+        text = emit(size=1 << 20)
+        raw.send(client_frame(TEXT, text) + client_frame(5))
+        assert_echo(raw, text)
+        assert_fails(raw, 1002, "reserved opcode")

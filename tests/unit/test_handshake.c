@@ -99,6 +99,8 @@ headers_are_found_without_regard_to_case(void **state)
 			       "X-A:  first \t\r\nx-a: second\r\nB:\r\n\r\n"),
 	    PS_OK);
 	assert_true(ps_slice_is(handshake_header(&handshake, "x-A"), "first"));
+	assert_true(
+	    ps_slice_is(handshake_last_header(&handshake, "X-a"), "second"));
 	assert_true(ps_slice_is(handshake_header(&handshake, "b"), ""));
 	assert_true(ps_slice_is(handshake_header(&handshake, "c"), ""));
 }
