@@ -8,7 +8,6 @@
 #include "channels.h"
 #include "exchange.h"
 #include "history.h"
-#include "ps_json.h"
 
 struct asking {
 	struct garbage garbage; /* first */
@@ -57,8 +56,7 @@ put_time(struct ps_writer *json, int64_t at_ms)
 }
 
 static void
-put_history(struct ps_writer *json, const struct history_result *result,
-    bool is_script)
+put_history(struct ps_writer *json, const struct history_result *result)
 {
 	size_t i;
 
@@ -68,11 +66,8 @@ put_history(struct ps_writer *json, const struct history_result *result,
 
 		ps_writer_printf(json, "%s{\"eventID\":\"%s\",\"payload\":",
 		    i == 0 ? "" : ",", event->id);
-		if (is_script)
-			ps_json_for_script(json, event->payload);
-		else
-			ps_writer_bytes(json, event->payload.data,
-			    event->payload.len);
+		ps_writer_bytes(json, event->payload.data,
+		    event->payload.len);
 		ps_writer_str(json, ",\"time\":");
 		put_time(json, event->at_ms);
 		ps_writer_str(json, "}");
@@ -94,8 +89,7 @@ on_read(void *owner, const struct history_result *result)
 
 	asking_end(asking);
 	if (!result->failed)
-		put_history(&json, result,
-		    exchange->style.callback.len > 0);
+		put_history(&json, result);
 	if (result->failed || json.failed)
 		exchange_reply_error(exchange, PS_CODE_DATABASE_UNAVAILABLE,
 		    NULL);

@@ -60,7 +60,7 @@ def test_events_are_listed_oldest_first_as_they_were_sent(channel):
     assert answer(channel) == {"history": []}
     texts = ['{"b":1.50,"a":{"b":[]}}', '"\\u00e4 \N{EURO SIGN} </script>"',
              "12345678901234567890", "false"]
-    ids = [channel.emit(text.encode(), {})["eventID"] for text in texts]
+    ids = [channel.emit(text=text)["eventID"] for text in texts]
     response = channel.http.get(channel.path("history"))
     assert response.header("Content-Type") == (
         "application/json; charset=utf-8")
