@@ -29,10 +29,10 @@ OPTIONS = {
     "ping_timeout": "2h",
     "hold_default": "1h",
     "metrics_from": "127.0.0.1",
-    # Members by HTTP are soon missed.
-    "receiver_grace": "3s",
-    "max_sessions": "20000",
-    "max_held": "20000",
+    # Members by HTTP are missed soon after.
+    "receiver_grace": "5s",
+    "max_sessions": "9000",
+    "max_held": "9000",
 }
 NGINX = """
     load_module {module};

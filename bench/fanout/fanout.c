@@ -19,6 +19,9 @@
  * queue that is measured. With --rate events are due at fixed times instead;
  * one that could not be published yet is timed from then.
  *
+ * Members of polysocket's channels hear of each other, all of all: they come
+ * no faster than those who are there hear of it, and all of that is waited for.
+ *
  * With --steps it says "members N CLIENT" when all members are there (CLIENT:
  * what the server calls the first) and goes on at a line on standard input.
  * Without a publisher members just stay until that line, get whatever others
@@ -46,6 +49,7 @@ enum {
 	MAX_WINDOWS = 4,
 	MAX_RATE = 10000,
 	OPENING_AT_ONCE = 64,
+	UNHEARD = 64, /* joins that a member has not heard of */
 	UNDER_WAY = 4096, /* a power of two */
 	SILENCE_MS = 300,
 	STALL_S = 30,
@@ -92,6 +96,8 @@ static unsigned windows[MAX_WINDOWS] = { 1 }, n_windows = 1;
 
 static char *members;
 static unsigned n_opened, n_joined;
+static unsigned in_channel[MAX_MEMBERS]; /* who joined */
+static unsigned known[MAX_MEMBERS]; /* by member, of its channel */
 static struct event under_way[UNDER_WAY];
 static uint32_t n_published, n_complete; /* numbers of the next ones */
 static bool publisher_is_free, is_pumping;
@@ -190,12 +196,14 @@ member_path(const struct member *member)
 }
 
 void
-member_joined(struct member *member)
+member_joined(struct member *member, unsigned n_known)
 {
 	if (member->has_joined)
 		die("member %u: joined twice", member->index);
 	member->has_joined = true;
 	n_joined++;
+	known[member->index] += n_known;
+	in_channel[member->index % fanout.n_channels]++;
 	fanout.heard_ns = now_ns();
 }
 
@@ -226,6 +234,13 @@ member_event(struct member *member, const char *text, size_t len)
 	pump();
 }
 
+void
+member_heard(struct member *member)
+{
+	known[member->index]++;
+	fanout.heard_ns = now_ns();
+}
+
 static void
 phase_begin(enum phase phase)
 {
@@ -241,13 +256,30 @@ turn(void)
 	pump();
 }
 
+/* Joins that a member has not heard of, at the most. */
+static unsigned
+most_unheard(void)
+{
+	unsigned most = 0, i;
+
+	/* one whose joining is under way knows of nobody yet */
+	for (i = 0; fanout.kind->hears_joins && i < n_opened; i++) {
+		unsigned now = in_channel[i % fanout.n_channels];
+
+		if (known[i] > 0 && now > known[i] + most)
+			most = now - known[i];
+	}
+	return most;
+}
+
 static void
 stall_check(void)
 {
 	if (now_ns() - fanout.heard_ns > STALL_S * NS_PER_S)
-		die("nothing moved for %d s: %u of %u members, %u of %u events",
-		    STALL_S, n_joined, fanout.n_members, n_complete,
-		    n_published);
+		die("nothing moved for %d s: %u of %u members, one of whom "
+		    "has not heard of %u, %u of %u events",
+		    STALL_S, n_joined, fanout.n_members, most_unheard(),
+		    n_complete, n_published);
 }
 
 static void
@@ -257,14 +289,23 @@ wait_for_silence(void)
 		turn();
 }
 
+static bool
+may_open(void)
+{
+	return n_opened < fanout.n_members &&
+	    n_opened - n_joined < OPENING_AT_ONCE;
+}
+
 static void
 members_open(void)
 {
-	while (n_joined < fanout.n_members) {
-		unsigned end = n_opened + OPENING_AT_ONCE;
+	unsigned unheard = 0;
 
-		while (n_opened < fanout.n_members && n_opened < end &&
-		       n_opened - n_joined < OPENING_AT_ONCE) {
+	while (n_joined < fanout.n_members || unheard > 0) {
+		unsigned end = unheard > UNHEARD ? 0
+						 : n_opened + OPENING_AT_ONCE;
+
+		while (n_opened < end && may_open()) {
 			struct member *member = member_at(n_opened);
 
 			member->index = n_opened++;
@@ -272,6 +313,7 @@ members_open(void)
 		}
 		turn();
 		stall_check();
+		unheard = most_unheard();
 	}
 	wait_for_silence();
 }

@@ -31,6 +31,7 @@ struct member {
 struct kind {
 	const char *name;
 	size_t size;
+	bool hears_joins; /* of those who come later */
 	/* Opens a zeroed member, which calls member_joined() once. */
 	void (*open)(struct member *member);
 	/* Resets its connection, which web servers see sooner than its end. */
@@ -60,7 +61,10 @@ extern const struct kind ws_kind, raw_ws_kind, sockjs_ws_kind,
 
 /* The path with the member's channel in the place of `*`; until the next. */
 const char *member_path(const struct member *member);
-void member_joined(struct member *member);
+/* It is there, and knows of so many of its channel, with itself. */
+void member_joined(struct member *member, unsigned n_known);
+/* The member heard that another one has joined its channel. */
+void member_heard(struct member *member);
 
 /* The member got the text of an event, in the order it was published in. */
 void member_event(struct member *member, const char *text, size_t len);

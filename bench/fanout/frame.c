@@ -29,6 +29,22 @@ string_find(char *out, const char *frame, size_t len, const char *before)
 	return false;
 }
 
+/* The members that CONNECTED names, and its recipient. */
+static unsigned
+count_known(const char *frame, size_t len)
+{
+	static const char name[] = "\"clientID\":\"";
+	const char *end = frame + len;
+	unsigned n = 0;
+
+	while ((frame = memmem(frame, end - frame, name, sizeof(name) - 1)) !=
+	       NULL) {
+		frame += sizeof(name) - 1;
+		n++;
+	}
+	return n;
+}
+
 static bool
 begins(const char *frame, size_t len, const char *type)
 {
@@ -50,15 +66,15 @@ member_frame(struct member *member, const char *frame, size_t len)
 
 		member_event(member, frame + data_len,
 			     end ? end - (frame + data_len) : 0);
-	} else if (begins(frame, len, "PRESENCE:")) {
-		fanout.heard_ns = now_ns();
+	} else if (begins(frame, len, "PRESENCE:JOINED\"")) {
+		member_heard(member);
 	} else if (begins(frame, len, "CONNECTED\"")) {
 		if (!string_find(member->client, frame, len,
 				 "\"clientID\":\""))
 			die("member %u: CONNECTED without clientID",
 			    member->index);
 		string_find(member->key, frame, len, "\"key\":\"");
-		member_joined(member);
+		member_joined(member, count_known(frame, len));
 	} else if (begins(frame, len, "PING\"") && member->pong != NULL) {
 		member->pong(member);
 	} else {

@@ -144,7 +144,7 @@ open_member(struct member *member)
 	if (fanout.kind == &nchan_poll_kind) {
 		/* What it misses until it is there, nchan has kept. */
 		poll_nchan(poller);
-		member_joined(member);
+		member_joined(member, 1);
 	} else {
 		poll_channel(poller);
 	}
@@ -158,6 +158,7 @@ leave(struct member *member)
 
 const struct kind poll_kind = {
 	.name = "poll",
+	.hears_joins = true,
 	.size = sizeof(struct poller),
 	.open = open_member,
 	.leave = leave,

@@ -52,7 +52,7 @@ sockjs_line(struct stream *stream, const char *line, size_t len)
 	const char *end = line + len, *text = line + 1;
 
 	if (len == 1 && *line == 'o') {
-		member_joined(&stream->member);
+		member_joined(&stream->member, 1);
 	} else if (len > 3 && *line == 'a') {
 		while (text < end && *text != ']') {
 			const char *next = text + 2; /* [" or ," */
@@ -157,7 +157,7 @@ on_head(struct http *http)
 		die("member %u: %d", stream->member.index, http->status);
 	if (fanout.kind == &nchan_eventsource_kind &&
 	    !stream->member.has_joined)
-		member_joined(&stream->member);
+		member_joined(&stream->member, 1);
 }
 
 static void
@@ -194,15 +194,16 @@ leave(struct member *member)
 	http_reset(&((struct stream *)member)->http);
 }
 
-#define KIND(variable, text)                                                   \
+#define KIND(variable, text, hears)                                            \
 	const struct kind variable = {                                         \
 		.name = text,                                                  \
+		.hears_joins = hears,                                          \
 		.size = sizeof(struct stream),                                 \
 		.open = open_member,                                           \
 		.leave = leave,                                                \
 	}
 
-KIND(eventsource_kind, "eventsource");
-KIND(nchan_eventsource_kind, "nchan-eventsource");
-KIND(lines_kind, "lines");
-KIND(sockjs_lines_kind, "sockjs-lines");
+KIND(eventsource_kind, "eventsource", true);
+KIND(nchan_eventsource_kind, "nchan-eventsource", false);
+KIND(lines_kind, "lines", true);
+KIND(sockjs_lines_kind, "sockjs-lines", false);

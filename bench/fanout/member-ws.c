@@ -164,7 +164,7 @@ handshake_read(struct websocket *websocket)
 		    head);
 	websocket->is_open = true;
 	if (fanout.kind != &ws_kind)
-		member_joined(&websocket->member);
+		member_joined(&websocket->member, 1);
 	return end + 4 - head;
 }
 
@@ -222,6 +222,7 @@ leave(struct member *member)
 
 const struct kind ws_kind = {
 	.name = "ws",
+	.hears_joins = true,
 	.size = sizeof(struct websocket),
 	.open = open_member,
 	.leave = leave,
