@@ -8,9 +8,9 @@ from report import table
 
 CROWD_RATE = 50         # emits a second to each of them
 QUIET = 2
-QUIET_RATE = 50
+QUIET_RATE = 200
 TRIP_CLIENTS = 4
-TRIP_RATE = 100
+TRIP_RATE = 200
 MAX_RATIO = 5
 WAYS = {"channel": "quiet channel's delivery", "trip": "relay round trip"}
 

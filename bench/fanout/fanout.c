@@ -48,8 +48,10 @@ enum {
 	MAX_WINDOW = 64,
 	MAX_WINDOWS = 4,
 	MAX_RATE = 10000,
-	OPENING_AT_ONCE = 64,
-	UNHEARD = 64, /* joins that a member has not heard of */
+	/* Together well below the 128 that wait for an EventSource which
+	 * comes again to acknowledge as many. */
+	OPENING_AT_ONCE = 16,
+	UNHEARD = 32, /* joins that a member has not heard of */
 	UNDER_WAY = 4096, /* a power of two */
 	SILENCE_MS = 300,
 	STALL_S = 30,
