@@ -14,12 +14,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MIN_TEXT = 32, MAX_TEXT = 4096, MAX_PATH = 256, MAX_ID = 64 };
+enum {
+	MIN_TEXT = 32,
+	MAX_TEXT = 4096,
+	MAX_PATH = 256,
+	MAX_ID = 64,
+	MAX_WINDOW = 64
+};
 
 /* The first of what a kind of members has for each. */
 struct member {
 	unsigned index;
-	uint32_t next; /* number of the event that it has to get */
+	uint64_t n_events; /* that it has got */
 	bool has_joined;
 	char client[MAX_ID]; /* what the server calls it, and its secret; */
 	char key[MAX_ID];    /* both empty where it does not */
@@ -66,7 +72,7 @@ void member_joined(struct member *member, unsigned n_known);
 /* The member heard that another one has joined its channel. */
 void member_heard(struct member *member);
 
-/* The member got the text of an event, in the order it was published in. */
+/* The member got the text of an event. */
 void member_event(struct member *member, const char *text, size_t len);
 
 /* The member got a frame of polysocket's channels. */
@@ -76,14 +82,14 @@ void member_frame(struct member *member, const char *frame, size_t len);
 struct publisher {
 	const char *name;
 	void (*open)(void);
-	/* Publishes text; calls publisher_free() when the next may come. */
-	void (*publish)(const char *text, size_t len);
+	/* False: not now, but after publisher_free() was called. */
+	bool (*publish)(const char *text, size_t len);
 };
 
 extern const struct publisher json_publisher, post_publisher, ws_publisher;
 
 void publisher_free(void);
-/* The last text was refused for now, and no member gets it. */
+/* A text was refused for now, and is published again. */
 void publisher_refused(void);
 
 #endif

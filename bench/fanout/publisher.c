@@ -1,7 +1,7 @@
 /*
- * Publishers: a POST of a JSON string (polysocket) or of the bare text
- * (nchan), one after the other on one connection; or a WebSocket whose text
- * messages the server passes on to all others.
+ * Publishers: POSTs of a JSON string (polysocket) or of the bare text (nchan),
+ * on as many connections as events may be under way; or one WebSocket whose
+ * text messages the server passes on to all others.
  */
 #include "config.h"
 
@@ -11,25 +11,42 @@
 #include "bench/lib/http.h"
 #include "fanout.h"
 
-static struct http http;
+struct poster {
+	struct http http;
+	const char *type;
+	size_t len;
+	char body[MAX_TEXT + 2];
+};
+
+static struct poster posters[MAX_WINDOW];
 static struct link websocket;
 static bool is_open; /* the WebSocket */
 
 static void
-on_body(struct http *answer, const char *data, size_t len)
+post(struct poster *poster)
 {
-	if (answer->status >= 300 && answer->status != 503)
-		die("publishing: %d %.*s", answer->status, (int)len, data);
+	http_post(&poster->http, fanout.publish_path, poster->type,
+		  poster->body, poster->len);
 }
 
 static void
-on_end(struct http *answer)
+on_body(struct http *http, const char *data, size_t len)
 {
-	if (answer->status == 503)
+	if (http->status >= 300 && http->status != 503)
+		die("publishing: %d %.*s", http->status, (int)len, data);
+}
+
+static void
+on_end(struct http *http)
+{
+	if (http->status == 503) {
 		publisher_refused();
-	else if (answer->status >= 300)
-		die("publishing: %d", answer->status);
-	publisher_free();
+		post(http->owner);
+	} else if (http->status >= 300) {
+		die("publishing: %d", http->status);
+	} else {
+		publisher_free();
+	}
 }
 
 static const struct http_handler handler = {
@@ -40,25 +57,50 @@ static const struct http_handler handler = {
 static void
 post_open(void)
 {
-	http.handler = &handler;
+	for (int i = 0; i < MAX_WINDOW; i++) {
+		posters[i].http.handler = &handler;
+		posters[i].http.owner = &posters[i];
+	}
 	publisher_free();
 }
 
-static void
-post_json(const char *text, size_t len)
+static struct poster *
+find_free(void)
 {
-	char body[MAX_TEXT + 2];
+	int i = 0;
 
-	body[0] = body[len + 1] = '"';
-	memcpy(body + 1, text, len);
-	http_post(&http, fanout.publish_path, "application/json", body,
-		  len + 2);
+	while (i < MAX_WINDOW && posters[i].http.is_busy)
+		i++;
+	return i < MAX_WINDOW ? &posters[i] : NULL;
 }
 
-static void
-post_text(const char *text, size_t len)
+static bool
+publish_json(const char *text, size_t len)
 {
-	http_post(&http, fanout.publish_path, "text/plain", text, len);
+	struct poster *poster = find_free();
+
+	if (poster == NULL)
+		return false;
+	poster->type = "application/json";
+	poster->len = len + 2;
+	poster->body[0] = poster->body[len + 1] = '"';
+	memcpy(poster->body + 1, text, len);
+	post(poster);
+	return true;
+}
+
+static bool
+publish_text(const char *text, size_t len)
+{
+	struct poster *poster = find_free();
+
+	if (poster == NULL)
+		return false;
+	poster->type = "text/plain";
+	poster->len = len;
+	memcpy(poster->body, text, len);
+	post(poster);
+	return true;
 }
 
 static void
@@ -99,12 +141,14 @@ ws_open(void)
 			    fanout.publish_path));
 }
 
-static void
+static bool
 ws_publish(const char *text, size_t len)
 {
 	uint8_t frame[MAX_TEXT + 8] = { 0x81 };
 	size_t pos = 2;
 
+	if (!is_open)
+		return false;
 	frame[1] = 0x80 | (len < 126 ? len : 126);
 	if (len >= 126) {
 		frame[pos++] = len >> 8;
@@ -113,9 +157,9 @@ ws_publish(const char *text, size_t len)
 	pos += 4; /* a masking key of zero */
 	memcpy(frame + pos, text, len);
 	link_write(&websocket, frame, pos + len);
-	publisher_free();
+	return true;
 }
 
-const struct publisher json_publisher = { "json", post_open, post_json };
-const struct publisher post_publisher = { "post", post_open, post_text };
+const struct publisher json_publisher = { "json", post_open, publish_json };
+const struct publisher post_publisher = { "post", post_open, publish_text };
 const struct publisher ws_publisher = { "ws", ws_open, ws_publish };
