@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from channel import HTTP_KINDS
+from channel import HTTP_KINDS, Channel
 from client import Http
 
 SHORT = pytest.mark.options(receiver_grace="500ms", hold_min="100ms",
@@ -182,6 +182,16 @@ def test_going_on_needs_client_and_key(channel):
                   if name != missing}
         assert channel.try_listen(transport="xhr", **params).status in (
             400, 403)
+
+
+def test_a_key_is_good_for_its_channel_only(channel, http):
+    known = first_poll(channel)
+    elsewhere = Channel(http, channel.name + "-else")
+    answer = elsewhere.try_listen(transport="xhr", **known)
+    assert (answer.status, answer.code) == (403, "key_unknown")
+    said = elsewhere.try_say(known["client"], known["key"], {"type": "PONG"})
+    assert (said.status, said.code) == (403, "key_unknown")
+    assert channel.ids() == [known["client"]]
 
 
 def test_a_key_is_no_socket_of_the_relay(channel, http):
