@@ -155,8 +155,9 @@ def test_joins_and_leaves_are_told_exactly(channel, stack):
         with concurrent.futures.ThreadPoolExecutor(CHURN_THREADS) as pool:
             counts = list(pool.map(churn, range(CHURN_THREADS)))
         came = exactly_those_who_joined_left(witness, channel)
-        assert len(came) == sum(counts) >= CHURN_S * CHURN_A_MINUTE / 60 * 0.5
+        assert len(came) == sum(counts) > 0
         assert sorted(came) == sorted(ids)
+        print(f"{len(came)} came and went in {CHURN_S} s")
         assert channel.ids() == [witness.id]
 
 
@@ -191,7 +192,7 @@ def test_memory_ends_where_it_began(new_stack):
     churn(200)          # allocators, caches and buffers have their size now
     stack.wait_until(is_empty, "nobody")
     before, files = resident_kib(stack.bridge_pid), n_descriptors()
-    churn(600)
+    churn(max(600, int(CHURN_S * CHURN_A_MINUTE / 60)))
     stack.wait_until(is_empty, "nobody")
     # Those that were handed over are closed later, many together.
     stack.wait_until(lambda: n_descriptors() <= files, "the same descriptors")

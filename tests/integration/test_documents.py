@@ -1,8 +1,11 @@
 """What README and doc/operations.md tell an administrator to say to sqlite3,
 said to the real one, beside a running stack."""
 
+import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 
@@ -137,3 +140,34 @@ def test_every_kind_of_statement_is_found():
 def test_no_sqlite3_of_readme_is_missed():
     text = (SOURCE / "README.md").read_text("utf-8")
     assert text.count("sudo sqlite3 ") == len(readme_commands()) == 4
+
+
+def test_readme_listens_to_a_channel_and_emits(new_stack):
+    stack = new_stack()
+    stack.add_token("the-token")
+    stack.wait_policy()
+    listen, emits, answer, heard = [
+        block.rstrip("\n") for block in blocks("README.md")
+        if "/demo/" in block or "eventID" in block and "socket" not in block]
+    env = {**os.environ, "U": stack.url, "T": "the-token"}
+    with subprocess.Popen(listen, shell=True, env=env, text=True,
+                          stdout=subprocess.PIPE,
+                          start_new_session=True) as listener:
+        try:
+            frames = (json.loads(line[6:]) for line in listener.stdout
+                      if line.startswith("data: "))
+            told = [json.loads(line[6:]) for line in heard.splitlines()]
+            found = [next(frames)]
+            for command in emits.splitlines():
+                done = subprocess.run(command, shell=True, env=env,
+                                      capture_output=True, timeout=30)
+                assert list(json.loads(done.stdout)) == list(
+                    json.loads(answer))
+                found.append(next(frames))
+        finally:
+            os.killpg(listener.pid, signal.SIGTERM)
+    # Both emits are the same event.
+    assert found[1]["payload"] == found[2]["payload"] == told[1]["payload"]
+    for frame, its in zip(found, told):
+        assert list(frame) == list(its)
+        assert list(frame["payload"]) == list(its["payload"])
