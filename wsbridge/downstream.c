@@ -633,6 +633,16 @@ on_gone(struct downstream *downstream)
 	bridge_free_later(downstream->bridge, &downstream->garbage, destroy);
 }
 
+/* Many may come in one turn, and each of them takes the place of another. */
+static void
+drop_oldest_pending(struct websocket *websocket)
+{
+	struct downstream *oldest = TAILQ_FIRST(&websocket->pending);
+
+	leave_handshake(oldest, PHASE_ENDING);
+	kill_later(oldest);
+}
+
 void
 downstream_accept(struct bridge *bridge, struct lws_vhost *host, int fd,
     bool is_proxied)
@@ -663,7 +673,7 @@ downstream_accept(struct bridge *bridge, struct lws_vhost *host, int fd,
 	downstream->turn.changed = on_turn_changed;
 	TAILQ_INSERT_TAIL(&websocket->pending, downstream, pending);
 	if (++websocket->n_pending > PENDING_MAX)
-		kill_later(TAILQ_FIRST(&websocket->pending));
+		drop_oldest_pending(websocket);
 	set_timer(downstream, HANDSHAKE_TIMEOUT_MS);
 }
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import ssl
 import struct
@@ -13,6 +15,7 @@ from rawsocket import CLOSE, PING, PONG, TEXT, RawSocket, head
 from stack import free_port
 from test_websocket_rfc import assert_echo, deflate, emit
 
+PENDING_MAX = 1024      # as in downstream.c
 LINGER_RESET = struct.pack("ii", 1, 0)
 
 
@@ -191,6 +194,27 @@ def test_one_that_sends_no_request_is_cut_off(direct):
             assert silent.recv(1) == b""
         except ConnectionResetError:
             pass
+
+
+def test_many_that_send_no_request_make_room(direct):
+    """However many of them come between two looks of the bridge."""
+    stack = direct.stack
+    before = len(stack.bridge_descriptors())
+    silent = []
+    try:
+        for _ in range(8):
+            os.kill(stack.bridge_pid, signal.SIGSTOP)
+            try:
+                silent += [socket.create_connection(("127.0.0.1",
+                                                     direct.port))
+                           for _ in range(200)]
+            finally:
+                os.kill(stack.bridge_pid, signal.SIGCONT)
+            direct().socket.close()     # all in front of it are accepted
+        assert len(stack.bridge_descriptors()) < before + PENDING_MAX + 100
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 def test_one_that_does_not_answer_a_close_is_cut_off(direct):
