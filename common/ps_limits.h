@@ -54,8 +54,9 @@
 /* A number of members above this is a mistake. */
 #define PS_CLIENTS_NUMBER_MAX 1000000
 
-/* An id that makes an emit idempotent. */
-#define PS_EMIT_ID_MAX 64
+/* An id that makes an emit idempotent, in characters; and in bytes. */
+#define PS_EMIT_ID_CHARACTERS 64
+#define PS_EMIT_ID_MAX (4 * PS_EMIT_ID_CHARACTERS)
 
 /* What a session is about, in the records: a client chooses the path. */
 #define PS_SUBJECT_MAX 512

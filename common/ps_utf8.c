@@ -87,6 +87,16 @@ ps_utf8_is_valid(const char *data, size_t len)
 	return ps_utf8_goes_on(data, len, &at) && at == len;
 }
 
+size_t
+ps_utf8_count(const char *data, size_t len)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < len; i++)
+		count += ((unsigned char)data[i] & 0xc0) != 0x80;
+	return count;
+}
+
 /* U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069. */
 static bool
 is_hidden(const unsigned char *p)

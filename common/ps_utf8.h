@@ -12,6 +12,8 @@ bool ps_utf8_is_valid(const char *data, size_t len);
  * nothing more, or the beginning of a character.
  */
 bool ps_utf8_goes_on(const char *data, size_t len, size_t *at);
+/* How many characters (code points) valid UTF-8 has. */
+size_t ps_utf8_count(const char *data, size_t len);
 /*
  * Whether text that is valid UTF-8 shows what it says: no control characters
  * (C0, DEL, C1), line or paragraph separators, or overrides of the direction

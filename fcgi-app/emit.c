@@ -143,18 +143,17 @@ take_id(struct request *request, struct ps_ipc_emit *m)
 
 	if (!is_given)
 		m->key = request_env(request, "HTTP_IDEMPOTENCY_KEY");
-	if (m->key.len > PS_EMIT_ID_MAX) {
-		request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
-				     "id is longer than 64 bytes",
-				     LIMIT_EMIT_ID);
+	if ((m->key.len == 0 && is_given) ||
+	    !ps_utf8_is_valid(m->key.data, m->key.len) ||
+	    !ps_utf8_is_plain(m->key.data, m->key.len)) {
+		request_refuse(request, PS_CODE_BAD_PARAMETER,
+			       "id is empty or has a control character", NULL);
 		return false;
 	}
-	if ((m->key.len > 0 || !is_given) &&
-	    ps_utf8_is_valid(m->key.data, m->key.len) &&
-	    ps_utf8_is_plain(m->key.data, m->key.len))
+	if (ps_utf8_count(m->key.data, m->key.len) <= PS_EMIT_ID_CHARACTERS)
 		return true;
-	request_refuse(request, PS_CODE_BAD_PARAMETER,
-		       "id is empty or has a control character", NULL);
+	request_refuse_limit(request, PS_CODE_BAD_PARAMETER,
+			     "id is longer than 64 characters", LIMIT_EMIT_ID);
 	return false;
 }
 

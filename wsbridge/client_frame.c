@@ -7,6 +7,7 @@
 #include "ps_json.h"
 #include "ps_json_parts.h"
 #include "ps_limits.h"
+#include "ps_utf8.h"
 
 /* The members of a frame that mean something. */
 enum member_name {
@@ -189,7 +190,10 @@ read_key(struct client_frame *frame, struct ps_slice value)
 	if (!ps_json_is_string(value))
 		return false;
 	frame->key = keep_text(&frame->text, value);
-	return frame->key.len >= 1 && frame->key.len <= PS_EMIT_ID_MAX;
+	return frame->key.len >= 1 &&
+	    ps_utf8_is_plain(frame->key.data, frame->key.len) &&
+	    ps_utf8_count(frame->key.data, frame->key.len) <=
+	    PS_EMIT_ID_CHARACTERS;
 }
 
 /* Each returns why the frame makes no sense; NULL: it does. */
@@ -245,7 +249,7 @@ read_emit(struct client_frame *frame, const struct ps_slice *members)
 		frame->requires_ack = true;
 	}
 	if (!read_key(frame, members[MEMBER_ID]))
-		return "id is a text of 1 to 64 bytes";
+		return "id is a text of 1 to 64 characters, none of control";
 	return NULL;
 }
 

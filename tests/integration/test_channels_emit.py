@@ -239,9 +239,14 @@ def test_an_id_is_sent_once(channel, http, three):
         assert member.data(2) == ["one", "mark"]
 
 
-def test_an_id_has_at_most_64_bytes(channel):
-    assert channel.try_emit("x", id="x" * 64).status == 200
-    assert channel.try_emit("x", id="x" * 65).status == 400
+@pytest.mark.parametrize("character", ["x", "ä", "😀"])
+def test_an_id_has_at_most_64_characters(channel, character):
+    first = channel.emit("x", id=character * 64)
+    refused(channel.try_emit("x", id=character * 65), 400, "bad_parameter")
+    with channel.join() as member:
+        assert member.emit("x", id=character * 64) == first
+        member.say({"type": "EMIT", "payload": 1, "id": character * 65})
+        assert member.next("ERROR").payload["code"] == "BAD_MESSAGE"
 
 
 def test_many_at_once_are_one(channel, three):

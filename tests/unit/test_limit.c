@@ -60,7 +60,7 @@ static const struct {
 	{ "max_clients_number", PS_CLIENTS_NUMBER_MAX },
 	{ "max_depth", PS_JSON_DEPTH_MAX },
 	{ "max_from", PS_AGENT_MAX },
-	{ "max_id", PS_EMIT_ID_MAX },
+	{ "max_id", PS_EMIT_ID_CHARACTERS },
 	{ "max_parameters", PS_PARAMS_MAX },
 	{ "max_presence", PS_PRESENCE_MAX },
 	{ "max_protocols", PS_PROTOCOLS_MAX },

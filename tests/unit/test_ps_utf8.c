@@ -60,6 +60,17 @@ rfc_3629_decides(void **state)
 }
 
 static void
+characters_are_counted(void **state)
+{
+	(void)state;
+	assert_int_equal(ps_utf8_count("", 0), 0);
+	assert_int_equal(ps_utf8_count("a\0b", 3), 3);
+	assert_int_equal(ps_utf8_count("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80.",
+			     10),
+	    4);
+}
+
+static void
 a_bad_byte_is_found_at_every_place(void **state)
 {
 	char text[40];
@@ -164,6 +175,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rfc_3629_decides),
+		cmocka_unit_test(characters_are_counted),
 		cmocka_unit_test(a_bad_byte_is_found_at_every_place),
 		cmocka_unit_test(every_code_point_but_the_surrogates_is_valid),
 		cmocka_unit_test(hidden_characters_are_not_plain),
