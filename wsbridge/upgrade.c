@@ -6,8 +6,10 @@
 
 #include "member.h"
 #include "ps_channel.h"
+#include "ps_limits.h"
 #include "ps_policy.h"
 #include "ps_request.h"
+#include "ps_utf8.h"
 #include "record.h"
 
 enum param {
@@ -39,6 +41,16 @@ refuse(struct upgrade *upgrade, enum ps_code code, const char *sentence)
 {
 	upgrade->refusal = (struct refusal){ .code = code };
 	upgrade->sentence = sentence;
+	return false;
+}
+
+/* For a bound that is passed, by its word. */
+static bool
+refuse_limit(struct upgrade *upgrade, enum ps_code code, const char *limit,
+    const char *sentence)
+{
+	(void)refuse(upgrade, code, sentence);
+	upgrade->refusal.limit = limit;
 	return false;
 }
 
@@ -110,7 +122,8 @@ find_channel(struct upgrade *upgrade)
 		return refuse(upgrade, PS_CODE_BAD_REQUEST,
 		    "the path is not percent-encoded UTF-8 without NUL");
 	if (!ps_channel_check_name(channel, &code))
-		return refuse(upgrade, code, NULL);
+		return refuse_limit(upgrade, code,
+		    channel.len > PS_CHANNEL_MAX ? "max_channel" : NULL, NULL);
 	upgrade->terms.channel = channel;
 	return true;
 }
@@ -131,10 +144,26 @@ take_param(struct upgrade *upgrade, struct ps_slice field)
 		if (!ps_slice_is(name, param_names[i]))
 			continue;
 		if (upgrade->params[i].data != NULL)
-			return refuse(upgrade, PS_CODE_BAD_PARAMETER,
+			return refuse(upgrade, PS_CODE_BAD_REQUEST,
 			    "a parameter is there twice");
 		upgrade->params[i] = field;
 	}
+	return true;
+}
+
+/* Who is listening, which is logged. */
+static bool
+take_agent(struct upgrade *upgrade)
+{
+	struct ps_slice agent = upgrade->params[PARAM_FROM];
+
+	if (agent.len > PS_AGENT_MAX)
+		return refuse_limit(upgrade, PS_CODE_BAD_PARAMETER,
+		    "max_from", "from is longer than 128 bytes");
+	if (!ps_utf8_is_plain(agent.data, agent.len))
+		return refuse(upgrade, PS_CODE_BAD_PARAMETER,
+		    "from has a control character");
+	upgrade->terms.agent = agent;
 	return true;
 }
 
@@ -147,11 +176,8 @@ read_query(struct upgrade *upgrade)
 		if (!take_param(upgrade, cut(&query, '&')))
 			return false;
 	}
-	if (upgrade->params[PARAM_FROM].len > PS_AGENT_MAX)
-		upgrade->params[PARAM_FROM].len = PS_AGENT_MAX;
-	upgrade->terms.agent = upgrade->params[PARAM_FROM];
 	upgrade->terms.since = upgrade->params[PARAM_SINCE];
-	return true;
+	return take_agent(upgrade);
 }
 
 /* The token is known: whoever refuses it from here on counts that. */
@@ -213,11 +239,12 @@ take_presence(struct upgrade *upgrade)
 	ret = ps_channel_take_presence(&upgrade->presence, text);
 	if (ret == PS_ERR_NOMEM)
 		return refuse(upgrade, PS_CODE_BRIDGE_FULL, NULL);
+	if (ret == PS_ERR_TOO_LARGE)
+		return refuse_limit(upgrade, PS_CODE_BAD_PARAMETER,
+		    "max_presence", "presence is larger than 4096 bytes");
 	if (ret != PS_OK)
 		return refuse(upgrade, PS_CODE_BAD_PARAMETER,
-		    ret == PS_ERR_TOO_LARGE ?
-			"presence is larger than 4096 bytes" :
-			"presence is no JSON object");
+		    "presence is not a JSON object");
 	upgrade->terms.presence =
 	    ps_slice(upgrade->presence.data, upgrade->presence.len);
 	return true;

@@ -7,7 +7,7 @@ import urllib.parse
 
 import pytest
 
-from channel import CLIENT_ID, Channel
+from channel import CLIENT_ID, UPGRADE, Channel
 from client import Http
 from test_http import FORM, JSON, NO_STORE
 
@@ -365,6 +365,21 @@ def test_other_parameters_of_listening_are_checked(channel, params):
     limit = "max_from" if params.get("from", "").startswith("x") else None
     response = channel.try_listen(**{"transport": "xhr", **params})
     refused(response, 400, "bad_parameter", limit)
+
+
+@pytest.mark.parametrize("name, query", [
+    ("a", "presence=[]"), ("a", "presence={"), ("a", "presence=%FF"),
+    ("a", "presence={}&presence={}"), ("a", "since=a&since=a"),
+    ("a", "token=a&token=a"), ("a", "presence={%22a%22:%22" + "x" * 4089
+                               + "%22}"),
+    ("a", "from=%1B"), ("a", "from=%E2%80%AE"), ("a", "from=" + "x" * 129),
+    ("a", "from=" + "%C3%A9" * 65), ("a", "token=nobody"), ("x" * 129, ""),
+    ("publish", ""), ("%7F", "")], ids=lambda value: value[:30])
+def test_an_upgrade_is_refused_as_a_request_is(http, name, query):
+    path = f"/{name}/listen?transport=xhr&{query}"
+    upgrade, request = http.get(path, UPGRADE), http.get(path)
+    refused(upgrade, request.status, request.code,
+            request.json.get("limit"))
 
 
 @pytest.mark.parametrize("params, status, code", [
