@@ -222,6 +222,19 @@ leave(struct member *member)
 	bridge_free_later(bridge, &member->garbage, destroy);
 }
 
+/* What it says before it has joined is kept. */
+static const char *
+find_early_excess(const struct member *member, size_t count, size_t bytes)
+{
+	const struct message_queue *early = &member->early;
+	const char *limit;
+	uint64_t max = session_queue_bytes(member->session, &limit);
+
+	if (early->count + count > EARLY_MAX)
+		return "queue_messages";
+	return early->count > 0 && early->bytes + bytes > max ? limit : NULL;
+}
+
 /*
  * What is said for all is never refused, but for one who speaks faster than
  * they can listen.
@@ -231,13 +244,13 @@ on_find_excess(void *peer, size_t count, size_t bytes)
 {
 	const struct member *member = peer;
 	const struct channel *channel = member->channel;
-	bool is_excessive = member->has_joined ?
-	    member->n_updates >= UPDATES_MAX && channel_is_busy(channel) &&
-		!channel_all_have(channel, member->updates_from) :
-	    member->early.count + count > EARLY_MAX;
 
-	(void)bytes;
-	return is_excessive ? "queue_messages" : NULL;
+	if (!member->has_joined)
+		return find_early_excess(member, count, bytes);
+	return member->n_updates >= UPDATES_MAX && channel_is_busy(channel) &&
+		!channel_all_have(channel, member->updates_from) ?
+	    "queue_messages" :
+	    NULL;
 }
 
 /* CONNECTED is the first that it hears, so it is not answered before. */

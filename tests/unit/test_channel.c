@@ -462,6 +462,28 @@ newcomers_wait_in_line_before_a_channel_with_much_to_do(void **state)
 }
 
 static void
+what_is_said_in_line_is_bounded(void **state)
+{
+	char text[1000] = "";
+	unsigned i;
+
+	(void)state;
+	listener_join(a, "room");
+	for (i = 1; i <= 4; i++)
+		channel_emit("room", i);
+	listener_create(b, "room", NULL);
+	memset(text, ' ', sizeof(text) - 1);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(listener_say(b, text), PS_OK);
+	assert_int_equal(listener_say(b, text), PS_ERR_FULL);
+	listener_create(c, "room", NULL);
+	for (i = 0; i < 16; i++)
+		assert_int_equal(listener_say(c, " "), PS_OK);
+	assert_int_equal(listener_say(c, " "), PS_ERR_FULL);
+	channel_settle();
+}
+
+static void
 one_who_leaves_the_line_was_never_there(void **state)
 {
 	unsigned i;
@@ -616,6 +638,7 @@ main(void)
 		TEST(what_is_kept_until_it_is_acknowledged_is_not_slow),
 		TEST(a_log_that_is_full_is_busy),
 		TEST(newcomers_wait_in_line_before_a_channel_with_much_to_do),
+		TEST(what_is_said_in_line_is_bounded),
 		TEST(one_who_leaves_the_line_was_never_there),
 		TEST(a_turn_serves_a_slice_of_each_channel),
 		TEST(events_for_many_by_name_are_served_in_slices_too),
