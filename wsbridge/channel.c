@@ -376,6 +376,15 @@ channel_catch_up(struct member *member)
 		member_deliver(member);
 }
 
+bool
+channel_give_rest(struct member *member)
+{
+	if (!member->is_behind)
+		return queue_log(member);
+	channel_catch_up(member);
+	return member->session != NULL;
+}
+
 const struct channel_entry *
 channel_held(const struct member *member, uint64_t number)
 {

@@ -121,6 +121,9 @@ void channel_catch_up(struct member *member);
 /* What is held for one that is behind; NULL beyond the end. */
 const struct channel_entry *channel_held(const struct member *member,
     uint64_t number);
+/* At the end of a member that is not replayed anything: all that was sent to
+ * it by now is queued. False: it has left. */
+bool channel_give_rest(struct member *member);
 /* Events are not held any more, all else is queued. False: it has left. */
 bool channel_let_go(struct member *member);
 

@@ -544,6 +544,18 @@ member_create(struct bridge *bridge, const struct member_terms *terms,
 	return session;
 }
 
+/*
+ * What was emitted by now was told to be delivered, so it goes first; where it
+ * is still replayed, its client knows what to ask the successor for.
+ */
+static void
+drain(struct member *member)
+{
+	if (!member->has_joined || member->replay != NULL ||
+	    channel_give_rest(member))
+		session_expel(member->session, 1001, "server shutting down");
+}
+
 /* Some of them; the rest has another turn. */
 static unsigned
 drain_some(struct fanout_job *job, unsigned units)
@@ -559,7 +571,7 @@ drain_some(struct fanout_job *job, unsigned units)
 		member = TAILQ_FIRST(&channel->by_age);
 		if (member == NULL)
 			member = TAILQ_FIRST(&channel->joining);
-		session_expel(member->session, 1001, "server shutting down");
+		drain(member);
 		done++;
 	}
 	if (channel_find_used(bridge) != NULL)

@@ -611,6 +611,47 @@ a_drain_closes_all_and_lets_nobody_in(void **state)
 	assert_int_equal(refusal.code, PS_CODE_DRAINING);
 }
 
+static void
+a_drain_loses_nothing_that_was_emitted(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		listener_join(&listeners[i], "room");
+	/* Now it is the last that the channel serves, and drained first. */
+	channel_send_to(listener_member(a),
+	    envelope_create("ERROR", ps_slice_str("{}")));
+	count_served(0, 40);
+	channel_emit("room", 1);
+	drain_start(&bridge, done);
+	channel_settle();
+	for (i = 0; i < 40; i++)
+		assert_row(i,
+		    strcmp(listener_got(&listeners[i]), "DATA 1;close;") == 0);
+}
+
+static void
+a_drain_loses_nothing_for_one_who_has_not_read_who_is_there(void **state)
+{
+	(void)state;
+	listener_join(a, "room");
+	assert_int_equal(listener_say(a,
+	    "{\"type\":\"PRESENCE\",\"payload\":{\"n\":1}}"), PS_OK);
+	fixture_set("queue_bytes=20B");
+	listener_create(b, "room", NULL);
+	channel_settle();
+	assert_true(listener_member(b)->is_behind);
+	fixture_set("queue_bytes=4KiB");
+	channel_emit("room", 1);
+	drain_start(&bridge, done);
+	channel_settle();
+	listener_attach(b);
+	assert_string_equal(listener_got(b),
+	    "CONNECTED {\"members\":[{\"clientID\":\"#0\","
+	    "\"presence\":{\"n\":1}}]};DATA 1;close;");
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, channel_setup, channel_teardown)
 
@@ -644,6 +685,8 @@ main(void)
 		TEST(events_for_many_by_name_are_served_in_slices_too),
 		TEST(one_who_speaks_faster_than_all_can_listen_is_held_back),
 		TEST(a_drain_closes_all_and_lets_nobody_in),
+		TEST(a_drain_loses_nothing_that_was_emitted),
+		TEST(a_drain_loses_nothing_for_one_who_has_not_read_who_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
