@@ -79,6 +79,13 @@ on_met(struct fanout_job *job, unsigned units)
 	return 1;
 }
 
+bool
+acks_have_room(const struct bridge *bridge, uint32_t count)
+{
+	return bridge->n_ack_entries == 0 ||
+	    bridge->n_ack_entries + count <= ACK_ENTRIES_MAX;
+}
+
 struct ack_wait *
 ack_wait_create(struct channel *channel, const char *event_id,
     struct member *const *members, uint32_t count, uint32_t min_acks,
@@ -101,6 +108,7 @@ ack_wait_create(struct channel *channel, const char *event_id,
 	fill(wait, members);
 	wait->node.key = ps_slice_str(wait->event_id);
 	table_add(&bridge->ack_waits, &wait->node);
+	bridge->n_ack_entries += count;
 	LIST_INSERT_HEAD(&channel->waits, wait, of_channel);
 	wait->job.serve = on_met;
 	wait->timer.fire = on_timer;
@@ -124,6 +132,7 @@ ack_wait_destroy(struct ack_wait *wait)
 		return;
 	leave_channel(wait);
 	table_remove(&wait->bridge->ack_waits, &wait->node);
+	wait->bridge->n_ack_entries -= wait->count;
 	timers_cancel(&wait->bridge->timers, &wait->timer);
 	fanout_leave(&wait->bridge->fanout, &wait->job);
 	free(wait);

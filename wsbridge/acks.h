@@ -13,7 +13,14 @@ struct ack_wait;
 struct channel;
 struct member;
 
+/* Members that are waited for, by all emits together, one alone excepted:
+ * some 40 bytes each, and half as many where the answer is remembered. */
+#define ACK_ENTRIES_MAX (1024 * 1024)
+
 LIST_HEAD(ack_wait_list, ack_wait);
+
+/* Whether so many members more may be waited for. */
+bool acks_have_room(const struct bridge *bridge, uint32_t count);
 
 /*
  * Starts to wait for `members`, whose order does not matter; there is at least

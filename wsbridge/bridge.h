@@ -104,8 +104,9 @@ struct bridge {
 	} records;
 
 	/* Channels: emits that wait for acknowledgements, by event id (see
-	 * acks.h), and what emit.c keeps. */
+	 * acks.h), and for how many in all; and what emit.c keeps. */
 	struct table ack_waits;
+	uint64_t n_ack_entries;
 	struct emits *emits;
 
 	/* Descriptors to be closed together; see bridge_close_later(). */

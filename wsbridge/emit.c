@@ -370,6 +370,8 @@ begin_wait(struct run *run)
 
 	if (run->bridge->ack_waits.count >= run->bridge->config->max_held)
 		return refuse(run, PS_CODE_TOO_MANY_HELD, "max_held");
+	if (!acks_have_room(run->bridge, run->targets.count))
+		return refuse(run, PS_CODE_TOO_MANY_HELD, NULL);
 	wait = calloc(1, sizeof(*wait));
 	if (wait == NULL)
 		return refuse(run, PS_CODE_BRIDGE_FULL, NULL);

@@ -729,6 +729,40 @@ no_more_wait_than_may_be_held(void **state)
 	assert_int_equal(second.n, 0);
 }
 
+static void
+ignore_acks(struct ack_wait *wait, void *owner)
+{
+	(void)wait;
+	(void)owner;
+}
+
+static void
+so_many_members_are_waited_for_at_a_time(void **state)
+{
+	struct member **many = calloc(ACK_ENTRIES_MAX, sizeof(*many));
+	struct ack_wait *wait;
+	size_t i;
+
+	(void)state;
+	assert_non_null(many);
+	open_room(1);
+	for (i = 0; i < ACK_ENTRIES_MAX; i++)
+		many[i] = listener_member(a);
+	wait = ack_wait_create(many[0]->channel, "evt_00000000", many,
+	    ACK_ENTRIES_MAX, 0, ignore_acks, NULL);
+	free(many);
+	assert_non_null(wait);
+	terms.requires_ack = true;
+	emit(&first, "1");
+	assert_true(was_refused(&first, PS_CODE_TOO_MANY_HELD));
+	assert_true(were_kept(""));
+	assert_true(had_nothing(a));
+	ack_wait_destroy(wait);
+	terms.requires_ack = true;
+	emit(&first, "1");
+	assert_int_equal(first.n, 0);
+}
+
 /* --- repeated ids --- */
 
 static void
@@ -1142,6 +1176,7 @@ main(void)
 		TEST(one_who_leaves_is_not_waited_for),
 		TEST(whoever_asked_may_go),
 		TEST(no_more_wait_than_may_be_held),
+		TEST(so_many_members_are_waited_for_at_a_time),
 		TEST(the_same_id_is_answered_as_before),
 		TEST(ids_and_channels_are_told_apart),
 		TEST(an_id_is_forgotten_after_five_minutes),
