@@ -145,3 +145,15 @@ def test_demo_serves_until_it_is_interrupted(demo, sig):
     done = subprocess.run(["curl", "-s", url + "/p/none.0"],
                           capture_output=True)
     assert done.returncode == 7, "nobody listens any more"
+
+
+def test_another_python_in_front_of_debians_does_not_matter(tmp_path):
+    """It would not have python3-websockets."""
+    other = tmp_path / "python3"
+    other.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    other.chmod(0o755)
+    done = subprocess.run(
+        [SOURCE / "scripts" / "demo", "--help"], capture_output=True,
+        text=True, timeout=60, check=False,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.returncode == 0 and "--once" in done.stdout, done
