@@ -208,7 +208,7 @@ def test_who_is_told_of_a_newcomer_is_on_its_list(channel):
 
 @pytest.mark.parametrize("name", [
     "a", "x" * 128, "é" * 64, "a/b", "a b", "per%cent", "q?mark#hash", "…",
-    "emit", "listen", "members", "a;b", "a&b=c", "+plus", "~tilde"])
+    "emit", "listen", "members", "a;b", "a&b=c", "+plus", "~tilde", "../"])
 def test_a_channel_has_any_name(http, name):
     channel = Channel(http, name)
     for kind in ("ws", "poll"):
