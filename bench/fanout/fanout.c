@@ -388,7 +388,8 @@ phase_run(enum phase phase, double seconds)
 static void
 report(double seconds)
 {
-	printf("{\"members\":%u,\"window\":%u,\"events\":%llu,\"deliveries\":%llu,"
+	printf("{\"members\":%u,\"window\":%u,\"events\":%llu,"
+	       "\"deliveries\":%llu,"
 	       "\"seconds\":%.3f,\"per_second\":%.1f,"
 	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
 	       "\"all_p50_us\":%.1f,\"all_max_us\":%.1f,\"refused\":%llu,"

@@ -1,6 +1,7 @@
 /*
  * Members with a WebSocket: text messages that are the frames of a channel, or
- * just the events, as they are with SockJS's raw WebSocket, too. No extension is offered, so nothing is compressed.
+ * just the events, as they are with SockJS's raw WebSocket, too. No extension
+ * is offered, so nothing is compressed.
  */
 #include "config.h"
 
