@@ -277,7 +277,7 @@ def test_an_eventsource_goes_on_where_it_was(channel):
 
 @SHORT
 def test_an_eventsource_whose_member_is_gone_is_a_new_one(channel):
-    with channel.join("events") as old:
+    with channel.join("events", hold=100) as old:
         channel.emit("before")
         assert old.data() == ["before"]
         old.close()

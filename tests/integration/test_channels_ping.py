@@ -70,7 +70,6 @@ def test_who_answers_stays(channel, kind):
         assert member.data() == ["still here"]
 
 
-@pytest.mark.options(hold_min="50ms")
 def test_coming_back_for_a_poll_counts(channel):
     with channel.join(pongs=False) as clock, channel.join(
             "poll", pongs=False, hold=100) as member:

@@ -5,11 +5,13 @@ import signal
 
 import pytest
 
-from channel import Channel
+from channel import HTTP_KINDS, Channel
 from client import Http
 
 SHORT = {"receiver_grace": "500ms", "first_receiver_grace": "2s",
          "hold_min": "100ms"}
+# A web server tells that a client has gone when it cannot write, if at all.
+HOLD = {kind: {"hold": 100} for kind in HTTP_KINDS}
 
 
 def left(member, gone):
@@ -133,10 +135,10 @@ def test_who_is_gone_without_a_word_has_left_once(channel):
 
 
 @pytest.mark.options(**SHORT)
-@pytest.mark.parametrize("http_kind", ["events", "lines", "poll", "jsonp"])
+@pytest.mark.parametrize("http_kind", HTTP_KINDS)
 def test_who_does_not_come_again_has_left_once(channel, http_kind):
     with channel.join() as stays:
-        with channel.join(http_kind) as goes:
+        with channel.join(http_kind, hold=100) as goes:
             stays.next("PRESENCE:JOINED")
         left(stays, goes)
         channel.emit("mark")
@@ -185,9 +187,10 @@ def test_a_bad_client_has_left_once(channel):
         stays.hears_nothing_before("mark")
 
 
+@pytest.mark.options(**SHORT)
 def test_a_channel_that_all_have_left_begins_anew(channel, kind):
     for _ in range(3):
-        with channel.join(kind) as member:
+        with channel.join(kind, **HOLD.get(kind, {})) as member:
             assert member.connected.payload["members"] == []
             channel.emit("x")
             assert member.data() == ["x"]

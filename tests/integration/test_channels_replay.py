@@ -155,7 +155,7 @@ def test_no_gap_and_no_double_while_events_come(channel, others):
             future.result()
     with channel.join(since=known) as member:
         channel.emit("end")
-        while (frame := member.next("DATA")).payload != "end":
+        while (frame := member.find("DATA")).payload != "end":
             got.append((frame.event_id, frame.payload))
     for member in stay:
         member.close()
