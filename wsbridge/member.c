@@ -142,9 +142,14 @@ enter(struct member *member)
 	struct channel *channel = member->channel;
 	struct message *joined = member_announce(member, "PRESENCE:JOINED");
 
-	if (joined == NULL || !channel_send(channel, joined, NULL) ||
-	    !channel_add(channel, member))
+	if (joined == NULL || !channel_add(channel, member)) {
+		message_unref(joined);
 		return false;
+	}
+	if (!channel_send(channel, joined, member)) {
+		channel_remove(channel, member);
+		return false;
+	}
 	member->has_joined = true;
 	member->serial = ++channel->bridge->n_members_ever;
 	member->joined_at_s = channel->bridge->unix_s();

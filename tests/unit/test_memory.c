@@ -743,6 +743,57 @@ meet(void)
 	assert_int_equal(fixture_teardown(NULL), 0);
 }
 
+static size_t
+count_frames(const struct fake_receiver *r, const char *type)
+{
+	struct ps_slice rest = ps_slice(r->got.data, r->got.len);
+	const char *at;
+	size_t n = 0;
+
+	while ((at = memmem(rest.data, rest.len, type, strlen(type))) !=
+	    NULL) {
+		at++;
+		rest = ps_slice(at, (size_t)(rest.data + rest.len - at));
+		n++;
+	}
+	return n;
+}
+
+/* The fifth needs more room in its channel than the first four. */
+static void
+fill_room(void)
+{
+	static struct fake_receiver receivers[5];
+	char id[PS_SESSION_ID_MAX + 1];
+	struct channel *channel;
+	size_t i;
+
+	assert_int_equal(fixture_setup(NULL), 0);
+	memset(receivers, 0, sizeof(receivers));
+	for (i = 0; i < ROWS(receivers); i++) {
+		if (i == ROWS(receivers) - 1)
+			arm();
+		come(&receivers[i], NULL, id);
+	}
+	disarm();
+	for (i = 0; i < 4; i++)
+		fixture_advance(0);
+	channel = channel_find(&bridge, ps_slice_str("room"));
+	assert_int_equal(count_frames(&receivers[0], "PRESENCE:JOINED"),
+	    channel->n_members - 1 +
+		count_frames(&receivers[0], "PRESENCE:LEFT"));
+	assert_int_equal(fixture_teardown(NULL), 0);
+	for (i = 0; i < ROWS(receivers); i++)
+		ps_writer_deinit(&receivers[i].got);
+}
+
+static void
+one_who_cannot_join_was_never_there(void **state)
+{
+	(void)state;
+	fail_each_allocation(fill_room);
+}
+
 static void
 a_member_stays_or_leaves_as_a_whole(void **state)
 {
@@ -872,6 +923,7 @@ main(void)
 		cmocka_unit_test(a_pattern_is_made_or_not),
 		cmocka_unit_test(a_message_is_compressed_or_not),
 		cmocka_unit_test(a_session_gives_up_what_it_cannot_keep),
+		cmocka_unit_test(one_who_cannot_join_was_never_there),
 		cmocka_unit_test(a_member_stays_or_leaves_as_a_whole),
 		cmocka_unit_test_setup_teardown(
 		    a_message_that_is_lost_leaves_no_hole, fixture_setup,
