@@ -47,6 +47,18 @@ find_before(struct bridge *bridge, const struct ps_ipc_listen *m)
 	return session;
 }
 
+/* A stream is not; a poll is with CONNECTED, unless that has to wait: then
+ * its client would not know the key of the member that it has become. */
+static bool
+is_answered_at_once(struct bridge *bridge,
+    const struct ps_ipc_listen *m)
+{
+	const struct channel *channel = channel_find(bridge, m->channel);
+
+	return !framing_channel(m->framing)->is_stream &&
+	    (channel == NULL || channel_may_join_now(channel));
+}
+
 static struct session *
 create(struct bridge *bridge, const struct ps_ipc_listen *m,
     struct refusal *refusal_r)
@@ -60,9 +72,8 @@ create(struct bridge *bridge, const struct ps_ipc_listen *m,
 		.since = m->since,
 		.tells_key = true };
 
-	/* A stream would end at once; a poll is answered with CONNECTED. */
-	if (framing_channel(m->framing)->is_stream &&
-	    bridge->n_held >= bridge->config->max_held) {
+	if (bridge->n_held >= bridge->config->max_held &&
+	    !is_answered_at_once(bridge, m)) {
 		*refusal_r = (struct refusal){ .code = PS_CODE_TOO_MANY_HELD,
 			.limit = "max_held" };
 		return NULL;

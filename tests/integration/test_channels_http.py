@@ -1,11 +1,13 @@
 """Members that have only HTTP: streams, polls, and what they send."""
 
+import contextlib
 import json
 
 import pytest
 
 from channel import HTTP_KINDS, Channel
 from client import Http
+from rawsocket import RawSocket
 
 SHORT = pytest.mark.options(receiver_grace="500ms", hold_min="100ms",
                             first_receiver_grace="2s")
@@ -312,6 +314,24 @@ def test_above_max_held_a_stream_is_refused(channel, stack):
         response = channel.try_listen(transport="xhr-streaming")
         assert (response.status, response.code) == (503, "too_many_held")
         assert response.json["success"] is False
+
+
+@pytest.mark.options(max_held="1")
+def test_above_max_held_a_poll_gets_its_key_or_nothing(channel, stack):
+    """Where many are there a newcomer has to wait in line, and a poll that
+    is not held cannot: it would not know which member it has become."""
+    stack.wait_held(0)
+    with channel.join("lines"), contextlib.ExitStack() as others:
+        stack.wait_held(1)
+        assert first_poll(channel)["key"]
+        for _ in range(256):
+            other = others.enter_context(RawSocket(stack.ws_socket))
+            other.handshake(channel.path("listen"))
+        before = channel.ids()
+        response = channel.try_listen(transport="xhr")
+        assert (response.status, response.code) == (503, "too_many_held")
+        assert response.header("Retry-After") == "5"
+        assert set(channel.ids()) <= set(before)
 
 
 def test_source_of_a_member_does_not_matter(channel, stack):
