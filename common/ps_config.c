@@ -140,7 +140,8 @@ ps_config_parse_services(const char *text, unsigned *services_r)
 	return set_parse(option_find("services")->choices, text, services_r);
 }
 
-/* A number and, where `units` is given, one of its units right behind. */
+/* A number and, where `units` is given, one of its units right behind; 0 is 0
+ * in all of them. */
 static int
 number_parse(const char *value, int base, const struct unit *units,
     uint64_t *number_r)
@@ -155,7 +156,7 @@ number_parse(const char *value, int base, const struct unit *units,
 	number = strtoull(value, &end, base);
 	if (errno != 0)
 		return PS_ERR_MALFORMED;
-	if (units != NULL) {
+	if (units != NULL && (number != 0 || *end != '\0')) {
 		while (units->name != NULL && strcmp(units->name, end) != 0)
 			units++;
 		if (units->name == NULL)

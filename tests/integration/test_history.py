@@ -191,8 +191,10 @@ def test_old_events_are_not_listed(stack, channel):
     assert [event["payload"] for event in page["history"]] == [3]
 
 
-@pytest.mark.options(history_events="0")
-def test_without_history_nothing_is_kept(stack, channel):
+@pytest.mark.parametrize("option", [
+    pytest.param(option, marks=pytest.mark.options(**{option: "0"}))
+    for option in ("history_events", "history_age")])
+def test_without_history_nothing_is_kept(stack, channel, option):
     event = channel.emit("x")["eventID"]
     assert answer(channel) == {"history": []}
     assert answer(channel, since=event) == {"history": [], "gap": True}
