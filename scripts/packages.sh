@@ -47,7 +47,9 @@ install_node_modules() {
 	command -v npm >/dev/null || install_missing nodejs npm || return
 	! cmp -s tests/node/package-lock.json "$1/package-lock.json" ||
 		[ ! -d "$1/node_modules" ] || return 0
-	mkdir -p "$1" && cp tests/node/package.json tests/node/package-lock.json \
-		"$1" && npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund ||
-		{ rm -rf "$1/node_modules"; return 1; }
+	mkdir -p "$1" || return
+	cp tests/node/package.json tests/node/package-lock.json "$1" || return
+	npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund && return
+	rm -rf "$1/node_modules"
+	return 1
 }
