@@ -130,45 +130,6 @@ jsonp_begin(struct ps_writer *w, struct framing_context *c)
 	json_begin(w, c);
 }
 
-/*
- * Length of what at `p` must not stand in a script as it is, and how else to
- * write it; 0: all is well. In JSON it can only be in a string.
- */
-static size_t
-find_unsafe(const char *p, size_t left, const char **instead_r)
-{
-	if (left >= 2 && memcmp(p, "</", 2) == 0) {
-		*instead_r = "<\\/";
-		return 2;
-	}
-	if (left < 3 || memcmp(p, "\xe2\x80", 2) != 0 ||
-	    ((unsigned char)p[2] & 0xfe) != 0xa8)
-		return 0;
-	*instead_r = (unsigned char)p[2] == 0xa8 ? "\\u2028" : "\\u2029";
-	return 3;
-}
-
-static void
-put_escaped(struct ps_writer *w, struct ps_slice text)
-{
-	const char *instead;
-	size_t from = 0, at = 0, n;
-
-	while (at < text.len) {
-		n = text.data[at] != '<' && text.data[at] != '\xe2' ?
-		    0 :
-		    find_unsafe(text.data + at, text.len - at, &instead);
-		if (n == 0) {
-			at++;
-			continue;
-		}
-		ps_writer_bytes(w, text.data + from, at - from);
-		ps_writer_str(w, instead);
-		from = at += n;
-	}
-	ps_writer_bytes(w, text.data + from, at - from);
-}
-
 static void
 jsonp_message(struct ps_writer *w, struct framing_context *c,
     const struct message *message)
@@ -177,10 +138,10 @@ jsonp_message(struct ps_writer *w, struct framing_context *c,
 	char own[FRAMING_CHANNEL_OWN_MAX];
 
 	separate(w, c);
-	put_escaped(w, ps_slice(text.data, message->split));
+	ps_json_for_script(w, ps_slice(text.data, message->split));
 	if (message->split > 0)
 		ps_writer_bytes(w, own, put_own(own, c->recipient));
-	put_escaped(w,
+	ps_json_for_script(w,
 	    ps_slice(text.data + message->split,
 		text.len - message->split));
 }
