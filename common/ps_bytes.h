@@ -3,8 +3,8 @@
  *
  * Errors are sticky: after the first failure every later read yields zero and
  * moves nothing, every later write is dropped, so a decoder reads all its
- * fields and asks once at the end with ps_reader_done(), an encoder asks
- * ps_writer_failed(). Integers are big-endian on the wire.
+ * fields and asks once at the end with ps_reader_done(), an encoder looks at
+ * `failed`. Integers are big-endian on the wire.
  *
  * Ownership: a slice and a reader borrow their bytes; a writer owns its buffer
  * until ps_writer_deinit().
@@ -43,6 +43,22 @@ ps_slice_is(struct ps_slice s, const char *str)
 {
 	return s.len == strlen(str) &&
 	    (s.len == 0 || memcmp(s.data, str, s.len) == 0);
+}
+
+/* What is in front of the first `c`, behind which the rest begins from now on;
+ * or all of it. */
+static inline struct ps_slice
+ps_slice_cut(struct ps_slice *rest, char c)
+{
+	const char *at = rest->len == 0 ? NULL :
+					  memchr(rest->data, c, rest->len);
+	size_t len = at == NULL ? rest->len : (size_t)(at - rest->data);
+	struct ps_slice part = ps_slice(rest->data, len);
+
+	len += at != NULL;
+	if (len > 0)
+		*rest = ps_slice(rest->data + len, rest->len - len);
+	return part;
 }
 
 /* Copies it to `*end`, where there is room, terminated; `*end` moves on. */

@@ -89,19 +89,6 @@ find_some(struct emit_targets *targets, struct channel *channel,
 	return draw(targets, channel, number);
 }
 
-/* Splits the first id off a comma list. */
-static struct ps_slice
-take_id(struct ps_slice *list)
-{
-	const char *comma = memchr(list->data, ',', list->len);
-	size_t len = comma == NULL ? list->len : (size_t)(comma - list->data);
-	struct ps_slice id = ps_slice(list->data, len);
-
-	len += comma != NULL;
-	*list = ps_slice(list->data + len, list->len - len);
-	return id;
-}
-
 static uint32_t
 count_ids(struct ps_slice list)
 {
@@ -149,7 +136,7 @@ find_listed(struct emit_targets *targets, struct bridge *bridge,
 		return false;
 	}
 	for (i = 0; i < n_ids; i++) {
-		id = take_id(&list);
+		id = ps_slice_cut(&list, ',');
 		if (table_find(&seen, id) != NULL)
 			continue;
 		listed[i].node.key = id;

@@ -69,27 +69,10 @@ trim(struct ps_slice s)
 	return s;
 }
 
-/* What is in front of `c`, which moves `s` behind it; or all of it. */
-static struct ps_slice
-split(struct ps_slice *s, char c)
-{
-	const char *at = s->len == 0 ? NULL : memchr(s->data, c, s->len);
-	size_t len = at == NULL ? s->len : (size_t)(at - s->data);
-	struct ps_slice part = ps_slice(s->data, len);
-
-	s->data += len;
-	s->len -= len;
-	if (at != NULL) {
-		s->data++;
-		s->len--;
-	}
-	return part;
-}
-
 static struct ps_slice
 split_line(struct ps_slice *head)
 {
-	struct ps_slice line = split(head, '\n');
+	struct ps_slice line = ps_slice_cut(head, '\n');
 
 	if (line.len > 0 && line.data[line.len - 1] == '\r')
 		line.len--;
@@ -120,9 +103,9 @@ parse_request_line(struct handshake *handshake, struct ps_slice line)
 {
 	struct ps_slice target;
 
-	handshake->method = split(&line, ' ');
-	target = without_authority(split(&line, ' '));
-	handshake->path = split(&target, '?');
+	handshake->method = ps_slice_cut(&line, ' ');
+	target = without_authority(ps_slice_cut(&line, ' '));
+	handshake->path = ps_slice_cut(&target, '?');
 	handshake->query = target;
 	handshake->is_http_1_1 = ps_slice_is(line, "HTTP/1.1");
 	if (!is_token(handshake->method) || handshake->path.len == 0 ||
@@ -144,7 +127,7 @@ handshake_parse(struct handshake *handshake, struct ps_slice head)
 		if (handshake->n_headers == HANDSHAKE_HEADERS_MAX ||
 		    memchr(line.data, ':', line.len) == NULL)
 			return PS_ERR_MALFORMED;
-		name = split(&line, ':');
+		name = ps_slice_cut(&line, ':');
 		if (!is_token(name) || !is_text(line))
 			return PS_ERR_MALFORMED;
 		handshake->headers[handshake->n_headers].name = name;
@@ -211,7 +194,7 @@ list_has(const struct handshake *handshake, const char *name,
 
 	while (next_header(handshake, name, &i, &list)) {
 		while (list.len > 0) {
-			if (is_named(trim(split(&list, ',')), token))
+			if (is_named(trim(ps_slice_cut(&list, ',')), token))
 				return true;
 		}
 	}
@@ -298,7 +281,7 @@ takes_parameter(struct ps_slice parameter, unsigned *seen, bool *bits_r)
 		"client_max_window_bits" };
 	bool has_value = parameter.len > 0 &&
 	    memchr(parameter.data, '=', parameter.len) != NULL;
-	struct ps_slice name = trim(split(&parameter, '='));
+	struct ps_slice name = trim(ps_slice_cut(&parameter, '='));
 	unsigned bits = window_bits(unquote(trim(parameter))), i;
 
 	for (i = 0; i < 4 && !is_named(name, names[i]); i++)
@@ -324,10 +307,11 @@ takes_offer(struct ps_slice offer, bool *bits_r)
 	unsigned seen = 0;
 
 	*bits_r = false; /* of an earlier offer */
-	if (!is_named(trim(split(&offer, ';')), "permessage-deflate"))
+	if (!is_named(trim(ps_slice_cut(&offer, ';')), "permessage-deflate"))
 		return false;
 	while (offer.len > 0) {
-		if (!takes_parameter(trim(split(&offer, ';')), &seen, bits_r))
+		if (!takes_parameter(trim(ps_slice_cut(&offer, ';')), &seen,
+			bits_r))
 			return false;
 	}
 	return true;
@@ -343,7 +327,7 @@ handshake_offers_deflate(const struct handshake *handshake, bool *bits_r)
 	while (next_header(handshake, "Sec-WebSocket-Extensions", &i,
 	    &offers)) {
 		while (offers.len > 0) {
-			if (takes_offer(split(&offers, ','), bits_r))
+			if (takes_offer(ps_slice_cut(&offers, ','), bits_r))
 				return true;
 		}
 	}
@@ -392,7 +376,7 @@ handshake_refuse(struct ps_writer *w, const struct ps_style *style,
 		goto out;
 	}
 	rest = ps_slice(reply.data, reply.len);
-	split(&rest, ' ');
+	ps_slice_cut(&rest, ' ');
 	status = split_line(&rest);
 	ps_writer_str(w, "HTTP/1.1 ");
 	ps_writer_bytes(w, status.data, status.len);

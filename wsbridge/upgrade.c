@@ -84,21 +84,6 @@ upgrade_refuse(struct bridge *bridge, struct ps_writer *w,
 	put_refusal(&upgrade, w);
 }
 
-/* What is in front of the separator, which moves `text` behind it; or all. */
-static struct ps_slice
-cut(struct ps_slice *text, char separator)
-{
-	const char *at = text->len == 0 ?
-	    NULL :
-	    memchr(text->data, separator, text->len);
-	size_t len = at == NULL ? text->len : (size_t)(at - text->data);
-	struct ps_slice part = ps_slice(text->data, len);
-
-	text->data += len + (at != NULL);
-	text->len -= len + (at != NULL);
-	return part;
-}
-
 /* <mount_prefix>/<channel>/listen, as a worker would split it. */
 static bool
 find_channel(struct upgrade *upgrade)
@@ -113,7 +98,7 @@ find_channel(struct upgrade *upgrade)
 	    path.data[prefix] != '/')
 		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
 	path = ps_slice(path.data + prefix + 1, path.len - prefix - 1);
-	channel = cut(&path, '/');
+	channel = ps_slice_cut(&path, '/');
 	if (!ps_slice_is(path, "listen") ||
 	    (config->services & PS_SERVICE_CHANNELS) == 0)
 		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
@@ -131,7 +116,7 @@ find_channel(struct upgrade *upgrade)
 static bool
 take_param(struct upgrade *upgrade, struct ps_slice field)
 {
-	struct ps_slice name = cut(&field, '=');
+	struct ps_slice name = ps_slice_cut(&field, '=');
 	size_t i;
 
 	if (ps_request_decode(&name, (char *)(uintptr_t)name.data, true) !=
@@ -173,7 +158,7 @@ read_query(struct upgrade *upgrade)
 	struct ps_slice query = upgrade->handshake->query;
 
 	while (query.len > 0) {
-		if (!take_param(upgrade, cut(&query, '&')))
+		if (!take_param(upgrade, ps_slice_cut(&query, '&')))
 			return false;
 	}
 	upgrade->terms.since = upgrade->params[PARAM_SINCE];
@@ -261,7 +246,7 @@ find_address(const struct handshake *handshake, struct ps_slice peer_addr)
 		return peer_addr;
 	list = handshake_last_header(handshake, "X-Forwarded-For");
 	do {
-		last = cut(&list, ',');
+		last = ps_slice_cut(&list, ',');
 	} while (list.len > 0);
 	while (last.len > 0 && *last.data == ' ') {
 		last.data++;
