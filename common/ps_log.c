@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ps_clock.h"
+#include "ps_utf8.h"
 
 #define LINE_MAX_BYTES 1024
 
@@ -50,28 +51,26 @@ ps_log_is_debug(void)
 	return logger.level >= PS_LOG_DEBUG;
 }
 
-/* Of UTF-8: C0, DEL, or a byte of C1, which begins with `before` 0xc2. */
-static bool
-is_control(unsigned char before, unsigned char c, unsigned char after)
-{
-	return c < 0x20 || c == 0x7f || (c == 0xc2 && after < 0xa0) ||
-	    (before == 0xc2 && c < 0xa0);
-}
-
-/* Replaces control characters by \xNN; truncates what does not fit. */
+/* Replaces control characters, and what would turn the text behind it around,
+ * by \xNN; truncates what does not fit. */
 static void
 escape(char *out, size_t size, const char *in)
 {
-	unsigned char before = 0, c;
-	size_t used = 0;
+	size_t used = 0, hidden = 0;
+	unsigned char c;
 
-	for (; *in != '\0' && used + 5 < size; in++, before = c) {
+	for (; *in != '\0' && used + 5 < size; in++) {
 		c = (unsigned char)*in;
-		if (is_control(before, c, (unsigned char)in[1]))
-			used += (size_t)snprintf(out + used, size - used,
-			    "\\x%02x", c);
-		else
+		if (hidden > 0)
+			hidden--;
+		else if (ps_utf8_is_hidden(in))
+			hidden = c == 0xe2 ? 2 : 1;
+		else if (c >= 0x20 && c != 0x7f) {
 			out[used++] = (char)c;
+			continue;
+		}
+		used += (size_t)snprintf(out + used, size - used, "\\x%02x",
+		    c);
 	}
 	out[used] = '\0';
 }

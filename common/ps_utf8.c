@@ -98,9 +98,11 @@ ps_utf8_count(const char *data, size_t len)
 }
 
 /* U+061C, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069. */
-static bool
-is_hidden(const unsigned char *p)
+bool
+ps_utf8_is_hidden(const char *text)
 {
+	const unsigned char *p = (const unsigned char *)text;
+
 	if (p[0] == 0xc2)
 		return p[1] < 0xa0; /* C1 */
 	if (p[0] == 0xd8)
@@ -121,7 +123,7 @@ ps_utf8_is_plain(const char *data, size_t len)
 
 	for (i = 0; i < len; i++) {
 		if (p[i] < 0x20 || p[i] == 0x7f ||
-		    (p[i] >= 0xc2 && is_hidden(p + i)))
+		    (p[i] >= 0xc2 && ps_utf8_is_hidden(data + i)))
 			return false;
 	}
 	return true;

@@ -20,5 +20,8 @@ size_t ps_utf8_count(const char *data, size_t len);
  * (Unicode Standard Annex 9), which could make a terminal show something else.
  */
 bool ps_utf8_is_plain(const char *data, size_t len);
+/* Whether one of those of more than one byte begins here; of text that ends
+ * with NUL and may be no UTF-8. */
+bool ps_utf8_is_hidden(const char *text);
 
 #endif

@@ -116,11 +116,12 @@ control_characters_are_escaped(void **state)
 	(void)state;
 	ps_log_open("unit", PS_LOG_STDERR, PS_LOG_INFO);
 	ps_info("peer said %s",
-	    "a\nb\r\x1b[31m\t\x7f\x01 \xc3\xa4 \xc2\xa0 \xc2\x9bx \\x");
+	    "a\nb\r\x1b[31m\t\x7f\x01 \xc3\xa4 \xc2\xa0 \xc2\x9bx \\x "
+	    "\xe2\x80\xaex \xe2\x80\xa6 \xe2");
 	text = logged();
 	assert_non_null(strstr(text,
 	    "said a\\x0ab\\x0d\\x1b[31m\\x09\\x7f\\x01 \xc3\xa4 \xc2\xa0 "
-	    "\\xc2\\x9bx \\x\n"));
+	    "\\xc2\\x9bx \\x \\xe2\\x80\\xaex \xe2\x80\xa6 \xe2\n"));
 	end = strchr(text, '\n');
 	assert_int_equal(end[1], '\0');
 }
