@@ -315,9 +315,6 @@ on_abandon(void *peer, uint16_t code)
 	leave(peer);
 }
 
-static const struct peer_ops peer_ops = { on_find_excess, on_send,
-	on_count_queued, on_pause, on_resume, on_close, on_abandon };
-
 static struct message *
 make_error(const char *code, const char *text)
 {
@@ -368,6 +365,17 @@ expel_slow(struct member *member)
 		session_expel(member->session, TRY_AGAIN_LATER,
 		    "slow client");
 }
+
+/* It is behind, and has not even taken what it was given so far. */
+static void
+on_stalled(void *peer)
+{
+	expel_slow(peer);
+}
+
+static const struct peer_ops peer_ops = { on_find_excess, on_send,
+	on_count_queued, on_pause, on_resume, on_stalled, on_close,
+	on_abandon };
 
 /*
  * What is kept until the client acknowledges it does not make it slow, as long

@@ -26,6 +26,9 @@ struct peer_ops {
 	 * peer may call the session from within `resume`. */
 	void (*pause)(void *peer);
 	void (*resume)(void *peer);
+	/* It has been held back for stall_timeout: it closes the session, or
+	 * NULL, and that is closed with 1008. */
+	void (*stalled)(void *peer);
 	/* After what is queued: closes. session_peer_closed() will follow. */
 	void (*close)(void *peer, uint16_t code, struct ps_slice reason);
 	/* The session ends: no more calls to it, whatever is queued. */

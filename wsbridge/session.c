@@ -96,6 +96,16 @@ session_update_deadline(struct session *session)
 	set_timer(session);
 }
 
+/* Its client does not read. */
+static void
+stall(struct session *session)
+{
+	if (session->peer_ops != NULL && session->peer_ops->stalled != NULL)
+		session->peer_ops->stalled(session->peer);
+	else
+		session_expel(session, 1008, "slow client");
+}
+
 static void
 on_timer(struct timer *timer)
 {
@@ -112,7 +122,7 @@ on_timer(struct timer *timer)
 	}
 	if (at >= session->stall_at_ms) {
 		session->stall_at_ms = UINT64_MAX;
-		session_expel(session, 1008, "slow client");
+		stall(session);
 	} else if (session->state == SESSION_OPEN &&
 	    session->receiver == NULL && at >= session->idle_at_ms) {
 		session_end(session, "no receiver");

@@ -375,7 +375,8 @@ abandon(void *peer, uint16_t code)
 }
 
 static const struct peer_ops peer_ops = { find_excess, send_message,
-	count_queued, pause_reading, resume_reading, close_upstream, abandon };
+	count_queued, pause_reading, resume_reading, NULL, close_upstream,
+	abandon };
 
 /* Everything is written: the close frame is next. */
 static void

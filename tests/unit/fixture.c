@@ -220,7 +220,8 @@ peer_abandon(void *of, uint16_t code)
 }
 
 static const struct peer_ops peer_ops = { peer_find_excess, peer_send,
-	peer_count_queued, peer_pause, peer_resume, peer_close, peer_abandon };
+	peer_count_queued, peer_pause, peer_resume, NULL, peer_close,
+	peer_abandon };
 
 static void
 receiver_deliver(struct receiver *of)

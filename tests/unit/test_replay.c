@@ -274,6 +274,24 @@ one_who_takes_nothing_is_too_slow(void **state)
 	assert_int_equal(check_order(listener_got(a), 41), 61);
 }
 
+/* Nobody has to emit for that. */
+static void
+one_who_takes_nothing_for_long_is_too_slow(void **state)
+{
+	(void)state;
+	begin(40);
+	fixture_set("stall_timeout=1s");
+	listener_create(b, "room", "evt_00000001");
+	assert_true(fixture_attach(b->session, &b->receiver, UINT32_MAX));
+	history_answer();
+	assert_true(b->session->paused);
+	fixture_advance(1000);
+	assert_int_equal(b->session->state, SESSION_CLOSING);
+	assert_int_equal(b->session->close->code, 1013);
+	fixture_take(b->session, &b->receiver);
+	assert_non_null(strstr(listener_got(b), "SLOW_CLIENT"));
+}
+
 static void
 one_who_leaves_is_given_nothing(void **state)
 {
@@ -314,6 +332,7 @@ main(void)
 		TEST(presence_is_not_missed_meanwhile),
 		TEST(one_who_takes_slowly_is_given_no_more_than_it_takes),
 		TEST(one_who_takes_nothing_is_too_slow),
+		TEST(one_who_takes_nothing_for_long_is_too_slow),
 		TEST(one_who_leaves_is_given_nothing),
 		TEST(its_client_is_known_to_have_what_it_asked_from),
 	};
