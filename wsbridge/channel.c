@@ -10,6 +10,10 @@
 /* Capacities double. */
 #define FIRST_LOG 16
 #define FIRST_MEMBERS 4
+/* A round that is shorter keeps nobody waiting for long. */
+#define ROUND_SHORT_MS 10
+/* Between two rounds: what a client does not notice. */
+#define PAUSE_MAX_MS 50
 /* A ring that a burst has grown is given back. */
 #define LOG_KEEP 1024
 /* Members that CONNECTED names for the price of serving one. */
@@ -36,6 +40,8 @@ channel_find_used(struct bridge *bridge)
 
 static unsigned
 serve(struct fanout_job *job, unsigned units);
+static void
+on_pause_over(struct timer *timer);
 
 struct channel *
 channel_get(struct bridge *bridge, struct ps_slice name)
@@ -47,6 +53,7 @@ channel_get(struct bridge *bridge, struct ps_slice name)
 		return channel;
 	channel->bridge = bridge;
 	channel->job.serve = serve;
+	channel->pause.fire = on_pause_over;
 	TAILQ_INIT(&channel->by_age);
 	TAILQ_INIT(&channel->by_log);
 	TAILQ_INIT(&channel->behind);
@@ -111,6 +118,7 @@ channel_release(struct channel *channel)
 	channel->is_gone = true;
 	drop_until(&channel->log, channel->log.end);
 	fanout_leave(&channel->bridge->fanout, &channel->job);
+	timers_cancel(&channel->bridge->timers, &channel->pause);
 	table_remove(&channel->bridge->channels_by_name, &channel->node);
 	TAILQ_REMOVE(&channel->bridge->channels, channel, all);
 	bridge_free_later(channel->bridge, &channel->garbage, destroy);
@@ -174,21 +182,71 @@ channel_reserve(struct channel *channel, uint32_t count)
 	return true;
 }
 
+/* The fan-out has something to do here; unless there is a pause. */
+static void
+note(struct channel *channel)
+{
+	if (!timer_is_set(&channel->pause))
+		fanout_note(&channel->bridge->fanout, &channel->job);
+}
+
+/* From now on all members are given what there is by now. */
+static void
+begin_round(struct channel *channel)
+{
+	channel->round_end = channel->log.end;
+	channel->round_began_ms = channel->bridge->now_ms();
+}
+
+static void
+on_pause_over(struct timer *timer)
+{
+	struct channel *channel = PS_CONTAINER(timer, struct channel, pause);
+
+	begin_round(channel);
+	note(channel);
+}
+
+/*
+ * When events come faster than they can be handed out one by one, the next
+ * round waits for twice as long as the last one took: so more of them go out
+ * together, which costs less, and others have the processor meanwhile.
+ */
+static void
+go_on(struct channel *channel)
+{
+	struct bridge *bridge = channel->bridge;
+	uint64_t now = bridge->now_ms();
+	uint64_t took = now - channel->round_began_ms;
+
+	if (first_needed(channel, &channel->by_log) < channel->round_end)
+		note(channel);
+	else if (took < ROUND_SHORT_MS)
+		on_pause_over(&channel->pause);
+	else
+		timers_set(&bridge->timers, &channel->pause,
+		    now + (took < PAUSE_MAX_MS / 2 ? 2 * took : PAUSE_MAX_MS));
+}
+
 /* Takes over a reference; false, having dropped it, when memory is out. */
 static bool
 append(struct channel *channel, struct message *message, uint64_t only)
 {
 	struct channel_log *log = &channel->log;
+	bool is_first; /* that somebody has not got */
 
 	if (log->end - log->begin == log->capacity && !grow_log(log)) {
 		message_unref(message);
 		return false;
 	}
+	is_first = first_needed(channel, &channel->by_log) == log->end;
 	log->ring[log->end & (log->capacity - 1)] =
 	    (struct channel_entry){ message, only, log->bytes };
 	log->end++;
 	log->bytes += message->len;
-	fanout_note(&channel->bridge->fanout, &channel->job);
+	if (is_first)
+		begin_round(channel);
+	note(channel);
 	return true;
 }
 
@@ -262,7 +320,7 @@ deliver_soon(struct member *member)
 	} else if (!member->is_undelivered) {
 		member->is_undelivered = true;
 		TAILQ_INSERT_TAIL(&channel->undelivered, member, undelivered);
-		fanout_note(fanout, &channel->job);
+		note(channel);
 	}
 }
 
@@ -306,7 +364,7 @@ channel_enter_line(struct channel *channel, struct member *member)
 {
 	TAILQ_INSERT_TAIL(&channel->joining, member, by_age);
 	member->in_line = true;
-	fanout_note(&channel->bridge->fanout, &channel->job);
+	note(channel);
 }
 
 void
@@ -520,6 +578,6 @@ serve(struct fanout_job *job, unsigned units)
 	if (done < units)
 		done += serve_live(channel, units - done);
 	if (!channel->is_gone && has_more(channel))
-		fanout_note(&channel->bridge->fanout, job);
+		go_on(channel);
 	return done;
 }

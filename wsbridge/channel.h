@@ -52,6 +52,10 @@ struct channel {
 	struct bridge *bridge;
 	TAILQ_ENTRY(channel) all;
 	struct fanout_job job;
+	/* A round gives all members what is in the log in front of round_end;
+	 * between two that follow one another is a pause. */
+	uint64_t round_end, round_began_ms;
+	struct timer pause;
 
 	struct member_list by_age; /* all members, oldest first */
 	struct member_list by_log; /* those served, by `log_at` */

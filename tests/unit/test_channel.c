@@ -535,6 +535,35 @@ a_turn_serves_a_slice_of_each_channel(void **state)
 	assert_int_equal(fanout_serve(&bridge.fanout), 0);
 }
 
+/* One that comes while the one before is handed out waits for a pause. */
+static void
+what_comes_faster_than_it_is_handed_out_goes_out_together(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 60; i++)
+		listener_join(&listeners[i], "room");
+	count_served(0, 60);
+	channel_emit("room", 1);
+	fanout_serve(&bridge.fanout);
+	assert_int_equal(count_served(0, 60), FANOUT_TURN);
+	channel_emit("room", 2);
+	fixture_advance(20); /* as if that had taken so long */
+	/* A slice more than those who were without the first. */
+	assert_int_equal(count_served(0, 60), 2 * FANOUT_SLICE);
+	channel_emit("room", 3);
+	fixture_advance(39);
+	channel_settle();
+	assert_int_equal(count_served(0, 60), 0);
+	fixture_advance(1);
+	channel_settle();
+	assert_int_equal(count_served(0, 60), 60);
+	channel_emit("room", 4);
+	channel_settle();
+	assert_int_equal(count_served(0, 60), 60);
+}
+
 static void
 events_for_many_by_name_are_served_in_slices_too(void **state)
 {
@@ -682,6 +711,7 @@ main(void)
 		TEST(what_is_said_in_line_is_bounded),
 		TEST(one_who_leaves_the_line_was_never_there),
 		TEST(a_turn_serves_a_slice_of_each_channel),
+		TEST(what_comes_faster_than_it_is_handed_out_goes_out_together),
 		TEST(events_for_many_by_name_are_served_in_slices_too),
 		TEST(one_who_speaks_faster_than_all_can_listen_is_held_back),
 		TEST(a_drain_closes_all_and_lets_nobody_in),
