@@ -71,6 +71,7 @@ EXTRA_DIST += \
 	%D%/DELIVERY.md \
 	%D%/HOSTILE.md \
 	%D%/README.md \
+	%D%/CHANNELS.md \
 	%D%/RESULTS.md \
 	%D%/beside.py \
 	%D%/broadcasts.py \

@@ -10,7 +10,6 @@
 #include "channel.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "../envelope.h"
 #include "ps_json.h"
@@ -22,9 +21,19 @@
 static size_t
 put_own(char *own, const struct recipient *recipient)
 {
-	return (size_t)snprintf(own, FRAMING_CHANNEL_OWN_MAX,
-	    ",\"clientID\":\"%s\",\"latency\":%" PRIu32, recipient->client,
-	    recipient->latency_ms);
+	char digits[10], *digit = digits + sizeof(digits);
+	uint32_t latency = recipient->latency_ms;
+	char *p = own;
+
+	/* Not by printf(), which was a fiftieth of a delivery. */
+	p = stpcpy(p, ",\"clientID\":\"");
+	p = stpcpy(p, recipient->client);
+	p = stpcpy(p, "\",\"latency\":");
+	do
+		*--digit = (char)('0' + latency % 10);
+	while ((latency /= 10) > 0);
+	p = mempcpy(p, digit, (size_t)(digits + sizeof(digits) - digit));
+	return (size_t)(p - own);
 }
 
 void
