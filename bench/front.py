@@ -119,6 +119,8 @@ class Front(Relay):
         site = super().site(server)
         if self.before:
             site += self.before.site(server)
+        if server != "lighttpd":
+            return site
         site += f"""
             $HTTP["url"] =^ "/ceiling" {{
                 server.stream-response-body = 1

@@ -597,6 +597,5 @@ main(int argc, char **argv)
 		printf("received %llu\n", n_received);
 	for (i = 0; i < fanout.n_members; i++)
 		fanout.kind->leave(member_at(i));
-	free(members);
 	return 0;
 }

@@ -301,6 +301,5 @@ main(int argc, char **argv)
 	http_init(load.port, load.origin);
 	link_loop_init();
 	run();
-	free(clients);
 	return 0;
 }

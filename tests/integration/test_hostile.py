@@ -357,9 +357,12 @@ def test_targets_that_never_read_are_bounded_and_lose_nothing(make, target):
         target.connection(1 + i).resume()
     for i, session in enumerate(sessions):
         connection = target.connection(1 + i)
-        connection.wait_for(lambda c, i=i: len(c.messages) >= taken[i])
+        # All of them read at once, in one program of Python.
+        connection.wait_for(lambda c, i=i: len(c.messages) >= taken[i],
+                            timeout=60)
         session.send(numbered(taken[i] + 1), n=taken[i] + 1)
-        connection.wait_for_messages(*map(numbered, range(1, taken[i] + 2)))
+        connection.wait_for_messages(*map(numbered, range(1, taken[i] + 2)),
+                                     timeout=60)
     healthy.go_on()
 
 
