@@ -27,6 +27,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/frames.c %D%/frames.h \
 	%D%/framing/channel.c %D%/framing/channel.h \
 	%D%/framing/framing.h \
+	%D%/framing/parts.c %D%/framing/parts.h \
 	%D%/framing/relay.c \
 	%D%/handshake.c %D%/handshake.h \
 	%D%/hearing.c %D%/hearing.h \

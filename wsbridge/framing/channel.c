@@ -12,11 +12,8 @@
 #include <inttypes.h>
 
 #include "../envelope.h"
+#include "parts.h"
 #include "ps_json.h"
-
-/* Old browsers show nothing of a stream before so many bytes came. */
-#define PRELUDE_BYTES 2048
-#define EVENTSOURCE_RETRY_MS 100
 
 static size_t
 put_own(char *own, const struct recipient *recipient)
@@ -89,18 +86,10 @@ json_begin(struct ps_writer *w, struct framing_context *c)
 }
 
 static void
-separate(struct ps_writer *w, struct framing_context *c)
-{
-	if (!c->first)
-		ps_writer_str(w, ",");
-	c->first = false;
-}
-
-static void
 json_message(struct ps_writer *w, struct framing_context *c,
     const struct message *message)
 {
-	separate(w, c);
+	framing_separate(w, c);
 	framing_channel_text(w, message, c->recipient);
 }
 
@@ -117,25 +106,14 @@ json_close(struct ps_writer *w, struct framing_context *c, uint16_t code,
     struct ps_slice reason, bool was_clean)
 {
 	(void)was_clean;
-	separate(w, c);
+	framing_separate(w, c);
 	put_close(w, c, code, reason);
-}
-
-static void
-json_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
-{
-	ps_writer_str(w, "]");
-	if (c->numbered && last > 0)
-		ps_writer_printf(w, ",\"seq\":%" PRIu64, last);
-	ps_writer_str(w, "}");
 }
 
 static void
 jsonp_begin(struct ps_writer *w, struct framing_context *c)
 {
-	ps_writer_str(w, "/**/");
-	ps_writer_bytes(w, c->callback.data, c->callback.len);
-	ps_writer_str(w, "(");
+	framing_begin_call(w, c);
 	json_begin(w, c);
 }
 
@@ -146,33 +124,13 @@ jsonp_message(struct ps_writer *w, struct framing_context *c,
 	struct ps_slice text = message_slice(message);
 	char own[FRAMING_CHANNEL_OWN_MAX];
 
-	separate(w, c);
+	framing_separate(w, c);
 	ps_json_for_script(w, ps_slice(text.data, message->split));
 	if (message->split > 0)
 		ps_writer_bytes(w, own, put_own(own, c->recipient));
 	ps_json_for_script(w,
 	    ps_slice(text.data + message->split,
 		text.len - message->split));
-}
-
-static void
-jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
-{
-	json_end(w, c, last);
-	ps_writer_str(w, ");");
-}
-
-static void
-line_open(struct ps_writer *w, const struct framing_context *c)
-{
-	char *p = ps_writer_reserve(w, PRELUDE_BYTES);
-
-	(void)c;
-	if (p == NULL)
-		return;
-	memset(p, ' ', PRELUDE_BYTES - 1);
-	p[PRELUDE_BYTES - 1] = '\n';
-	w->len += PRELUDE_BYTES;
 }
 
 static void
@@ -204,7 +162,7 @@ static void
 eventsource_open(struct ps_writer *w, const struct framing_context *c)
 {
 	(void)c;
-	ps_writer_printf(w, "retry: %d\n\n", EVENTSOURCE_RETRY_MS);
+	ps_writer_printf(w, "retry: %d\n\n", FRAMING_RETRY_MS);
 }
 
 static void
@@ -248,11 +206,11 @@ eventsource_close(struct ps_writer *w, struct framing_context *c,
 // clang-format off
 static const struct framing framings[] = {
 	[PS_IPC_FRAMING_JSON] = { "channel-json", PS_TYPE_JSON, false, false,
-	    NULL, json_begin, json_message, json_heartbeat, json_close, json_end },
+	    NULL, json_begin, json_message, json_heartbeat, json_close, framing_end_list },
 	[PS_IPC_FRAMING_JSONP] = { "channel-jsonp", PS_TYPE_JSONP, false, false,
-	    NULL, jsonp_begin, jsonp_message, json_heartbeat, json_close, jsonp_end },
+	    NULL, jsonp_begin, jsonp_message, json_heartbeat, json_close, framing_end_call },
 	[PS_IPC_FRAMING_LINES] = { "channel-lines", PS_TYPE_TEXT, true, false,
-	    line_open, nothing_begin, line_message, line_heartbeat, line_close, nothing_end },
+	    framing_open_lines, nothing_begin, line_message, line_heartbeat, line_close, nothing_end },
 	[PS_IPC_FRAMING_EVENTSOURCE] = { "channel-eventsource", PS_TYPE_EVENTSOURCE, true, true,
 	    eventsource_open, nothing_begin, eventsource_message, eventsource_heartbeat, eventsource_close, nothing_end },
 };

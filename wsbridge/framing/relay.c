@@ -9,12 +9,9 @@
 
 #include <inttypes.h>
 
+#include "parts.h"
 #include "ps_base64.h"
 #include "ps_json.h"
-
-/* Old browsers show nothing of a stream before so many bytes came. */
-#define PRELUDE_BYTES 2048
-#define EVENTSOURCE_RETRY_MS 100
 
 static const struct {
 	const char *begin, *text;
@@ -35,9 +32,7 @@ json_begin(struct ps_writer *w, struct framing_context *c)
 static void
 jsonp_begin(struct ps_writer *w, struct framing_context *c)
 {
-	ps_writer_str(w, "/**/");
-	ps_writer_bytes(w, c->callback.data, c->callback.len);
-	ps_writer_str(w, "(");
+	framing_begin_call(w, c);
 	json_begin(w, c);
 }
 
@@ -49,20 +44,12 @@ eventsource_begin(struct ps_writer *w, struct framing_context *c)
 }
 
 static void
-separate(struct ps_writer *w, struct framing_context *c)
-{
-	if (!c->first)
-		ps_writer_str(w, ",");
-	c->first = false;
-}
-
-static void
 write_message(struct ps_writer *w, struct framing_context *c,
     const struct message *message)
 {
 	struct ps_slice data = message_slice(message);
 
-	separate(w, c);
+	framing_separate(w, c);
 	if (message->type == PS_EVENT_TEXT) {
 		ps_writer_str(w, words[c->dialect].text);
 		ps_json_string(w, data);
@@ -77,7 +64,7 @@ write_message(struct ps_writer *w, struct framing_context *c,
 static void
 write_heartbeat(struct ps_writer *w, struct framing_context *c)
 {
-	separate(w, c);
+	framing_separate(w, c);
 	ps_writer_str(w, "{\"type\":\"heartbeat\"}");
 }
 
@@ -85,7 +72,7 @@ static void
 write_close(struct ps_writer *w, struct framing_context *c, uint16_t code,
     struct ps_slice reason, bool was_clean)
 {
-	separate(w, c);
+	framing_separate(w, c);
 	ps_writer_printf(w, "{\"type\":\"close\",\"code\":%u,\"reason\":",
 	    code);
 	ps_json_string(w, reason);
@@ -94,25 +81,9 @@ write_close(struct ps_writer *w, struct framing_context *c, uint16_t code,
 }
 
 static void
-json_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
-{
-	ps_writer_str(w, "]");
-	if (c->numbered && last > 0)
-		ps_writer_printf(w, ",\"seq\":%" PRIu64, last);
-	ps_writer_str(w, "}");
-}
-
-static void
-jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
-{
-	json_end(w, c, last);
-	ps_writer_str(w, ");");
-}
-
-static void
 line_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
-	json_end(w, c, last);
+	framing_end_list(w, c, last);
 	ps_writer_str(w, "\n");
 }
 
@@ -126,36 +97,23 @@ eventsource_end(struct ps_writer *w, const struct framing_context *c,
 	ps_writer_str(w, "\n");
 }
 
-static void
-line_open(struct ps_writer *w, const struct framing_context *c)
-{
-	char *p = ps_writer_reserve(w, PRELUDE_BYTES);
-
-	(void)c;
-	if (p == NULL)
-		return;
-	memset(p, ' ', PRELUDE_BYTES - 1);
-	p[PRELUDE_BYTES - 1] = '\n';
-	w->len += PRELUDE_BYTES;
-}
-
 /* An id at once: a client that is cut off before its first message would come
  * again without one, as if it acknowledged what was on its way. */
 static void
 eventsource_open(struct ps_writer *w, const struct framing_context *c)
 {
 	ps_writer_printf(w, "id: %" PRIu64 "\nretry: %d\n\n", c->got,
-	    EVENTSOURCE_RETRY_MS);
+	    FRAMING_RETRY_MS);
 }
 
 // clang-format off
 static const struct framing framings[] = {
 	[PS_IPC_FRAMING_JSON] = { "json", PS_TYPE_JSON, false, false,
-	    NULL, json_begin, write_message, write_heartbeat, write_close, json_end },
+	    NULL, json_begin, write_message, write_heartbeat, write_close, framing_end_list },
 	[PS_IPC_FRAMING_JSONP] = { "jsonp", PS_TYPE_JSONP, false, false,
-	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, jsonp_end },
+	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, framing_end_call },
 	[PS_IPC_FRAMING_LINES] = { "xhr-streaming", PS_TYPE_TEXT, true, false,
-	    line_open, json_begin, write_message, write_heartbeat, write_close, line_end },
+	    framing_open_lines, json_begin, write_message, write_heartbeat, write_close, line_end },
 	[PS_IPC_FRAMING_EVENTSOURCE] = { "eventsource", PS_TYPE_EVENTSOURCE, true, true,
 	    eventsource_open, eventsource_begin, write_message, write_heartbeat, write_close, eventsource_end },
 };
