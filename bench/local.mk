@@ -8,6 +8,7 @@ ps_bench_lib = \
 	%D%/lib/histogram.c %D%/lib/histogram.h \
 	%D%/lib/http.c %D%/lib/http.h \
 	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/options.c %D%/lib/options.h \
 	%D%/lib/processes.c %D%/lib/processes.h \
 	%D%/lib/relay.c %D%/lib/relay.h
 
@@ -35,6 +36,7 @@ ps_bench_lib = \
 	%D%/lib/histogram.c %D%/lib/histogram.h \
 	%D%/lib/http.c %D%/lib/http.h \
 	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/options.c %D%/lib/options.h \
 	%D%/lib/processes.c %D%/lib/processes.h
 %C%_fanout_load_LDADD =
 

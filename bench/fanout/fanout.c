@@ -40,6 +40,7 @@
 
 #include "bench/lib/histogram.h"
 #include "bench/lib/http.h"
+#include "bench/lib/options.h"
 #include "bench/lib/processes.h"
 
 enum {
@@ -444,17 +445,6 @@ usage(void)
 	exit(2);
 }
 
-static double
-number(const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= min && value <= max))
-		usage();
-	return value;
-}
-
 static void
 names_find(int option, const char *name)
 {
@@ -479,7 +469,7 @@ windows_parse(char *list)
 	for (window = strtok(list, ","); window; window = strtok(NULL, ",")) {
 		if (n_windows == MAX_WINDOWS)
 			usage();
-		windows[n_windows++] = number(window, 1, MAX_WINDOW);
+		windows[n_windows++] = option_number(window, 1, MAX_WINDOW, usage);
 	}
 	if (n_windows == 0)
 		usage();
@@ -494,10 +484,10 @@ option_take(int option)
 		names_find(option, optarg);
 		break;
 	case 'p':
-		fanout.port = number(optarg, 1, 65535);
+		fanout.port = option_number(optarg, 1, 65535, usage);
 		break;
 	case 'q':
-		fanout.ws_port = number(optarg, 1, 65535);
+		fanout.ws_port = option_number(optarg, 1, 65535, usage);
 		break;
 	case 'x':
 		fanout.path = optarg;
@@ -506,25 +496,25 @@ option_take(int option)
 		fanout.publish_path = optarg;
 		break;
 	case 'm':
-		fanout.n_members = number(optarg, 1, MAX_MEMBERS);
+		fanout.n_members = option_number(optarg, 1, MAX_MEMBERS, usage);
 		break;
 	case 'c':
-		fanout.n_channels = number(optarg, 1, MAX_MEMBERS);
+		fanout.n_channels = option_number(optarg, 1, MAX_MEMBERS, usage);
 		break;
 	case 'b':
-		fanout.text_len = number(optarg, MIN_TEXT, MAX_TEXT);
+		fanout.text_len = option_number(optarg, MIN_TEXT, MAX_TEXT, usage);
 		break;
 	case 'n':
 		windows_parse(optarg);
 		break;
 	case 'r':
-		fanout.rate = number(optarg, 1, MAX_RATE);
+		fanout.rate = option_number(optarg, 1, MAX_RATE, usage);
 		break;
 	case 's':
-		measure_s = number(optarg, 0, MAX_SECONDS);
+		measure_s = option_number(optarg, 0, MAX_SECONDS, usage);
 		break;
 	case 'w':
-		warm_s = number(optarg, 0, MAX_SECONDS);
+		warm_s = option_number(optarg, 0, MAX_SECONDS, usage);
 		break;
 	case 'i':
 		if (!processes_parse(optarg))

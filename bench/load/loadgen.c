@@ -23,6 +23,7 @@
 
 #include "bench/lib/histogram.h"
 #include "bench/lib/http.h"
+#include "bench/lib/options.h"
 #include "bench/lib/processes.h"
 
 enum {
@@ -187,23 +188,67 @@ usage(void)
 	exit(2);
 }
 
-static double
-number(const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= min && value <= max))
-		usage();
-	return value;
-}
-
 static void
 mode_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (strcmp(modes[i]->name, name) == 0)
 			load.mode = modes[i];
+}
+
+static void
+option_take(int c)
+{
+	switch (c) {
+	case 'm':
+		mode_find(optarg);
+		break;
+	case 'p':
+		load.port = option_number(optarg, 1, 65535, usage);
+		break;
+	case 'c':
+		load.n_clients = option_number(optarg, 1, MAX_CLIENTS, usage);
+		break;
+	case 's':
+		measure_s = option_number(optarg, 0, MAX_SECONDS, usage);
+		break;
+	case 'w':
+		warm_s = option_number(optarg, 0, MAX_SECONDS, usage);
+		break;
+	case 'b':
+		load.payload_len = option_number(optarg, 24, MAX_PAYLOAD, usage);
+		break;
+	case 'o':
+		load.post_len = option_number(optarg, 1, MAX_PAYLOAD, usage);
+		break;
+	case 'x':
+		load.prefix = optarg;
+		break;
+	case 't':
+		load.target = optarg;
+		break;
+	case 'g':
+		load.origin = optarg;
+		break;
+	case 'k':
+		load.n_tokens = option_number(optarg, 0, MAX_TOKENS, usage);
+		break;
+	case 'r':
+		load.rate = option_number(optarg, 1, MAX_RATE, usage);
+		break;
+	case 'h':
+		load.path = optarg;
+		break;
+	case 'd':
+		load.n_delivered = option_number(optarg, 0, MAX_CLIENTS, usage);
+		break;
+	case 'i':
+		if (!processes_parse(optarg))
+			usage();
+		break;
+	default:
+		usage();
+	}
 }
 
 static void
@@ -230,56 +275,7 @@ options_parse(int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'm':
-			mode_find(optarg);
-			break;
-		case 'p':
-			load.port = number(optarg, 1, 65535);
-			break;
-		case 'c':
-			load.n_clients = number(optarg, 1, MAX_CLIENTS);
-			break;
-		case 's':
-			measure_s = number(optarg, 0, MAX_SECONDS);
-			break;
-		case 'w':
-			warm_s = number(optarg, 0, MAX_SECONDS);
-			break;
-		case 'b':
-			load.payload_len = number(optarg, 24, MAX_PAYLOAD);
-			break;
-		case 'o':
-			load.post_len = number(optarg, 1, MAX_PAYLOAD);
-			break;
-		case 'x':
-			load.prefix = optarg;
-			break;
-		case 't':
-			load.target = optarg;
-			break;
-		case 'g':
-			load.origin = optarg;
-			break;
-		case 'k':
-			load.n_tokens = number(optarg, 0, MAX_TOKENS);
-			break;
-		case 'r':
-			load.rate = number(optarg, 1, MAX_RATE);
-			break;
-		case 'h':
-			load.path = optarg;
-			break;
-		case 'd':
-			load.n_delivered = number(optarg, 0, MAX_CLIENTS);
-			break;
-		case 'i':
-			if (!processes_parse(optarg))
-				usage();
-			break;
-		default:
-			usage();
-		}
+		option_take(c);
 	if (load.mode == NULL || load.port == 0 || optind != argc)
 		usage();
 	if (load.target == NULL &&

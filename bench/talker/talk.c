@@ -43,6 +43,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/lib/options.h"
+
 #define NS_PER_S UINT64_C(1000000000)
 
 enum {
@@ -408,17 +410,6 @@ usage(void)
 	exit(2);
 }
 
-static double
-number(const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= min && value <= max))
-		usage();
-	return value;
-}
-
 static const struct tongue *
 tongue_find(const char *name)
 {
@@ -460,19 +451,19 @@ options_parse(int argc, char **argv)
 			talk.tongue = tongue_find(optarg);
 			break;
 		case 'p':
-			load.port = number(optarg, 1, 65535);
+			load.port = option_number(optarg, 1, 65535, usage);
 			break;
 		case 'c':
-			load.n_clients = number(optarg, 1, TALK_MAX_CLIENTS);
+			load.n_clients = option_number(optarg, 1, TALK_MAX_CLIENTS, usage);
 			break;
 		case 'r':
-			talk.rate = number(optarg, 0.01, MAX_RATE);
+			talk.rate = option_number(optarg, 0.01, MAX_RATE, usage);
 			break;
 		case 's':
-			seconds = number(optarg, 0, MAX_SECONDS);
+			seconds = option_number(optarg, 0, MAX_SECONDS, usage);
 			break;
 		case 'b':
-			load.payload_len = number(optarg, 1, MAX_PAYLOAD);
+			load.payload_len = option_number(optarg, 1, MAX_PAYLOAD, usage);
 			break;
 		case 'm':
 			talk.is_mixed = true;
@@ -481,7 +472,7 @@ options_parse(int argc, char **argv)
 			talk.is_churning = true;
 			break;
 		case 'e':
-			seed = number(optarg, 1, UINT32_MAX);
+			seed = option_number(optarg, 1, UINT32_MAX, usage);
 			break;
 		case 'x':
 			load.prefix = optarg;
