@@ -86,7 +86,9 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
-%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(channel_fixture)
+allocations = %D%/unit/allocations.c %D%/unit/allocations.h
+%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
+	$(channel_fixture)
 %C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read,--wrap=history_read_on \
 	-Wl,--wrap=history_cancel,--wrap=history_put \
@@ -97,6 +99,7 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	%D%/unit/test_channel_model.c $(channel_fixture)
 %C%_unit_test_channel_model_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)
+%C%_unit_test_memory_SOURCES = %D%/unit/test_memory.c $(allocations)
 %C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \

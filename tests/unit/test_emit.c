@@ -1,6 +1,7 @@
 /* Emits: whom they reach, what they are answered, and which come twice. */
 #include "config.h"
 
+#include "allocations.h"
 #include "channel_fixture.h"
 
 #include "wsbridge/acks.h"
@@ -18,43 +19,6 @@ struct asked {
 	char json[4096];
 	struct refusal refusal;
 };
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static long countdown = -1; /* until an allocation fails; -1: none will */
-static bool has_failed;
-
-static bool
-fails(void)
-{
-	if (countdown < 0 || countdown-- > 0)
-		return false;
-	has_failed = true;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
 
 static struct asked first, second;
 static struct ps_ipc_emit terms; /* of the next emit; its text is below */
@@ -80,7 +44,7 @@ on_answer(struct emit_asker *asker, const struct emit_answer *answer)
 
 	asked->n++;
 	asked->status = answer->status;
-	assert_true(answer->json.len > 0 || has_failed);
+	assert_true(answer->json.len > 0 || allocation_failed);
 	assert_true(answer->json.len < sizeof(asked->json));
 	if (answer->json.len > 0)
 		memcpy(asked->json, answer->json.data, answer->json.len);
@@ -115,9 +79,9 @@ emit_failing(struct asked *asked, const char *payloads, long succeed)
 	}
 	terms.batch = terms.batch || terms.count > 1;
 	ps_reader_init(&terms.events, events.data, events.len);
-	countdown = succeed;
+	allocations_left = succeed;
 	emit_run(&bridge, &terms, fixture_quota(), &asked->asker);
-	countdown = -1;
+	allocations_left = -1;
 	ps_writer_deinit(&events);
 	reset_terms();
 }
@@ -246,7 +210,7 @@ static int
 setup(void **state)
 {
 	reset_terms();
-	has_failed = false;
+	allocation_failed = false;
 	assert_non_null(ps_writer_reserve(&kept, 4096));
 	return channel_setup(state);
 }
@@ -1110,7 +1074,7 @@ without_memory_it_is_sent_or_refused(void **state)
 			emit_failing(&first, "1", succeed);
 			check_failed_emit(kind != 2);
 			assert_int_equal(teardown(state), 0);
-			if (!has_failed)
+			if (!allocation_failed)
 				break;
 		}
 		assert_in_range(succeed, 5, 999);
@@ -1132,9 +1096,9 @@ without_memory_the_answer_is_remembered_in_part(void **state)
 		emit(&first, "1");
 		channel_settle();
 		acknowledge(a, event_id(listener_got(a), 0));
-		countdown = succeed;
+		allocations_left = succeed;
 		fixture_turn();
-		countdown = -1;
+		allocations_left = -1;
 		assert_true(was_told(&first, 200));
 		terms.key = ps_slice_str("k");
 		emit(&second, "2");
@@ -1142,7 +1106,7 @@ without_memory_the_answer_is_remembered_in_part(void **state)
 		assert_true(says(&second, "\"delivered\":1"));
 		assert_int_equal(bridge.totals.events, 1);
 		assert_int_equal(teardown(state), 0);
-		if (!has_failed)
+		if (!allocation_failed)
 			break;
 	}
 	assert_in_range(succeed, 2, 999);

@@ -1,11 +1,12 @@
 /*
  * Memory runs out at every allocation of our own code, one after the other:
  * what was begun is then refused or given up, nothing is leaked and nothing is
- * used that is not there. The linker puts the functions below in the place of
- * the C library's; see tests/local.mk.
+ * used that is not there. The linker puts these functions, and those of
+ * allocations.c, in the place of the C library's; see tests/local.mk.
  */
 #include "config.h"
 
+#include "allocations.h"
 #include "database.h"
 #include "fixture.h"
 
@@ -15,79 +16,44 @@
 #include "ps_pattern.h"
 #include "wsbridge/backlog.h"
 #include "wsbridge/channel.h"
-#include "wsbridge/reading.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/enforce.h"
 #include "wsbridge/envelope.h"
 #include "wsbridge/parked.h"
+#include "wsbridge/reading.h"
 #include "wsbridge/record.h"
 #include "wsbridge/service.h"
 #include "wsbridge/store.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t max);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t max);
 
-static long which;	    /* allocation fails in this run */
-static long countdown = -1; /* until it does; -1: none will */
-static bool has_failed;
-
-static bool
-fails(void)
-{
-	if (countdown < 0 || countdown-- > 0)
-		return false;
-	has_failed = true;
-	return true;
-}
-
-void *
-__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *
-__wrap_calloc(size_t count, size_t size)
-{
-	return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *
-__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? NULL : __real_realloc(old, size);
-}
+static long which; /* allocation fails in this run */
 
 char *
 __wrap_strdup(const char *text)
 {
-	return fails() ? NULL : __real_strdup(text);
+	return allocation_fails() ? NULL : __real_strdup(text);
 }
 
 char *
 __wrap_strndup(const char *text, size_t max)
 {
-	return fails() ? NULL : __real_strndup(text, max);
+	return allocation_fails() ? NULL : __real_strndup(text, max);
 }
 
 static void
 arm(void)
 {
-	countdown = which;
+	allocations_left = which;
 }
 
 static void
 disarm(void)
 {
-	countdown = -1;
+	allocations_left = -1;
 }
 
 /* Until a run needs fewer allocations than would have to succeed. */
@@ -95,10 +61,10 @@ static void
 fail_each_allocation(void (*run)(void))
 {
 	for (which = 0; which < 10000; which++) {
-		has_failed = false;
+		allocation_failed = false;
 		run();
 		disarm();
-		if (!has_failed)
+		if (!allocation_failed)
 			break;
 	}
 	assert_true(which > 0 && which < 10000);
@@ -108,7 +74,7 @@ fail_each_allocation(void (*run)(void))
 static bool
 succeeded(bool ok)
 {
-	assert_true(ok || has_failed);
+	assert_true(ok || allocation_failed);
 	return ok;
 }
 
@@ -211,7 +177,7 @@ send_two(struct session *session)
 	ps_ipc_events_end(&frame, 2);
 	ps_reader_init(&r, frame.data + 5, frame.len - 5);
 	assert_int_equal(ps_ipc_decode_send(&r, &m), PS_OK);
-	if (!has_failed)
+	if (!allocation_failed)
 		arm();
 	succeeded(session_from_client(session, &m, &limit) == PS_OK);
 	ps_writer_deinit(&frame);
@@ -242,7 +208,7 @@ live(void)
 		struct message *message =
 		    message_create(PS_EVENT_TEXT, ps_slice_str("x"));
 
-		if (!has_failed)
+		if (!allocation_failed)
 			arm();
 		session_from_peer(session, message);
 		disarm();
@@ -250,7 +216,7 @@ live(void)
 	if (session->state == SESSION_OPEN)
 		send_two(session);
 	disarm();
-	if (!has_failed)
+	if (!allocation_failed)
 		arm();
 	session_peer_closed(session, 1000, ps_slice(NULL, 0), true);
 	disarm();
@@ -667,7 +633,8 @@ a_message_is_compressed_or_not(void **state)
 
 /* A member whose receiver takes all; its id, empty when it may not be. */
 static void
-come(struct fake_receiver *r, const char *since, char id[PS_SESSION_ID_MAX + 1])
+come(struct fake_receiver *r, const char *since,
+    char id[PS_SESSION_ID_MAX + 1])
 {
 	struct member_terms terms = { .channel = ps_slice_str("room"),
 		.rights = { .token_id = 1 },
@@ -820,9 +787,9 @@ a_message_that_is_lost_leaves_no_hole(void **state)
 	fixture_set("queue_bytes=1KiB");
 	assert_int_equal(fixture_attach_ack(session, &receiver, 0), PS_OK);
 	which = 0;
-	has_failed = false;
+	allocation_failed = false;
 	fixture_from_peer(session, "makes room for some more");
-	for (n = 1; !has_failed; n++) {
+	for (n = 1; !allocation_failed; n++) {
 		struct message *message =
 		    message_create(PS_EVENT_TEXT, ps_slice_str("x"));
 
