@@ -218,8 +218,10 @@ go_on(struct channel *channel)
 	struct bridge *bridge = channel->bridge;
 	uint64_t now = bridge->now_ms();
 	uint64_t took = now - channel->round_began_ms;
+	uint64_t next = first_needed(channel, &channel->by_log);
 
-	if (first_needed(channel, &channel->by_log) < channel->round_end)
+	/* In the middle of a round, or what is left is no part of one. */
+	if (next < channel->round_end || next == channel->log.end)
 		note(channel);
 	else if (took < ROUND_SHORT_MS)
 		on_pause_over(&channel->pause);
