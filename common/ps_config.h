@@ -52,6 +52,13 @@ struct ps_config {
 	uint64_t connect_timeout, stall_timeout, drain_timeout, close_timeout;
 	uint64_t ping_interval, ping_timeout, ack_timeout;
 	uint64_t history_events, history_age, max_emit_ids;
+	char *sockjs_url;
+	uint64_t heartbeat_interval;
+	uint64_t callback_timeout, callback_retry, callback_backoff;
+	uint64_t callback_connections, callback_reply_bytes;
+	bool outbox, outbox_sync;
+	uint64_t outbox_messages, max_authorizations;
+	uint64_t kept_messages, kept_bytes, kept_time;
 };
 
 #define PS_CONFIG_ERROR_MAX 512

@@ -27,6 +27,8 @@ encode_request(struct ps_writer *w, const struct ps_ipc_request *m)
 	ps_writer_u8(w, (uint8_t)m->style.flags);
 	ps_writer_slice(w, m->style.callback);
 	ps_writer_slice(w, m->style.origin);
+	ps_writer_slice(w, m->style.cookie);
+	ps_writer_slice(w, m->style.allow_headers);
 }
 
 /* A slice of at most `max` bytes. */
@@ -47,6 +49,8 @@ decode_request(struct ps_reader *r, struct ps_ipc_request *m)
 	m->style.flags = ps_reader_u8(r);
 	m->style.callback = decode_bounded(r, PS_CALLBACK_MAX);
 	m->style.origin = decode_bounded(r, PS_ORIGIN_MAX);
+	m->style.cookie = decode_bounded(r, PS_COOKIE_MAX);
+	m->style.allow_headers = decode_bounded(r, PS_ALLOW_HEADERS_MAX);
 	if (m->style.flags & ~(unsigned)PS_STYLE__ALL)
 		r->failed = true;
 }
@@ -492,6 +496,212 @@ ps_ipc_decode_stats(struct ps_reader *r, struct ps_ipc_stats *m)
 	decode_request(r, &m->request);
 	m->format = decode_enum(r, PS_IPC_STATS__COUNT);
 	return done(r);
+}
+
+/* An id that an application publishes to. */
+static struct ps_slice
+decode_socket_id(struct ps_reader *r)
+{
+	struct ps_slice id = decode_bounded(r, PS_SOCKET_ID_LEN);
+
+	if (id.len != PS_SOCKET_ID_LEN)
+		r->failed = true;
+	return id;
+}
+
+/* The client of an application. */
+static struct ps_slice
+decode_client(struct ps_reader *r)
+{
+	struct ps_slice client = decode_bounded(r, PS_CLIENT_MAX);
+
+	if (client.len == 0)
+		r->failed = true;
+	return client;
+}
+
+void
+ps_ipc_encode_authorize(struct ps_writer *w, const struct ps_ipc_authorize *m)
+{
+	frame_begin(w, PS_IPC_AUTHORIZE);
+	encode_request(w, &m->request);
+	encode_rights(w, &m->rights);
+	ps_writer_slice(w, m->client);
+	ps_writer_slice(w, m->callback);
+	ps_writer_u64(w, m->ttl_s);
+	ps_writer_u8(w, m->events);
+	ps_writer_u8(w, m->plain);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_authorize(struct ps_reader *r, struct ps_ipc_authorize *m)
+{
+	decode_request(r, &m->request);
+	decode_rights(r, &m->rights);
+	m->client = decode_client(r);
+	m->callback = decode_bounded(r, PS_CALLBACK_URL_MAX);
+	m->ttl_s = ps_reader_u64(r);
+	m->events = decode_enum(r, 2) != 0;
+	m->plain = decode_enum(r, 2) != 0;
+	if (m->callback.len == 0 || m->ttl_s > PS_TTL_MAX_S)
+		r->failed = true;
+	return done(r);
+}
+
+void
+ps_ipc_encode_withdraw(struct ps_writer *w, const struct ps_ipc_withdraw *m)
+{
+	frame_begin(w, PS_IPC_WITHDRAW);
+	encode_request(w, &m->request);
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	ps_writer_slice(w, m->client);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_withdraw(struct ps_reader *r, struct ps_ipc_withdraw *m)
+{
+	decode_request(r, &m->request);
+	m->token_id = (int64_t)ps_reader_u64(r);
+	m->client = decode_client(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_publish(struct ps_writer *w, const struct ps_ipc_publish *m)
+{
+	frame_begin(w, PS_IPC_PUBLISH);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket_id);
+	ps_writer_slice(w, m->session);
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	ps_writer_u8(w, m->closes);
+	ps_writer_u16(w, m->code);
+	ps_writer_slice(w, m->reason);
+	ps_writer_u8(w, m->store);
+	ps_writer_slice(w, m->message);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_publish(struct ps_reader *r, struct ps_ipc_publish *m)
+{
+	decode_request(r, &m->request);
+	m->socket_id = decode_socket_id(r);
+	m->session = decode_bounded(r, PS_SESSION_ID_MAX);
+	m->token_id = (int64_t)ps_reader_u64(r);
+	m->closes = decode_enum(r, 2) != 0;
+	m->code = ps_reader_u16(r);
+	m->reason = decode_bounded(r, PS_CLOSE_REASON_MAX);
+	m->store = decode_enum(r, 2) != 0;
+	m->message = ps_reader_slice(r);
+	/* A message has quotes, an end has none. */
+	if (m->closes ? m->message.len > 0 || m->session.len == 0 :
+			m->message.len < 2)
+		r->failed = true;
+	return done(r);
+}
+
+void
+ps_ipc_encode_connections(struct ps_writer *w,
+    const struct ps_ipc_connections *m)
+{
+	frame_begin(w, PS_IPC_CONNECTIONS);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket_id);
+	ps_writer_u64(w, (uint64_t)m->token_id);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_connections(struct ps_reader *r, struct ps_ipc_connections *m)
+{
+	decode_request(r, &m->request);
+	m->socket_id = decode_socket_id(r);
+	m->token_id = (int64_t)ps_reader_u64(r);
+	return done(r);
+}
+
+void
+ps_ipc_encode_sockjs_page(struct ps_writer *w,
+    const struct ps_ipc_sockjs_page *m)
+{
+	frame_begin(w, PS_IPC_SOCKJS_PAGE);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket_id);
+	ps_writer_u8(w, (uint8_t)m->page);
+	ps_writer_slice(w, m->etag);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_sockjs_page(struct ps_reader *r, struct ps_ipc_sockjs_page *m)
+{
+	decode_request(r, &m->request);
+	m->socket_id = decode_socket_id(r);
+	m->page = decode_enum(r, PS_SOCKJS_PAGE__COUNT);
+	m->etag = decode_bounded(r, PS_COOKIE_MAX);
+	return done(r);
+}
+
+/* The session of a SockJS URL. */
+static struct ps_slice
+decode_sockjs_session(struct ps_reader *r)
+{
+	struct ps_slice session = decode_bounded(r, PS_SOCKJS_SESSION_MAX);
+
+	if (session.len == 0)
+		r->failed = true;
+	return session;
+}
+
+void
+ps_ipc_encode_sockjs_receive(struct ps_writer *w,
+    const struct ps_ipc_sockjs_receive *m)
+{
+	frame_begin(w, PS_IPC_SOCKJS_RECEIVE);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket_id);
+	ps_writer_slice(w, m->session);
+	ps_writer_u8(w, (uint8_t)m->framing);
+	ps_writer_slice(w, m->agent);
+	ps_writer_slice(w, m->remote_addr);
+	frame_end(w);
+}
+
+int
+ps_ipc_decode_sockjs_receive(struct ps_reader *r,
+    struct ps_ipc_sockjs_receive *m)
+{
+	decode_request(r, &m->request);
+	m->socket_id = decode_socket_id(r);
+	m->session = decode_sockjs_session(r);
+	m->framing = decode_enum(r, PS_SOCKJS_FRAMING__COUNT);
+	m->agent = decode_bounded(r, PS_AGENT_MAX);
+	m->remote_addr = decode_bounded(r, PS_ADDRESS_MAX - 1);
+	return done(r);
+}
+
+void
+ps_ipc_sockjs_send_begin(struct ps_writer *w,
+    const struct ps_ipc_sockjs_send *m)
+{
+	frame_begin(w, PS_IPC_SOCKJS_SEND);
+	encode_request(w, &m->request);
+	ps_writer_slice(w, m->socket_id);
+	ps_writer_slice(w, m->session);
+	ps_writer_u8(w, m->jsonp);
+}
+
+int
+ps_ipc_decode_sockjs_send(struct ps_reader *r, struct ps_ipc_sockjs_send *m)
+{
+	decode_request(r, &m->request);
+	m->socket_id = decode_socket_id(r);
+	m->session = decode_sockjs_session(r);
+	m->jsonp = decode_enum(r, 2) != 0;
+	return decode_events(r, &m->events, &m->count);
 }
 
 int64_t

@@ -26,7 +26,7 @@
 #include "ps_policy.h"
 #include "ps_reply.h"
 
-#define PS_IPC_VERSION 5
+#define PS_IPC_VERSION 6
 #define PS_IPC_LENGTH_BYTES 4
 
 enum ps_ipc_type {
@@ -44,6 +44,13 @@ enum ps_ipc_type {
 	PS_IPC_LISTEN = 12,
 	PS_IPC_MEMBERS = 13,
 	PS_IPC_HISTORY = 14,
+	PS_IPC_AUTHORIZE = 15,
+	PS_IPC_WITHDRAW = 16,
+	PS_IPC_PUBLISH = 17,
+	PS_IPC_CONNECTIONS = 18,
+	PS_IPC_SOCKJS_PAGE = 19,
+	PS_IPC_SOCKJS_RECEIVE = 20,
+	PS_IPC_SOCKJS_SEND = 21,
 	PS_IPC__COUNT,
 };
 
@@ -238,6 +245,87 @@ struct ps_ipc_history {
 	uint32_t limit;
 };
 
+/* A client of an application may connect. */
+struct ps_ipc_authorize {
+	struct ps_ipc_request request;
+	struct ps_ipc_rights rights; /* of the application */
+	struct ps_slice client, callback;
+	uint64_t ttl_s; /* 0: for ever */
+	bool events;	/* post connects and disconnects too */
+	bool plain;	/* answer with the bare socket id */
+};
+
+/* It may no more. */
+struct ps_ipc_withdraw {
+	struct ps_ipc_request request;
+	int64_t token_id;
+	struct ps_slice client;
+};
+
+/* A message to all sessions of a client, or to one; or the end of one. */
+struct ps_ipc_publish {
+	struct ps_ipc_request request;
+	struct ps_slice socket_id;
+	struct ps_slice session; /* its name; empty: all */
+	int64_t token_id;	 /* of the bearer token; 0: none is known */
+	bool closes;
+	/* With `closes`: */
+	uint16_t code;
+	struct ps_slice reason;
+	/* Without: a JSON string, see ps_json_literal(). */
+	bool store; /* keep it where nobody is connected */
+	struct ps_slice message;
+};
+
+/* The live sessions of a client. */
+struct ps_ipc_connections {
+	struct ps_ipc_request request;
+	struct ps_slice socket_id;
+	int64_t token_id; /* as in PUBLISH */
+};
+
+/* What a SockJS server says without a session. */
+enum ps_sockjs_page {
+	PS_SOCKJS_GREETING = 0,
+	PS_SOCKJS_INFO = 1,
+	PS_SOCKJS_IFRAME = 2,
+	PS_SOCKJS_NO_UPGRADE = 3, /* a WebSocket's path without one */
+	PS_SOCKJS_PAGE__COUNT,
+};
+
+struct ps_ipc_sockjs_page {
+	struct ps_ipc_request request;
+	struct ps_slice socket_id;
+	enum ps_sockjs_page page;
+	struct ps_slice etag; /* If-None-Match of an iframe; or empty */
+};
+
+enum ps_sockjs_framing {
+	PS_SOCKJS_XHR = 0,
+	PS_SOCKJS_XHR_STREAMING = 1,
+	PS_SOCKJS_EVENTSOURCE = 2,
+	PS_SOCKJS_HTMLFILE = 3,
+	PS_SOCKJS_JSONP = 4,
+	PS_SOCKJS_FRAMING__COUNT,
+};
+
+/* `style.callback` is that of HTMLFILE and JSONP. */
+struct ps_ipc_sockjs_receive {
+	struct ps_ipc_request request;
+	struct ps_slice socket_id, session; /* the latter as in the URL */
+	enum ps_sockjs_framing framing;
+	struct ps_slice agent, remote_addr; /* for the records */
+};
+
+/* Followed by events, as SEND; each is a JSON string of ps_json_literal(). */
+struct ps_ipc_sockjs_send {
+	struct ps_ipc_request request;
+	struct ps_slice socket_id, session;
+	bool jsonp; /* answered with 200 ok, not with 204 */
+	uint16_t count;
+	struct ps_reader events;
+};
+
 /* Each makes `w` hold exactly one frame. Ask w->failed afterwards. */
 void ps_ipc_encode_hello(struct ps_writer *w, const struct ps_ipc_hello *m);
 void ps_ipc_encode_create(struct ps_writer *w, const struct ps_ipc_create *m);
@@ -254,14 +342,28 @@ void ps_ipc_encode_members(struct ps_writer *w,
     const struct ps_ipc_members *m);
 void ps_ipc_encode_history(struct ps_writer *w,
     const struct ps_ipc_history *m);
+void ps_ipc_encode_authorize(struct ps_writer *w,
+    const struct ps_ipc_authorize *m);
+void ps_ipc_encode_withdraw(struct ps_writer *w,
+    const struct ps_ipc_withdraw *m);
+void ps_ipc_encode_publish(struct ps_writer *w,
+    const struct ps_ipc_publish *m);
+void ps_ipc_encode_connections(struct ps_writer *w,
+    const struct ps_ipc_connections *m);
+void ps_ipc_encode_sockjs_page(struct ps_writer *w,
+    const struct ps_ipc_sockjs_page *m);
+void ps_ipc_encode_sockjs_receive(struct ps_writer *w,
+    const struct ps_ipc_sockjs_receive *m);
 
 /*
- * SEND and EMIT are built in place, so that base64 is decoded into the frame:
- * begin, then for each event event_begin, bytes, event_end, then events_end.
+ * SEND, EMIT and SOCKJS_SEND are built in place, so that base64 is decoded into
+ * the frame: begin, then for each event event_begin, bytes, event_end, then events_end.
  * `events` and `count` of the structs are not looked at.
  */
 void ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m);
 void ps_ipc_emit_begin(struct ps_writer *w, const struct ps_ipc_emit *m);
+void ps_ipc_sockjs_send_begin(struct ps_writer *w,
+    const struct ps_ipc_sockjs_send *m);
 size_t ps_ipc_event_begin(struct ps_writer *w, enum ps_event_type type);
 void ps_ipc_event_end(struct ps_writer *w, size_t begin);
 void ps_ipc_events_end(struct ps_writer *w, uint16_t count);
@@ -303,6 +405,20 @@ PS_MUST_CHECK int ps_ipc_decode_members(struct ps_reader *r,
     struct ps_ipc_members *m);
 PS_MUST_CHECK int ps_ipc_decode_history(struct ps_reader *r,
     struct ps_ipc_history *m);
+PS_MUST_CHECK int ps_ipc_decode_authorize(struct ps_reader *r,
+    struct ps_ipc_authorize *m);
+PS_MUST_CHECK int ps_ipc_decode_withdraw(struct ps_reader *r,
+    struct ps_ipc_withdraw *m);
+PS_MUST_CHECK int ps_ipc_decode_publish(struct ps_reader *r,
+    struct ps_ipc_publish *m);
+PS_MUST_CHECK int ps_ipc_decode_connections(struct ps_reader *r,
+    struct ps_ipc_connections *m);
+PS_MUST_CHECK int ps_ipc_decode_sockjs_page(struct ps_reader *r,
+    struct ps_ipc_sockjs_page *m);
+PS_MUST_CHECK int ps_ipc_decode_sockjs_receive(struct ps_reader *r,
+    struct ps_ipc_sockjs_receive *m);
+PS_MUST_CHECK int ps_ipc_decode_sockjs_send(struct ps_reader *r,
+    struct ps_ipc_sockjs_send *m);
 
 /* The next of the events that decoding found well-formed. */
 enum ps_event_type ps_ipc_next_event(struct ps_reader *events,

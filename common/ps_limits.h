@@ -58,6 +58,28 @@
 #define PS_EMIT_ID_CHARACTERS 64
 #define PS_EMIT_ID_MAX (4 * PS_EMIT_ID_CHARACTERS)
 
+/* 160 random bits as base32 in lower case: what an application publishes to. */
+#define PS_SOCKET_ID_LEN 32
+
+/* A client of an application, as that names it. */
+#define PS_CLIENT_MAX 128
+
+/* The URL of a callback; in the database too. */
+#define PS_CALLBACK_URL_MAX 2048
+
+/* The session of a SockJS URL: clients draw 8 characters. */
+#define PS_SOCKJS_SESSION_MAX 128
+
+/* The callback parameter of SockJS, as its protocol's servers have it. */
+#define PS_SOCKJS_CALLBACK_MAX 32
+
+/* JSESSIONID, which a load balancer made; and a list of header names. */
+#define PS_COOKIE_MAX 256
+#define PS_ALLOW_HEADERS_MAX 1024
+
+/* What an authorization may last at most; longer ones last for ever. */
+#define PS_TTL_MAX_S (100 * 365 * 86400LL)
+
 /* What a session is about, in the records: a client chooses the path. */
 #define PS_SUBJECT_MAX 512
 

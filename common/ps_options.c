@@ -59,6 +59,15 @@ is_listen(const char *text)
 	    strchr(address, '/') == NULL;
 }
 
+/* A path or a URL of the web, which stands between quotes in a page. */
+static bool
+is_script_url(const char *text)
+{
+	return (text[0] == '/' || strncmp(text, "http://", 7) == 0 ||
+		   strncmp(text, "https://", 8) == 0) &&
+	    text[strcspn(text, "\"<> ")] == '\0';
+}
+
 // clang-format off
 const struct ps_option ps_options[] = {
 	{ "node", PS_OPTION_STRING, AT(node), 1, PS_NODE_MAX, "a", false, NULL, is_node,
@@ -91,7 +100,7 @@ const struct ps_option ps_options[] = {
 	  "What is logged at least; debug has a line for every message." },
 	{ "log_target", PS_OPTION_CHOICE, AT(log_target), 0, 0, "stderr", false, "stderr syslog", NULL,
 	  "Where the log goes; a wsbridge in the background always uses syslog." },
-	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay, channels", false, "relay channels applications", NULL,
+	{ "services", PS_OPTION_SET, AT(services), 0, 0, "relay, channels, applications", false, "relay channels applications", NULL,
 	  "Services that are offered; the routes of others are 404. POLYSOCKET_SERVICES does the same for one virtual host." },
 	{ "mount_prefix", PS_OPTION_STRING, AT(mount_prefix), 0, 255, "", false, NULL, is_prefix,
 	  "Path below which the web server mounts polysocket, such as /live; empty: the root of a virtual host." },
@@ -167,6 +176,34 @@ const struct ps_option ps_options[] = {
 	  "How long it keeps them; 0: none are kept." },
 	{ "max_emit_ids", PS_OPTION_COUNT, AT(max_emit_ids), 1, 10000000, "100000", true, NULL, NULL,
 	  "Ids of emits remembered for 5 minutes, so that a repeated one is not sent again, some 300 bytes each; emits with further ids are 503." },
+	{ "sockjs_url", PS_OPTION_STRING, AT(sockjs_url), 1, 1024, "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js", false, NULL, is_script_url,
+	  "Where SockJS's iframe page loads the client from: the same version as the application's page, and best a copy of your own." },
+	{ "heartbeat_interval", PS_OPTION_DURATION, AT(heartbeat_interval), 10, HOUR, "25s", true, NULL, NULL,
+	  "Between two heartbeats to a SockJS client that nothing else is sent to; proxies cut silent connections after 30 s." },
+	{ "callback_timeout", PS_OPTION_DURATION, AT(callback_timeout), 10, 10 * MINUTE, "10s", true, NULL, NULL,
+	  "Time that one callback to an application may take, from resolving its name to the end of its reply." },
+	{ "callback_retry", PS_OPTION_DURATION, AT(callback_retry), 0, 36500 * DAY, "1h", true, NULL, NULL,
+	  "How long a callback that fails is tried again before it is set aside as dead." },
+	{ "callback_backoff", PS_OPTION_DURATION, AT(callback_backoff), 10, MINUTE, "1s", true, NULL, NULL,
+	  "Before a callback is tried a second time; twice as long before each further time, up to 60 s." },
+	{ "callback_connections", PS_OPTION_COUNT, AT(callback_connections), 1, 256, "16", true, NULL, NULL,
+	  "Callbacks to one host at the same time; as many processes as the application has work best." },
+	{ "callback_reply_bytes", PS_OPTION_BYTES, AT(callback_reply_bytes), 1, 16 * MIB, "1MiB", true, NULL, NULL,
+	  "Largest reply of an application to a callback; a longer one counts as a failure." },
+	{ "outbox", PS_OPTION_BOOL, AT(outbox), 0, 0, "yes", false, NULL, NULL,
+	  "Whether what users send is in the database before it is accepted, so that no restart loses it; no: only in memory." },
+	{ "outbox_sync", PS_OPTION_BOOL, AT(outbox_sync), 0, 0, "no", false, NULL, NULL,
+	  "Whether it is on the disk too, and survives a power cut; each transaction waits for the disk then." },
+	{ "outbox_messages", PS_OPTION_COUNT, AT(outbox_messages), 1, 10000000, "10000", true, NULL, NULL,
+	  "Callbacks of one application that wait to be delivered; further messages are 503, so that a dead application fills no disk." },
+	{ "max_authorizations", PS_OPTION_COUNT, AT(max_authorizations), 1, 10000000, "100000", true, NULL, NULL,
+	  "Authorizations of the node that are in force, some 400 bytes each; more are 503." },
+	{ "kept_messages", PS_OPTION_COUNT, AT(kept_messages), 0, 65536, "100", true, NULL, NULL,
+	  "Messages published to a client without a session that are kept for its next one; 0: none." },
+	{ "kept_bytes", PS_OPTION_BYTES, AT(kept_bytes), 1, 256 * MIB, "256KiB", true, NULL, NULL,
+	  "Bytes of these messages of one client." },
+	{ "kept_time", PS_OPTION_DURATION, AT(kept_time), 10, DAY, "60s", true, NULL, NULL,
+	  "How long they are kept." },
 };
 // clang-format on
 

@@ -15,7 +15,10 @@ enum ps_style_flag {
 	PS_STYLE_REFUSAL = 1u << 2, /* refusals are 200: create, JSONP dialect */
 	PS_STYLE_NO_CORS = 1u << 3, /* the origin is refused */
 	PS_STYLE_SUCCESS = 1u << 4, /* "success" in place of "ok": channels */
-	PS_STYLE__ALL = (1u << 5) - 1,
+	/* Of SockJS: credentials, and "*" for an origin that is "null". */
+	PS_STYLE_SOCKJS = 1u << 5,
+	PS_STYLE_COOKIE = 1u << 6, /* tell JSESSIONID; the bridge decides */
+	PS_STYLE__ALL = (1u << 7) - 1,
 };
 
 /* How a client wants its answer; the slices are borrowed. */
@@ -23,6 +26,9 @@ struct ps_style {
 	unsigned flags;		  /* enum ps_style_flag */
 	struct ps_slice callback; /* of JSONP, checked; empty: plain JSON */
 	struct ps_slice origin;	  /* to allow; empty: any */
+	/* Of SockJS, both checked: JSESSIONID as the client sent it, and the
+	 * headers that it asked for; or empty. */
+	struct ps_slice cookie, allow_headers;
 };
 
 #define PS_TYPE_JSON "application/json; charset=utf-8"

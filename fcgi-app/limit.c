@@ -30,7 +30,9 @@ static const struct {
  * limits, so that a new option is listed unless it is named here.
  */
 static const char *const internal[] = { "processes", "threads",
-	"drain_timeout", "close_timeout", "keep_sessions", "max_unwritten" };
+	"drain_timeout", "close_timeout", "keep_sessions", "max_unwritten",
+	"callback_timeout", "callback_retry", "callback_backoff",
+	"callback_connections" };
 
 static bool
 is_limit(const struct ps_option *option)

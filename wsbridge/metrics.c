@@ -401,6 +401,13 @@ put_requests_total(struct output *out)
 		[PS_IPC_LISTEN] = "listen",
 		[PS_IPC_MEMBERS] = "members",
 		[PS_IPC_HISTORY] = "history",
+		[PS_IPC_AUTHORIZE] = "authorize",
+		[PS_IPC_WITHDRAW] = "withdraw",
+		[PS_IPC_PUBLISH] = "publish",
+		[PS_IPC_CONNECTIONS] = "connections",
+		[PS_IPC_SOCKJS_PAGE] = "sockjs_page",
+		[PS_IPC_SOCKJS_RECEIVE] = "sockjs_receive",
+		[PS_IPC_SOCKJS_SEND] = "sockjs_send",
 	};
 	const uint64_t *requests = out->figures->bridge->totals.requests;
 	size_t i;
