@@ -7,6 +7,7 @@
 
 #include <openssl/rand.h>
 
+#include "authorization.h"
 #include "emit.h"
 #include "message.h"
 #include "ps_clock.h"
@@ -71,6 +72,8 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	    !table_init(&bridge->channels_by_name, seed) ||
 	    !table_init(&bridge->members_by_client, seed) ||
 	    !table_init(&bridge->ack_waits, seed) || !emit_init(bridge) ||
+	    !authorizations_init(bridge, seed) ||
+	    !table_init(&bridge->sockjs_sessions, seed) ||
 	    !quotas_init(&bridge->quotas, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
 		return PS_ERR_NOMEM;
@@ -84,6 +87,8 @@ bridge_deinit(struct bridge *bridge)
 	bridge_free_garbage(bridge);
 	close_pending(bridge);
 	emit_deinit(bridge);
+	authorizations_deinit(bridge);
+	table_deinit(&bridge->sockjs_sessions);
 	timers_deinit(&bridge->timers);
 	table_deinit(&bridge->ack_waits);
 	table_deinit(&bridge->sessions_by_id);

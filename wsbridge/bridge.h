@@ -24,15 +24,19 @@
 #include "turns.h"
 #include "watch.h"
 
+struct authorization;
+struct callbacks;
 struct channel;
 struct emits;
 struct intake;
 struct message;
+struct outbox;
 struct session;
 struct store;
 struct websocket;
 
 TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(authorization_list, authorization);
 TAILQ_HEAD(channel_list, channel);
 LIST_HEAD(exchange_list, exchange);
 
@@ -108,6 +112,19 @@ struct bridge {
 	struct table ack_waits;
 	uint64_t n_ack_entries;
 	struct emits *emits;
+
+	/* Applications: who may connect, see authorization.h, by socket id, by
+	 * token and client, all, and those who are connected; sessions by
+	 * HTTP, by "<socket id>/<session of the URL>"; and what is called. */
+	struct {
+		struct table by_id, by_client;
+		struct authorization_list all, live;
+		size_t kept_bytes; /* of messages for the next sessions */
+		struct fanout_job judge, drain;
+	} authorizations;
+	struct table sockjs_sessions;
+	struct callbacks *callbacks; /* NULL: there is no loop yet */
+	struct outbox *outbox;
 
 	/* Descriptors to be closed together; see bridge_close_later(). */
 	int closing[BRIDGE_CLOSE_BATCH];

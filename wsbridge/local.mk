@@ -8,6 +8,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/acks.c %D%/acks.h \
 	%D%/address.c %D%/address.h \
 	%D%/assembly.c %D%/assembly.h \
+	%D%/authorization.c %D%/authorization.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/channel.c %D%/channel.h \
