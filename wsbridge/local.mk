@@ -7,6 +7,7 @@ sbin_PROGRAMS += %D%/wsbridge
 %C%_libbridge_a_SOURCES = \
 	%D%/acks.c %D%/acks.h \
 	%D%/address.c %D%/address.h \
+	%D%/application.h \
 	%D%/assembly.c %D%/assembly.h \
 	%D%/authorization.c %D%/authorization.h \
 	%D%/backlog.c %D%/backlog.h \
@@ -40,6 +41,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/member.c %D%/member.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
+	%D%/outbox.h \
 	%D%/parent.c %D%/parent.h \
 	%D%/parked.c %D%/parked.h \
 	%D%/peer.h \
