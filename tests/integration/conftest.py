@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
+from application import Application, Responder  # noqa: E402
 from certificates import Authority          # noqa: E402
 from channel import KINDS, Channel          # noqa: E402
 from client import DIALECTS, Http           # noqa: E402
@@ -149,6 +150,49 @@ def new_token(request):
         if stack.db_path.exists():
             stack.sql(*(f"DELETE FROM tokens WHERE id = {number}"
                         for its, number in made if its is stack))
+
+
+@pytest.fixture(scope="session")
+def responder():
+    """Where applications are called back."""
+    with Responder() as responder:
+        yield responder
+
+
+@pytest.fixture
+def new_application(request, responder):
+    """Makes an application in the test's stack, or another, see Application;
+    it goes when the test ends."""
+    made = []
+
+    def make(behaviour="quiet", stack=None, **options):
+        stack = stack or request.getfixturevalue("stack")
+        made.append(Application(stack, responder, behaviour, **options))
+        return made[-1]
+
+    yield make
+    for application in made:
+        if application.stack.db_path.exists():
+            application.stack.sql("DELETE FROM tokens WHERE id = "
+                                  f"{application.token_id}")
+
+
+@pytest.fixture(scope="session")
+def its_applications():
+    return {}
+
+
+@pytest.fixture
+def shared_application(stack, responder, its_applications):
+    """The one of that kind that the tests of a stack share."""
+    def get(behaviour="quiet", **columns):
+        key = (stack.directory, behaviour, *sorted(columns.items()))
+        if key not in its_applications:
+            its_applications[key] = Application(stack, responder, behaviour,
+                                                **columns)
+        return its_applications[key]
+
+    return get
 
 
 @pytest.fixture
