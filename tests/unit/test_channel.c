@@ -573,7 +573,6 @@ events_for_many_by_name_are_served_in_slices_too(void **state)
 	for (i = 0; i < 60; i++)
 		listener_join(&listeners[i], "room");
 	count_served(0, 60);
-	fixture_advance(1000); /* a long round is none that was long ago */
 	for (i = 0; i < 60; i++)
 		channel_send_to(listener_member(&listeners[i]),
 		    envelope_create("ERROR", ps_slice_str("{}")));
@@ -586,6 +585,26 @@ events_for_many_by_name_are_served_in_slices_too(void **state)
 		assert_row(i,
 		    strncmp(listener_got(&listeners[i]), "ERROR {};", 9) ==
 			0);
+}
+
+static void
+events_by_name_do_not_pause_for_a_round_of_long_ago(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 60; i++)
+		listener_join(&listeners[i], "room");
+	count_served(0, 60);
+	fixture_advance(1000);
+	for (i = 0; i < 60; i++)
+		channel_send_to(listener_member(&listeners[i]),
+		    envelope_create("ERROR", ps_slice_str("{}")));
+	assert_int_equal(count_served(0, 60), FANOUT_SLICE);
+	fanout_serve(&bridge.fanout);
+	assert_int_equal(count_served(0, 60), FANOUT_TURN);
+	fanout_serve(&bridge.fanout);
+	assert_int_equal(count_served(0, 60), 60 - FANOUT_SLICE - FANOUT_TURN);
 }
 
 static void
@@ -714,6 +733,7 @@ main(void)
 		TEST(a_turn_serves_a_slice_of_each_channel),
 		TEST(what_comes_faster_than_it_is_handed_out_goes_out_together),
 		TEST(events_for_many_by_name_are_served_in_slices_too),
+		TEST(events_by_name_do_not_pause_for_a_round_of_long_ago),
 		TEST(one_who_speaks_faster_than_all_can_listen_is_held_back),
 		TEST(a_drain_closes_all_and_lets_nobody_in),
 		TEST(a_drain_loses_nothing_that_was_emitted),
