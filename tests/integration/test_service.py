@@ -822,7 +822,8 @@ def test_names_that_are_being_resolved_are_counted(new_stack, tmp_path):
 def test_tokens_are_listed_up_to_a_bound(new_stack, target):
     """Beyond 500 in use they are summed up, and none is left out."""
     stack = new_stack(server="lighttpd", options={
-        "max_creates_per_second": "1000", "max_sessions_per_address": "1000"})
+        "max_creates_per_second": "1000", "max_sessions_per_address": "1000",
+        "first_receiver_grace": "10m"})
     n = 503
     numbers = ("WITH RECURSIVE n(i) AS (VALUES (10) UNION ALL"
                f" SELECT i + 1 FROM n WHERE i < 9 + {n}) ")
