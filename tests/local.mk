@@ -67,7 +67,8 @@ unit_tests = \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
 	%D%/unit/test_timers \
-	%D%/unit/test_turns
+	%D%/unit/test_turns \
+	%D%/unit/test_webhook
 
 if HAVE_CMOCKA
 check_LIBRARIES = %D%/unit/libunit.a

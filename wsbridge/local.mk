@@ -12,6 +12,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/authorization.c %D%/authorization.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
+	%D%/callback.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/channels.h %D%/channels_emit.c \
 	%D%/client_frame.c \
@@ -69,6 +70,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/upgrade.c %D%/upgrade.h \
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
+	%D%/webhook.c %D%/webhook.h \
 	%D%/websocket.c %D%/websocket.h
 
 %C%_wsbridge_SOURCES = %D%/main.c
