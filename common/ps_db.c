@@ -171,6 +171,17 @@ set_up(struct ps_db *db, enum ps_db_mode mode)
 	return PS_OK;
 }
 
+void
+ps_db_set_sync(struct ps_db *db, bool sync)
+{
+	if (db->sync == sync)
+		return;
+	db->sync = sync;
+	sqlite3_exec(db->sqlite,
+	    sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+	    NULL, NULL, NULL);
+}
+
 /* So that a table that is not as it should be is found now. */
 static int
 prepare_statements(struct ps_db *db, enum ps_db_mode mode)

@@ -103,6 +103,7 @@ PS_MUST_CHECK int ps_db_load_policy(struct ps_db *db,
 enum ps_session_kind {
 	PS_SESSION_RELAY,
 	PS_SESSION_CHANNEL,
+	PS_SESSION_APPLICATION,
 	PS_SESSION_KIND__COUNT,
 };
 
@@ -168,6 +169,11 @@ struct ps_bridge_row {
 PS_MUST_CHECK int ps_db_begin(struct ps_db *db);
 PS_MUST_CHECK int ps_db_commit(struct ps_db *db);
 void ps_db_rollback(struct ps_db *db);
+/* Whether transactions from now on wait for the disk, and survive a power cut;
+ * between two of them. */
+void ps_db_set_sync(struct ps_db *db, bool sync);
+/* Rows that were written since it was opened: whether something was. */
+int64_t ps_db_n_changes(const struct ps_db *db);
 
 /* Inserts the row, or updates what can change of it. */
 PS_MUST_CHECK int ps_db_put_session(struct ps_db *db,

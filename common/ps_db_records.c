@@ -10,6 +10,7 @@
 static const char *const kinds[] = {
 	[PS_SESSION_RELAY] = "relay",
 	[PS_SESSION_CHANNEL] = "channel",
+	[PS_SESSION_APPLICATION] = "application",
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_SESSION_KIND__COUNT,
     "every kind needs its name");
@@ -40,6 +41,12 @@ ps_db_rollback(struct ps_db *db)
 		sqlite3_step(db->statements[PS_SQL_ROLLBACK]);
 		sqlite3_reset(db->statements[PS_SQL_ROLLBACK]);
 	}
+}
+
+int64_t
+ps_db_n_changes(const struct ps_db *db)
+{
+	return sqlite3_total_changes(db->sqlite);
 }
 
 /* Borrowed until the statement has run. */

@@ -56,6 +56,7 @@ struct ps_db {
 	struct ps_file_id file, wal;
 	int64_t data_version; /* -1: not asked yet */
 	bool busy;	      /* the last failure */
+	bool sync;	      /* see ps_db_set_sync() */
 	char error[PS_DB_ERROR_MAX];
 };
 

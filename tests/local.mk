@@ -22,6 +22,7 @@ unit_tests = \
 	%D%/unit/test_history \
 	%D%/unit/test_handshake \
 	%D%/unit/test_intake \
+	%D%/unit/test_jobs \
 	%D%/unit/test_limit \
 	%D%/unit/test_memory \
 	%D%/unit/test_message \

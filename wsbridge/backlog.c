@@ -283,6 +283,17 @@ is_in_front(const struct backlog *backlog, const struct record *record)
 	    (reading == NULL || record->number <= reading->behind);
 }
 
+bool
+backlog_has_readings(struct backlog *backlog)
+{
+	bool has_readings;
+
+	pthread_mutex_lock(&backlog->mutex);
+	has_readings = !TAILQ_EMPTY(&backlog->readings);
+	pthread_mutex_unlock(&backlog->mutex);
+	return has_readings;
+}
+
 struct waiting_reading *
 backlog_take_reading(struct backlog *backlog)
 {

@@ -113,6 +113,7 @@ uint64_t backlog_take(struct backlog *backlog, uint64_t max,
     struct record_list *batch_r);
 void backlog_written(struct backlog *backlog, struct record_list *batch);
 void backlog_put_back(struct backlog *backlog, struct record_list *batch);
+bool backlog_has_readings(struct backlog *backlog);
 /* The next, if nothing is to be written before it, or else NULL. */
 struct waiting_reading *backlog_take_reading(struct backlog *backlog);
 /* The next, whatever waits in front of it. */

@@ -87,10 +87,18 @@ on_elsewhere(void *owner, const struct store_use *uses, size_t count)
 bool
 ledger_open(struct bridge *bridge)
 {
-	static const struct store_ops ops = { on_policy, on_close_request,
-		on_replaced, on_elsewhere };
-	static const struct store_memory memory = { on_usage, on_create,
-		on_sessions, QUOTA_WINDOW_S };
+	static const struct store_ops ops = {
+		.policy = on_policy,
+		.close_request = on_close_request,
+		.replaced = on_replaced,
+		.elsewhere = on_elsewhere,
+	};
+	static const struct store_memory memory = {
+		.usage = on_usage,
+		.create = on_create,
+		.elsewhere = on_sessions,
+		.creates_s = QUOTA_WINDOW_S,
+	};
 
 	bridge->quotas.write = write_over_day;
 	bridge->store = store_start(bridge->loop, bridge->config,

@@ -37,6 +37,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/history.c %D%/history.h \
 	%D%/history_reply.c \
 	%D%/intake.c %D%/intake.h \
+	%D%/jobs.c %D%/jobs.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/member.c %D%/member.h \

@@ -16,6 +16,8 @@
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
 #define BATCH 1000
+/* Jobs in one. */
+#define JOBS_BATCH 1000
 /* An administrator may hold the lock this long before it counts as failing. */
 #define PATIENCE_MS 10000
 #define DAY_S 86400
@@ -59,11 +61,12 @@ struct store {
 	struct ps_thread thread;
 	struct backlog backlog; /* from the loop; has a mutex of its own */
 	struct reading_box readings; /* to the loop; this as well */
+	struct jobs jobs; /* both ways; this as well */
 
 	/* Guarded by the mutex of `thread`. */
 	uint64_t keep_ms, keep_events, keep_events_ms;
 	struct ps_policy *dropped; /* that the loop needs no more */
-	bool failing;
+	bool failing, sync_jobs;
 	uint64_t failures;
 	struct {
 		bool policy, replaced;
@@ -83,6 +86,7 @@ struct store {
 	bool is_unseen; /* something changed and was not looked at */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
+	uint64_t cycle_at_ms; /* when more is due than jobs */
 	uint64_t prune_at_ms, prune_events_at_ms, others_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
 	bool told_failure; /* in the log */
@@ -129,6 +133,21 @@ store_withdraw(struct store *store, struct reading *reading)
 	    backlog_withdraw(&store->backlog, &reading->waiting);
 }
 
+bool
+store_do(struct store *store, struct store_job *job)
+{
+	if (store == NULL || !jobs_put(&store->jobs, job))
+		return false;
+	ps_thread_wake(&store->thread);
+	return true;
+}
+
+bool
+store_take_back(struct store *store, struct store_job *job)
+{
+	return store != NULL && jobs_take_back(&store->jobs, job);
+}
+
 void
 store_drop_policy(struct store *store, struct ps_policy *policy)
 {
@@ -170,6 +189,7 @@ store_configure(struct store *store, const struct ps_config *config)
 	store->keep_ms = config->keep_sessions;
 	store->keep_events = config->history_events;
 	store->keep_events_ms = config->history_age;
+	store->sync_jobs = config->outbox_sync;
 	pthread_mutex_unlock(&store->thread.mutex);
 	backlog_set_keep(&store->backlog, config->history_events);
 }
@@ -217,6 +237,8 @@ on_mail(uv_async_t *async)
 		store->ops->elsewhere(store->owner, elsewhere->items,
 		    elsewhere->count);
 	free(elsewhere);
+	if (jobs_tell(&store->jobs))
+		uv_async_send(&store->async);
 	if (reading_box_tell(&store->readings))
 		uv_async_send(&store->async);
 	if (reading_box_has_room_again(&store->readings))
@@ -497,6 +519,104 @@ write_batch(struct store *store, bool must_try, uint64_t *n_r)
 	return ret;
 }
 
+/* One whose own fault it is that it failed is passed over from then on. */
+static int
+run_jobs(struct store *store, struct store_job_list *batch)
+{
+	struct store_job *job;
+	int ret;
+
+	TAILQ_FOREACH(job, batch, next) {
+		if (job->ret != PS_OK)
+			continue;
+		ret = job->run(job, store->db);
+		if (ret != PS_OK && ret != PS_ERR_IO)
+			job->ret = ret;
+		if (ret != PS_OK)
+			return ret;
+	}
+	return PS_OK;
+}
+
+/* A transaction in which nothing was written does not count. */
+static int
+commit_jobs(struct store *store, bool has_written)
+{
+	if ((has_written &&
+		ps_db_count_commit(store->db, store->tag) != PS_OK) ||
+	    ps_db_commit(store->db) != PS_OK)
+		return PS_ERR_IO;
+	store->commits += has_written;
+	return PS_OK;
+}
+
+/* PS_ERR_IO, or what one of them is at fault with. */
+static int
+try_jobs(struct store *store, struct store_job_list *batch)
+{
+	int64_t n_changes = ps_db_n_changes(store->db);
+	int ret;
+
+	if (ps_db_begin(store->db) != PS_OK)
+		return PS_ERR_IO;
+	if ((ret = run_jobs(store, batch)) == PS_OK)
+		ret = commit_jobs(store,
+		    ps_db_n_changes(store->db) != n_changes);
+	if (ret != PS_OK)
+		ps_db_rollback(store->db);
+	return ret;
+}
+
+/* One transaction of many, and again without those at fault. */
+static int
+do_batch(struct store *store, struct store_job_list *batch)
+{
+	int ret;
+
+	do
+		ret = try_jobs(store, batch);
+	while (ret != PS_OK && ret != PS_ERR_IO);
+	if (ret == PS_OK)
+		jobs_finish(&store->jobs, batch);
+	else
+		jobs_put_back(&store->jobs, batch, 0);
+	uv_async_send(&store->async);
+	return ret;
+}
+
+/* All that wait and that come meanwhile, until something else is due. */
+static int
+do_jobs(struct store *store)
+{
+	struct store_job_list batch;
+	int ret = PS_OK;
+	bool sync;
+
+	pthread_mutex_lock(&store->thread.mutex);
+	sync = store->sync_jobs;
+	pthread_mutex_unlock(&store->thread.mutex);
+	while (ret == PS_OK && jobs_take(&store->jobs, JOBS_BATCH, &batch)) {
+		ps_db_set_sync(store->db, sync);
+		ret = do_batch(store, &batch);
+		ps_db_set_sync(store->db, false);
+		if (ps_clock_ms() >= store->cycle_at_ms)
+			break;
+	}
+	return ret;
+}
+
+/* Those that have waited too long for a database that cannot be written. */
+static void
+expire_jobs(struct store *store, uint64_t patience_ms)
+{
+	struct store_job_list none = TAILQ_HEAD_INITIALIZER(none);
+	uint64_t now_ms = ps_clock_ms();
+
+	if (now_ms > patience_ms &&
+	    jobs_put_back(&store->jobs, &none, now_ms - patience_ms))
+		uv_async_send(&store->async);
+}
+
 static void
 post_reading(struct store *store, struct reading *reading)
 {
@@ -705,16 +825,12 @@ greet(struct store *store)
 	return enter_anew(store);
 }
 
+/* What is done each STORE_PERIOD_MS. */
 static int
-work(struct store *store, char *error)
+work_through(struct store *store)
 {
-	int ret;
+	int ret = look_for_changes(store);
 
-	if ((store->db == NULL || ps_db_was_replaced(store->db)) &&
-	    (ret = open_again(store, error)) != PS_OK)
-		return ret;
-	if ((ret = greet(store)) == PS_OK)
-		ret = look_for_changes(store);
 	if (ret == PS_OK)
 		ret = write_waiting(store);
 	if (ret == PS_OK)
@@ -723,6 +839,21 @@ work(struct store *store, char *error)
 		ret = prune(store);
 	if (ret == PS_OK)
 		ret = prune_events(store);
+	return ret;
+}
+
+static int
+work(struct store *store, bool all, char *error)
+{
+	int ret;
+
+	if ((store->db == NULL || ps_db_was_replaced(store->db)) &&
+	    (ret = open_again(store, error)) != PS_OK)
+		return ret;
+	if ((ret = greet(store)) == PS_OK)
+		ret = do_jobs(store);
+	if (ret == PS_OK && all)
+		ret = work_through(store);
 	if (ret != PS_OK)
 		snprintf(error, PS_DB_ERROR_MAX, "%s",
 		    ps_db_error(store->db));
@@ -751,6 +882,7 @@ on_failure(struct store *store, const char *error)
 	if (store->db != NULL && ps_db_is_busy(store->db) &&
 	    now_ms - store->failing_since_ms < PATIENCE_MS)
 		return;
+	expire_jobs(store, STORE_JOB_PATIENCE_MS);
 	set_failing(store, true);
 	fail_readings(store);
 	if (!store->told_failure)
@@ -814,17 +946,24 @@ free_dropped(struct store *store)
 	ps_policy_unref(policy);
 }
 
+/* What is due; of all that is due each period, jobs and readings do not wait
+ * for it. */
 static void
-cycle(struct store *store)
+cycle(struct store *store, bool all)
 {
 	char error[PS_DB_ERROR_MAX];
+	int ret;
 
 	free_dropped(store);
-	look_at_expiry(store);
-	if (work(store, error) == PS_OK)
-		on_success(store);
-	else
+	if (all)
+		look_at_expiry(store);
+	if ((ret = work(store, all, error)) != PS_OK)
 		on_failure(store, error);
+	else if (all)
+		on_success(store);
+	if (all || ret != PS_OK)
+		store->cycle_at_ms = ps_clock_ms() +
+		    (store->db == NULL ? RETRY_MS : STORE_PERIOD_MS);
 	tell_losses(store);
 }
 
@@ -835,25 +974,39 @@ finish(struct store *store)
 	const struct ps_bridge_row row = bridge_row(store);
 	uint64_t deadline_ms = ps_clock_ms() + PATIENCE_MS;
 
-	cycle(store);
+	cycle(store, true);
 	while (store->failing_since_ms != 0 && store->db != NULL &&
 	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms)
-		cycle(store);
+		cycle(store, true);
 	/* What fails here is done by a successor. */
 	if (store->db != NULL && store->failing_since_ms == 0)
 		(void)!ps_db_leave(store->db, &row);
+}
+
+/* 0: it is time for all. */
+static uint64_t
+time_left_ms(const struct store *store)
+{
+	uint64_t now_ms = ps_clock_ms();
+
+	return now_ms < store->cycle_at_ms ? store->cycle_at_ms - now_ms : 0;
 }
 
 static void *
 run(void *arg)
 {
 	struct store *store = arg;
+	bool all;
 
 	/* The loop goes first; records can wait. */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
-	while (ps_thread_wait(&store->thread,
-	    store->db == NULL ? RETRY_MS : STORE_PERIOD_MS))
-		cycle(store);
+	while (ps_thread_wait(&store->thread, time_left_ms(store))) {
+		all = time_left_ms(store) == 0 ||
+		    backlog_has_readings(&store->backlog);
+		/* What failed is not tried anew for each job that comes. */
+		if (all || store->failing_since_ms == 0)
+			cycle(store, all);
+	}
 	finish(store);
 	if (store->db != NULL)
 		ps_db_checkpoint(store->db);
@@ -935,6 +1088,7 @@ store_free(struct store *store)
 	ps_policy_unref(store->policy);
 	ps_policy_unref(store->dropped);
 	reading_box_deinit(&store->readings);
+	jobs_deinit(&store->jobs);
 	ps_thread_deinit(&store->thread);
 	free(store->path);
 	free(store->node);
@@ -955,6 +1109,7 @@ store_create(const struct ps_config *config, const char *tag,
 	store->owner = owner;
 	ps_thread_init(&store->thread);
 	reading_box_init(&store->readings);
+	jobs_init(&store->jobs);
 	STAILQ_INIT(&store->mail.requests);
 	store->path = strdup(config->database);
 	store->node = strdup(config->node);
@@ -1011,8 +1166,10 @@ store_stop(struct store *store)
 	if (store == NULL)
 		return;
 	ps_thread_stop(&store->thread);
+	jobs_close(&store->jobs);
 	/* Whoever is told may ask again. */
-	while (reading_box_tell(&store->readings) || fail_readings(store))
+	while (jobs_tell(&store->jobs) || reading_box_tell(&store->readings) ||
+	    fail_readings(store))
 		;
 	waiting = backlog_status(&store->backlog).waiting;
 	if (waiting > 0)

@@ -15,11 +15,16 @@
 #include <uv.h>
 
 #include "backlog.h"
+#include "jobs.h"
 #include "ps_config.h"
 #include "ps_db.h"
+#include "ps_db_authorizations.h"
+#include "ps_db_outbox.h"
 
 /* Between two looks, and between two transactions. */
 #define STORE_PERIOD_MS 200
+/* A job is tried for so long while the database cannot be written. */
+#define STORE_JOB_PATIENCE_MS 2000
 
 struct reading;
 struct store;
@@ -32,7 +37,8 @@ struct store_use {
 	struct ps_usage usage; /* `token_id` always */
 };
 
-/* What the thread has to tell, on the loop. */
+/* What the thread has to tell, on the loop. Of applications nobody needs to
+ * hear. */
 struct store_ops {
 	/* There is another policy (the reference is handed over), or the same
 	 * one is to be looked at again since a token has expired. */
@@ -45,6 +51,15 @@ struct store_ops {
 	 * more: once, with nothing. */
 	void (*elsewhere)(void *owner, const struct store_use *uses,
 	    size_t count);
+	/* The administrator made or changed this authorization, or the file is
+	 * another one, which has it. */
+	void (*authorization)(void *owner,
+	    const struct ps_authorization_row *row);
+	/* The administrator deleted the one of this socket id, or its token. */
+	void (*withdrawn)(void *owner, const char *socket_id);
+	/* The administrator made rows of this lane ready: all of its ready rows
+	 * are to be tried, from now on. Or as above. */
+	void (*revived)(void *owner, const struct ps_outbox_lane *lane);
 };
 
 /* What the database knew at the start: read before store_start() returns. */
@@ -54,6 +69,11 @@ struct store_memory {
 	    uint64_t count);
 	void (*elsewhere)(void *owner, int64_t token_id, uint64_t n_sessions);
 	int64_t creates_s; /* how far back they are told */
+	/* Each authorization there is; it may have expired meanwhile. */
+	void (*authorization)(void *owner,
+	    const struct ps_authorization_row *row);
+	/* Each lane that is to be delivered, after them. */
+	void (*lane)(void *owner, const struct ps_outbox_lane *lane);
 };
 
 struct store_status {
@@ -72,7 +92,7 @@ struct store *store_start(uv_loop_t *loop, const struct ps_config *config,
     const struct store_memory *memory, void *owner);
 /*
  * Writes what waits, if it can be, and ends the thread; nothing is told any
- * more, but for readings, all of which are done with when it returns. The
+ * more, but for readings and jobs, all of which are done when it returns. The
  * store is freed when the loop has closed its handle. NULL is fine.
  */
 void store_stop(struct store *store);
@@ -93,6 +113,14 @@ void store_put_event(struct store *store, const struct ps_event *event);
  */
 void store_read(struct store *store, struct reading *reading);
 bool store_withdraw(struct store *store, struct reading *reading);
+
+/*
+ * Lends a job to the store; see jobs.h. False, and done() does not come, without
+ * a store or once it stops. Taking it back fails when the thread has come to
+ * it: then done() will come.
+ */
+PS_MUST_CHECK bool store_do(struct store *store, struct store_job *job);
+bool store_take_back(struct store *store, struct store_job *job);
 
 /*
  * Gives back a reference of the loop's: to free a policy of many tokens takes

@@ -94,10 +94,18 @@ on_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
 	(void)n_sessions;
 }
 
-static const struct store_ops ops = { on_policy, on_close_request,
-	on_replaced, on_elsewhere };
-static const struct store_memory memory = { on_usage, on_create, on_sessions,
-	60 };
+static const struct store_ops ops = {
+	.policy = on_policy,
+	.close_request = on_close_request,
+	.replaced = on_replaced,
+	.elsewhere = on_elsewhere,
+};
+static const struct store_memory memory = {
+	.usage = on_usage,
+	.create = on_create,
+	.elsewhere = on_sessions,
+	.creates_s = 60,
+};
 
 static uv_timer_t ticks;
 static struct ps_writer told; /* each result in brackets */

@@ -525,10 +525,18 @@ ignore_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
 	(void)n_sessions;
 }
 
-static const struct store_ops store_ops = { ignore_policy, ignore_request,
-	ignore_replaced, ignore_elsewhere };
-static const struct store_memory store_memory = { ignore_usage, ignore_create,
-	ignore_sessions, 60 };
+static const struct store_ops store_ops = {
+	.policy = ignore_policy,
+	.close_request = ignore_request,
+	.replaced = ignore_replaced,
+	.elsewhere = ignore_elsewhere,
+};
+static const struct store_memory store_memory = {
+	.usage = ignore_usage,
+	.create = ignore_create,
+	.elsewhere = ignore_sessions,
+	.creates_s = 60,
+};
 
 /* The thread waits before it does anything, by when no allocation fails. */
 static void

@@ -107,8 +107,12 @@ on_elsewhere(void *owner, const struct store_use *uses, size_t count)
 			(int)uses[i].n_sessions);
 }
 
-static const struct store_ops ops = { on_policy, on_close_request,
-	on_replaced, on_elsewhere };
+static const struct store_ops ops = {
+	.policy = on_policy,
+	.close_request = on_close_request,
+	.replaced = on_replaced,
+	.elsewhere = on_elsewhere,
+};
 
 static void
 on_usage(void *owner, const struct ps_usage *usage)
@@ -135,8 +139,12 @@ on_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
 	    (int)n_sessions);
 }
 
-static const struct store_memory memory = { on_usage, on_create, on_sessions,
-	60 };
+static const struct store_memory memory = {
+	.usage = on_usage,
+	.create = on_create,
+	.elsewhere = on_sessions,
+	.creates_s = 60,
+};
 
 static int
 setup_folder(void **state)
