@@ -32,6 +32,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/framing/framing.h \
 	%D%/framing/parts.c %D%/framing/parts.h \
 	%D%/framing/relay.c \
+	%D%/framing/sockjs.c %D%/framing/sockjs.h \
 	%D%/handshake.c %D%/handshake.h \
 	%D%/hearing.c %D%/hearing.h \
 	%D%/history.c %D%/history.h \

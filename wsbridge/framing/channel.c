@@ -206,13 +206,13 @@ eventsource_close(struct ps_writer *w, struct framing_context *c,
 // clang-format off
 static const struct framing framings[] = {
 	[PS_IPC_FRAMING_JSON] = { "channel-json", PS_TYPE_JSON, false, false,
-	    NULL, json_begin, json_message, json_heartbeat, json_close, framing_end_list },
+	    NULL, json_begin, json_message, json_heartbeat, json_close, framing_end_list, NULL },
 	[PS_IPC_FRAMING_JSONP] = { "channel-jsonp", PS_TYPE_JSONP, false, false,
-	    NULL, jsonp_begin, jsonp_message, json_heartbeat, json_close, framing_end_call },
+	    NULL, jsonp_begin, jsonp_message, json_heartbeat, json_close, framing_end_call, NULL },
 	[PS_IPC_FRAMING_LINES] = { "channel-lines", PS_TYPE_TEXT, true, false,
-	    framing_open_lines, nothing_begin, line_message, line_heartbeat, line_close, nothing_end },
+	    framing_open_lines, nothing_begin, line_message, line_heartbeat, line_close, nothing_end, NULL },
 	[PS_IPC_FRAMING_EVENTSOURCE] = { "channel-eventsource", PS_TYPE_EVENTSOURCE, true, true,
-	    eventsource_open, nothing_begin, eventsource_message, eventsource_heartbeat, eventsource_close, nothing_end },
+	    eventsource_open, nothing_begin, eventsource_message, eventsource_heartbeat, eventsource_close, nothing_end, NULL },
 };
 // clang-format on
 _Static_assert(sizeof(framings) / sizeof(framings[0]) ==

@@ -4,7 +4,9 @@
  *
  * One unit is: begin, then any number of message or one heartbeat, at most one
  * close as the last, then end. A poll's reply is one unit; a stream is what
- * open writes and then one unit after another.
+ * open writes and then one unit after another. Where there is a greeting, units
+ * are SockJS's frames: that of a new session is the greeting alone, and a close
+ * stands alone too.
  */
 #ifndef FRAMING_H
 #define FRAMING_H
@@ -24,7 +26,10 @@ struct framing_context {
 	struct ps_slice key; /* of the session */
 	uint64_t seq; /* of the message or close to be written */
 	char event[PS_EVENT_ID_LEN + 1]; /* last one written, or had before */
-	bool first; /* nothing was written in this unit yet; begin sets it */
+	/* begin sets these: nothing was written in this unit yet, and where
+	 * what it wraps begins. */
+	bool first;
+	size_t begin;
 };
 
 struct framing {
@@ -44,6 +49,8 @@ struct framing {
 	 * 0 when there is none. */
 	void (*end)(struct ps_writer *w, const struct framing_context *c,
 	    uint64_t last);
+	/* NULL: there is none, and a unit may be messages and a close. */
+	void (*greet)(struct ps_writer *w, struct framing_context *c);
 };
 
 /* The framings of the relay, by enum ps_ipc_framing. */

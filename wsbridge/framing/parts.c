@@ -41,14 +41,20 @@ framing_end_call(struct ps_writer *w, const struct framing_context *c,
 }
 
 void
-framing_open_lines(struct ps_writer *w, const struct framing_context *c)
+framing_open_prelude(struct ps_writer *w, char c, size_t len)
 {
-	char *p = ps_writer_reserve(w, PRELUDE_BYTES);
+	char *p = ps_writer_reserve(w, len);
 
-	(void)c;
 	if (p == NULL)
 		return;
-	memset(p, ' ', PRELUDE_BYTES - 1);
-	p[PRELUDE_BYTES - 1] = '\n';
-	w->len += PRELUDE_BYTES;
+	memset(p, c, len);
+	w->len += len;
+}
+
+void
+framing_open_lines(struct ps_writer *w, const struct framing_context *c)
+{
+	(void)c;
+	framing_open_prelude(w, ' ', PRELUDE_BYTES - 1);
+	ps_writer_str(w, "\n");
 }

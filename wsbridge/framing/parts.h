@@ -22,7 +22,9 @@ void framing_begin_call(struct ps_writer *w, const struct framing_context *c);
 void framing_end_call(struct ps_writer *w, const struct framing_context *c,
     uint64_t last);
 
-/* As framing.open: old browsers show nothing of a stream before so much came. */
+/* Old browsers show nothing of a stream before so much came. */
+void framing_open_prelude(struct ps_writer *w, char c, size_t len);
+/* As framing.open. */
 void framing_open_lines(struct ps_writer *w, const struct framing_context *c);
 
 #endif

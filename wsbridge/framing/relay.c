@@ -109,13 +109,13 @@ eventsource_open(struct ps_writer *w, const struct framing_context *c)
 // clang-format off
 static const struct framing framings[] = {
 	[PS_IPC_FRAMING_JSON] = { "json", PS_TYPE_JSON, false, false,
-	    NULL, json_begin, write_message, write_heartbeat, write_close, framing_end_list },
+	    NULL, json_begin, write_message, write_heartbeat, write_close, framing_end_list, NULL },
 	[PS_IPC_FRAMING_JSONP] = { "jsonp", PS_TYPE_JSONP, false, false,
-	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, framing_end_call },
+	    NULL, jsonp_begin, write_message, write_heartbeat, write_close, framing_end_call, NULL },
 	[PS_IPC_FRAMING_LINES] = { "xhr-streaming", PS_TYPE_TEXT, true, false,
-	    framing_open_lines, json_begin, write_message, write_heartbeat, write_close, line_end },
+	    framing_open_lines, json_begin, write_message, write_heartbeat, write_close, line_end, NULL },
 	[PS_IPC_FRAMING_EVENTSOURCE] = { "eventsource", PS_TYPE_EVENTSOURCE, true, true,
-	    eventsource_open, eventsource_begin, write_message, write_heartbeat, write_close, eventsource_end },
+	    eventsource_open, eventsource_begin, write_message, write_heartbeat, write_close, eventsource_end, NULL },
 };
 // clang-format on
 _Static_assert(sizeof(framings) / sizeof(framings[0]) ==
