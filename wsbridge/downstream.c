@@ -542,7 +542,7 @@ answer_request(struct downstream *downstream, struct ps_slice head)
 	}
 	leave_handshake(downstream, PHASE_OPEN);
 	downstream->reader.allows_compressed = downstream->deflate;
-	session_attach(session, &downstream->receiver, false);
+	session_attach(session, &downstream->receiver, SESSION_FORGETS);
 	downstream_deliver(&downstream->receiver);
 }
 

@@ -19,7 +19,7 @@ struct parked {
 	const struct framing *framing;
 	struct framing_context context;
 	uint64_t hold_ms;
-	uint64_t stream_bytes; /* written so far */
+	uint64_t stream_bytes; /* written so far, without head and prelude */
 	bool head_written, ending;
 };
 
@@ -89,7 +89,7 @@ on_gone(void *owner)
 	struct parked *parked = owner;
 
 	if (parked->receiver.session != NULL)
-		session_detach(parked->receiver.session);
+		session_lose(parked->receiver.session);
 	parked_free(parked);
 }
 
@@ -110,7 +110,6 @@ send_output(struct parked *parked, struct ps_writer *out)
 		on_gone(parked);
 		return false;
 	}
-	parked->stream_bytes += out->len;
 	if (!parked->framing->is_stream ||
 	    parked->stream_bytes >= parked->bridge->config->stream_bytes)
 		parked->ending = true;
@@ -131,7 +130,8 @@ put_messages(struct parked *parked, struct ps_writer *out)
 {
 	struct session *session = parked->receiver.session;
 	const struct framing *framing = parked->framing;
-	size_t limit = out->len + parked->bridge->config->reply_bytes;
+	size_t begin = out->len;
+	size_t limit = begin + parked->bridge->config->reply_bytes;
 	const struct close_event *close;
 	struct message *message;
 	uint64_t first = session->first_seq + session->taken, last;
@@ -144,7 +144,10 @@ put_messages(struct parked *parked, struct ps_writer *out)
 		framing->message(out, &parked->context, message);
 		n++;
 	}
-	if ((close = session_unsent_close(session, n)) != NULL) {
+	close = session_unsent_close(session, n);
+	if (n > 0 && framing->greet != NULL)
+		close = NULL; /* it stands alone */
+	if (close != NULL) {
 		parked->context.seq = first + n;
 		framing->close(out, &parked->context, close->code,
 		    ps_slice(close->reason, close->reason_len),
@@ -154,6 +157,7 @@ put_messages(struct parked *parked, struct ps_writer *out)
 	last = session_take(session, n, close != NULL);
 	framing->end(out, &parked->context,
 	    n == 0 && close == NULL ? 0 : last);
+	parked->stream_bytes += out->len - begin;
 	if (session_wants_ack(session))
 		parked->ending = true;
 }
@@ -175,12 +179,17 @@ parked_deliver(struct receiver *receiver)
 	    session_has_unsent(receiver->session));
 }
 
+/* A unit of a heartbeat or of a greeting. */
 static void
-put_heartbeat(struct parked *parked, struct ps_writer *out)
+put_alone(struct parked *parked, struct ps_writer *out,
+    void (*put)(struct ps_writer *w, struct framing_context *c))
 {
+	size_t begin = out->len;
+
 	parked->framing->begin(out, &parked->context);
-	parked->framing->heartbeat(out, &parked->context);
+	put(out, &parked->context);
 	parked->framing->end(out, &parked->context, 0);
+	parked->stream_bytes += out->len - begin;
 }
 
 static void
@@ -193,7 +202,7 @@ parked_expire(struct receiver *receiver)
 	if (parked->ending || exchange_is_writing(parked->exchange))
 		return;
 	out = begin_output(parked);
-	put_heartbeat(parked, out);
+	put_alone(parked, out, parked->framing->heartbeat);
 	send_output(parked, out);
 }
 
@@ -208,7 +217,7 @@ parked_release(struct receiver *receiver)
 		return; /* the exchange is finishing, on_written() will come */
 	out = begin_output(parked);
 	if (!parked->framing->is_stream)
-		put_heartbeat(parked, out);
+		put_alone(parked, out, parked->framing->heartbeat);
 	parked->ending = true;
 	send_output(parked, out);
 }
@@ -252,7 +261,6 @@ park(struct parked *parked)
 			on_gone(parked);
 			return;
 		}
-		parked->stream_bytes += out->len;
 		exchange_write(parked->exchange, out->data, out->len);
 	}
 	exchange_watch(parked->exchange);
@@ -276,6 +284,12 @@ refuse_ack(const struct session *session, struct exchange *exchange, int ret)
 	exchange_reply_error(exchange, PS_CODE_GAP, expected);
 }
 
+bool
+parked_may_hold(const struct bridge *bridge)
+{
+	return bridge->n_held < bridge->config->max_held;
+}
+
 static struct parked *
 make_parked(struct bridge *bridge, struct exchange *exchange,
     const struct framing *framing, const struct ps_ipc_receive *m)
@@ -294,6 +308,30 @@ make_parked(struct bridge *bridge, struct exchange *exchange,
 	parked->context.numbered = m->acknowledges;
 	parked->hold_ms = m->hold_ms;
 	return parked;
+}
+
+static void
+attach(struct parked *parked, struct session *session,
+    enum session_delivery delivery)
+{
+	parked->bridge->n_held++;
+	parked->context.got = session_acknowledged(session);
+	parked->context.key = ps_slice_str(session->id);
+	parked->context.recipient = session->recipient;
+	if (session->recipient != NULL)
+		memcpy(parked->context.event, session->recipient->event,
+		    sizeof(parked->context.event));
+	exchange_set_owner(parked->exchange, &exchange_ops, parked);
+	session_attach(session, &parked->receiver, delivery);
+}
+
+static enum session_delivery
+find_delivery(const struct framing *framing, const struct ps_ipc_receive *m)
+{
+	if (framing->greet != NULL)
+		return SESSION_BREAKS;
+	return m->acknowledges || framing->tells_ids ? SESSION_KEEPS :
+						       SESSION_FORGETS;
 }
 
 void
@@ -315,24 +353,74 @@ parked_create(struct session *session, struct exchange *exchange,
 		refuse_ack(session, exchange, ret);
 		return;
 	}
-	if (bridge->n_held >= bridge->config->max_held &&
-	    !session_has_unsent(session) && !replaces) {
+	if (!parked_may_hold(bridge) && !session_has_unsent(session) &&
+	    !replaces) {
 		refuse_held(bridge, exchange, framing, &parked->context);
 		free(parked);
 		return;
 	}
-	bridge->n_held++;
-	parked->context.got = session_acknowledged(session);
-	parked->context.key = ps_slice_str(session->id);
-	parked->context.recipient = session->recipient;
-	if (session->recipient != NULL)
-		memcpy(parked->context.event, session->recipient->event,
-		    sizeof(parked->context.event));
-	exchange_set_owner(exchange, &exchange_ops, parked);
-	session_attach(session, &parked->receiver,
-	    m->acknowledges || framing->tells_ids);
+	attach(parked, session, find_delivery(framing, m));
 	if (session_has_unsent(session))
 		parked_deliver(&parked->receiver);
 	if (!parked->ending && parked->exchange != NULL)
 		park(parked);
+}
+
+void
+parked_go_on(struct session *session, struct exchange *exchange,
+    const struct framing *framing, uint64_t hold_ms)
+{
+	const struct ps_ipc_receive m = { .hold_ms = (uint32_t)hold_ms };
+
+	parked_create(session, exchange, framing, &m);
+}
+
+void
+parked_open(struct session *session, struct exchange *exchange,
+    const struct framing *framing, uint64_t hold_ms)
+{
+	const struct ps_ipc_receive m = { .hold_ms = (uint32_t)hold_ms };
+	struct bridge *bridge = session->bridge;
+	struct parked *parked = make_parked(bridge, exchange, framing, &m);
+	struct ps_writer *out;
+
+	if (parked == NULL ||
+	    (framing->is_stream && !parked_may_hold(bridge))) {
+		free(parked);
+		exchange_reply_limit(
+		    exchange, PS_CODE_TOO_MANY_HELD, "max_held");
+		session_end(session, "no room for its receiver");
+		return;
+	}
+	attach(parked, session, find_delivery(framing, &m));
+	out = begin_output(parked);
+	put_alone(parked, out, framing->greet);
+	if (send_output(parked, out) && session_has_unsent(session))
+		parked_deliver(&parked->receiver);
+	if (!parked->ending && parked->exchange != NULL)
+		park(parked);
+}
+
+void
+parked_reply_close(struct exchange *exchange, const struct framing *framing,
+    uint16_t code, const char *reason)
+{
+	struct framing_context context = { .callback =
+					       exchange->style.callback };
+	const struct ps_head_extra extra = { .stream = framing->is_stream };
+	struct ps_writer *out = &exchange->bridge->scratch;
+
+	ps_writer_reset(out);
+	ps_reply_head(
+	    out, &exchange->style, 200, framing->content_type, &extra);
+	if (framing->open != NULL)
+		framing->open(out, &context);
+	framing->begin(out, &context);
+	framing->close(out, &context, code, ps_slice_str(reason), true);
+	framing->end(out, &context, 0);
+	if (out->failed)
+		exchange_abort(exchange);
+	else
+		exchange_finish(exchange, out->data, out->len);
+	ps_writer_reset(out);
 }

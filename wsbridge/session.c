@@ -507,6 +507,8 @@ linger(const struct session *session)
 {
 	const struct ps_config *config = session->bridge->config;
 
+	if (session->delivery == SESSION_BREAKS)
+		return config->receiver_grace;
 	return session->bridge->ending ?
 	    smaller(config->receiver_grace, config->close_linger) :
 	    config->close_linger;
@@ -777,7 +779,7 @@ session_acknowledge(struct session *session, const uint64_t *ack)
 {
 	uint64_t before = session_acknowledged(session);
 	uint64_t count = session->taken;
-	bool all = session->close_taken;
+	bool all = session->close_taken && session->delivery != SESSION_BREAKS;
 
 	if (ack != NULL) {
 		count = session->queue.count;
@@ -791,11 +793,12 @@ session_acknowledge(struct session *session, const uint64_t *ack)
 }
 
 void
-session_attach(struct session *session, struct receiver *receiver, bool keeps)
+session_attach(struct session *session, struct receiver *receiver,
+    enum session_delivery delivery)
 {
 	assert(session->receiver == NULL && session->taken == 0);
 	session->receiver = receiver;
-	session->keeps = keeps;
+	session->delivery = delivery;
 	receiver->session = session;
 	session->idle_at_ms = UINT64_MAX;
 	set_timer(session);
@@ -812,13 +815,29 @@ session_detach(struct session *session)
 	session->close_taken = session->close_written;
 	session->idle_at_ms =
 	    now(session) + session->bridge->config->receiver_grace;
+	if (session->delivery == SESSION_BREAKS && session->close != NULL &&
+	    !session->bridge->ending)
+		session->end_at_ms = now(session) + linger(session);
 	set_timer(session);
+}
+
+void
+session_lose(struct session *session)
+{
+	session_detach(session);
+	if (session->delivery != SESSION_BREAKS)
+		return;
+	/* What it had taken may have arrived or not, so that what waits cannot
+	 * follow it. */
+	session->deaf = true;
+	session_expel(session, 1002, "Connection interrupted");
+	(void)drop(session, session->queue.count, false);
 }
 
 bool
 session_wants_ack(const struct session *session)
 {
-	return session->keeps && session->taken > 0 &&
+	return session->delivery == SESSION_KEEPS && session->taken > 0 &&
 	    session->taken == session->queue.count && !queue_is_roomy(session);
 }
 
@@ -854,10 +873,11 @@ session_take(struct session *session, uint32_t count, bool with_close)
 void
 session_confirm(struct session *session)
 {
-	if (session->keeps) {
+	if (session->delivery == SESSION_KEEPS) {
 		session->written = session->taken;
 		session->close_written = session->close_taken;
 		return;
 	}
-	(void)drop(session, session->taken, session->close_taken);
+	(void)drop(session, session->taken,
+	    session->close_taken && session->delivery != SESSION_BREAKS);
 }

@@ -58,6 +58,19 @@ struct opener_ops {
 /* "a7k2xw-15": for logs and records, and no secret. */
 #define SESSION_NAME_MAX (PS_TAG_MAX + 24)
 
+/* What becomes of what a receiver has taken. */
+enum session_delivery {
+	/* The client has got it when it is confirmed; what was not is waiting
+	 * again when the receiver is lost. */
+	SESSION_FORGETS,
+	/* It is kept until the client acknowledges it. */
+	SESSION_KEEPS,
+	/* As the first, but a receiver that is lost is the end, with 1002 and
+	 * whatever else waited; and each receiver that comes hears the close
+	 * event, until receiver_grace after the last: SockJS. */
+	SESSION_BREAKS,
+};
+
 struct session {
 	struct table_node node;	 /* first: by id */
 	struct table_node name_node;
@@ -95,7 +108,7 @@ struct session {
 	uint32_t taken, written;
 	struct close_event *close; /* the peer is gone, and why; owned */
 	bool close_taken, close_written;
-	bool keeps; /* the receiver's client acknowledges */
+	enum session_delivery delivery; /* of its last receiver */
 	bool paused; /* the peer holds back because the queue is full */
 	bool deaf;   /* a message had to be dropped: so are all behind it */
 	const char *cause;   /* why it is no longer open */
@@ -202,13 +215,15 @@ void session_end(struct session *session, const char *why);
 PS_MUST_CHECK int session_acknowledge(struct session *session,
     const uint64_t *ack);
 /*
- * Right after session_acknowledge(). What a receiver takes is dropped when it
- * confirms it, unless it `keeps`.
+ * Right after session_acknowledge(), or as the first.
  */
 void session_attach(struct session *session, struct receiver *receiver,
-    bool keeps);
-/* What was taken and not confirmed is waiting again. */
+    enum session_delivery delivery);
+/* The receiver has done its part. What was taken and not confirmed is waiting
+ * again. */
 void session_detach(struct session *session);
+/* The same, but its client has gone. */
+void session_lose(struct session *session);
 /*
  * All is taken, and so much is kept that the queue may run full: a stream has
  * to end, so that its client comes again and acknowledges.
