@@ -19,6 +19,7 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_err.h \
 	%D%/ps_ipc.c %D%/ps_ipc.h \
 	%D%/ps_json.c %D%/ps_json.h \
+	%D%/ps_json_literal.c %D%/ps_json_literal.h \
 	%D%/ps_json_parts.c %D%/ps_json_parts.h \
 	%D%/ps_limits.h \
 	%D%/ps_log.c %D%/ps_log.h \

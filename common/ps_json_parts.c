@@ -2,6 +2,8 @@
 
 #include "ps_json_parts.h"
 
+#include "ps_utf8.h"
+
 static void
 advance(struct ps_slice *s, size_t len)
 {
@@ -84,53 +86,51 @@ code_unit(const char *digits)
 	return unit;
 }
 
-static void
-put_utf8(struct ps_writer *w, uint32_t c)
+static bool
+is_unit(struct ps_slice s, uint32_t first, uint32_t last, uint32_t *unit_r)
 {
-	if (c < 0x80) {
-		ps_writer_u8(w, (uint8_t)c);
-		return;
+	if (s.len < 6 || s.data[0] != '\\' || s.data[1] != 'u')
+		return false;
+	*unit_r = code_unit(s.data + 2);
+	return *unit_r >= first && *unit_r <= last;
+}
+
+size_t
+ps_json_escaped(struct ps_slice s, uint32_t *c_r)
+{
+	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	const char *letter;
+	uint32_t low;
+
+	if (s.len < 2 || (s.data[1] == 'u' && s.len < 6)) {
+		*c_r = 0xfffd;
+		return s.len;
 	}
-	if (c < 0x800) {
-		ps_writer_u8(w, (uint8_t)(0xc0 | c >> 6));
-	} else {
-		if (c < 0x10000) {
-			ps_writer_u8(w, (uint8_t)(0xe0 | c >> 12));
-		} else {
-			ps_writer_u8(w, (uint8_t)(0xf0 | c >> 18));
-			ps_writer_u8(w, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
-		}
-		ps_writer_u8(w, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+	if (s.data[1] != 'u') {
+		letter = memchr(from, s.data[1], sizeof(from) - 1);
+		*c_r = (unsigned char)(letter == NULL ? s.data[1] :
+							to[letter - from]);
+		return 2;
 	}
-	ps_writer_u8(w, (uint8_t)(0x80 | (c & 0x3f)));
+	if (!is_unit(s, 0xd800, 0xdbff, c_r) ||
+	    !is_unit(ps_slice(s.data + 6, s.len - 6), 0xdc00, 0xdfff, &low))
+		return 6;
+	*c_r = 0x10000 + ((*c_r - 0xd800) << 10) + (low - 0xdc00);
+	return 12;
 }
 
 /* The escape at the begin of `s`; returns its length. */
 static size_t
 unescape(struct ps_writer *w, struct ps_slice s)
 {
-	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-	const char *letter;
-	uint32_t unit;
+	uint32_t c;
+	size_t len = ps_json_escaped(s, &c);
+	char utf8[4];
 
-	if (s.len < 2)
-		return s.len;
-	if (s.data[1] != 'u') {
-		letter = memchr(from, s.data[1], sizeof(from) - 1);
-		ps_writer_bytes(w,
-		    letter == NULL ? s.data + 1 : to + (letter - from), 1);
-		return 2;
-	}
-	if (s.len < 6)
-		return s.len;
-	unit = code_unit(s.data + 2);
-	if (unit < 0xd800 || unit > 0xdbff || s.len < 12) {
-		put_utf8(w, unit);
-		return 6;
-	}
-	put_utf8(w, 0x10000 + ((unit - 0xd800) << 10) +
-		(code_unit(s.data + 8) - 0xdc00));
-	return 12;
+	if (c >= 0xd800 && c <= 0xdfff)
+		c = 0xfffd;
+	ps_writer_bytes(w, utf8, ps_utf8_encode(utf8, c));
+	return len;
 }
 
 void

@@ -20,7 +20,14 @@ PS_MUST_CHECK bool ps_json_next_member(struct ps_slice *rest,
 PS_MUST_CHECK bool ps_json_next_element(struct ps_slice *rest,
     struct ps_slice *value_r);
 
-/* Appends what a JSON string says, as UTF-8. */
+/*
+ * The character, or half a surrogate pair, of the escape at the begin of `s`;
+ * returns its length.
+ */
+size_t ps_json_escaped(struct ps_slice s, uint32_t *c_r);
+
+/* Appends what a JSON string says, as UTF-8; half a surrogate pair, which
+ * ps_json_check() lets not pass, is U+FFFD. */
 void ps_json_unescape(struct ps_writer *w, struct ps_slice string);
 
 static inline bool

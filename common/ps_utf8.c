@@ -2,7 +2,6 @@
 
 #include "ps_utf8.h"
 
-#include <stdint.h>
 #include <string.h>
 
 /* Length of the leading run of ASCII, eight bytes at a time. */
@@ -85,6 +84,21 @@ ps_utf8_is_valid(const char *data, size_t len)
 	size_t at = 0;
 
 	return ps_utf8_goes_on(data, len, &at) && at == len;
+}
+
+size_t
+ps_utf8_encode(char utf8[4], uint32_t c)
+{
+	/* Of the first byte, by the number of bytes that follow. */
+	static const unsigned char marks[] = { 0x00, 0xc0, 0xe0, 0xf0 };
+	size_t follow = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3, i;
+
+	for (i = follow; i > 0; i--) {
+		utf8[i] = (char)(0x80 | (c & 0x3f));
+		c >>= 6;
+	}
+	utf8[0] = (char)(marks[follow] | c);
+	return follow + 1;
 }
 
 size_t

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 bool ps_utf8_is_valid(const char *data, size_t len);
 /*
@@ -12,6 +13,8 @@ bool ps_utf8_is_valid(const char *data, size_t len);
  * nothing more, or the beginning of a character.
  */
 bool ps_utf8_goes_on(const char *data, size_t len, size_t *at);
+/* Writes a code point, which is no surrogate; returns its length. */
+size_t ps_utf8_encode(char utf8[4], uint32_t c);
 /* How many characters (code points) valid UTF-8 has. */
 size_t ps_utf8_count(const char *data, size_t len);
 /*

@@ -40,6 +40,7 @@ unit_tests = \
 	%D%/unit/test_ps_db_events \
 	%D%/unit/test_ps_ipc \
 	%D%/unit/test_ps_json \
+	%D%/unit/test_ps_json_literal \
 	%D%/unit/test_ps_json_parts \
 	%D%/unit/test_ps_log \
 	%D%/unit/test_ps_network \
@@ -145,6 +146,7 @@ fuzz_tests = \
 	%D%/fuzz/fuzz_deflate \
 	%D%/fuzz/fuzz_frames \
 	%D%/fuzz/fuzz_ipc \
+	%D%/fuzz/fuzz_literal \
 	%D%/fuzz/fuzz_params \
 	%D%/fuzz/fuzz_url
 
@@ -161,6 +163,8 @@ fuzz_LIBS = $(libbridge_LIBS) $(libfcgiapp_LIBS)
 %C%_fuzz_fuzz_frames_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_ipc_SOURCES = %D%/fuzz/fuzz_ipc.c $(fuzz_driver)
 %C%_fuzz_fuzz_ipc_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_literal_SOURCES = %D%/fuzz/fuzz_literal.c $(fuzz_driver)
+%C%_fuzz_fuzz_literal_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_params_SOURCES = %D%/fuzz/fuzz_params.c $(fuzz_driver)
 %C%_fuzz_fuzz_params_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_url_SOURCES = %D%/fuzz/fuzz_url.c $(fuzz_driver)

@@ -97,6 +97,8 @@ a_string_says_what_its_escapes_mean(void **state)
 		{ "\"\\ud800\\udc00\\uDBFF\\uDFFF\"",
 		    "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
 		{ "\"\xc3\xa4\\n\"", "\xc3\xa4\n" },
+		{ "\"\\ud83d\\n\\ude00\"",
+		    "\xef\xbf\xbd\n\xef\xbf\xbd" },
 	};
 	struct ps_writer w = { 0 };
 	size_t i;
