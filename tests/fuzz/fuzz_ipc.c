@@ -208,6 +208,102 @@ try_history(struct ps_reader *r)
 	return true;
 }
 
+static bool
+try_authorize(struct ps_reader *r)
+{
+	struct ps_ipc_authorize m;
+
+	if (ps_ipc_decode_authorize(r, &m) != PS_OK)
+		return false;
+	require(m.client.len >= 1 && m.client.len <= PS_CLIENT_MAX);
+	require(m.callback.len >= 1);
+	require(m.callback.len <= PS_CALLBACK_URL_MAX);
+	require(m.ttl_s <= PS_TTL_MAX_S);
+	ps_ipc_encode_authorize(&again, &m);
+	return true;
+}
+
+static bool
+try_withdraw(struct ps_reader *r)
+{
+	struct ps_ipc_withdraw m;
+
+	if (ps_ipc_decode_withdraw(r, &m) != PS_OK)
+		return false;
+	require(m.client.len >= 1 && m.client.len <= PS_CLIENT_MAX);
+	ps_ipc_encode_withdraw(&again, &m);
+	return true;
+}
+
+static bool
+try_publish(struct ps_reader *r)
+{
+	struct ps_ipc_publish m;
+
+	if (ps_ipc_decode_publish(r, &m) != PS_OK)
+		return false;
+	require(m.socket_id.len == PS_SOCKET_ID_LEN);
+	require(m.session.len <= PS_SESSION_ID_MAX);
+	require(m.reason.len <= PS_CLOSE_REASON_MAX);
+	require(m.closes ? m.message.len == 0 : m.message.len >= 2);
+	ps_ipc_encode_publish(&again, &m);
+	return true;
+}
+
+static bool
+try_connections(struct ps_reader *r)
+{
+	struct ps_ipc_connections m;
+
+	if (ps_ipc_decode_connections(r, &m) != PS_OK)
+		return false;
+	require(m.socket_id.len == PS_SOCKET_ID_LEN);
+	ps_ipc_encode_connections(&again, &m);
+	return true;
+}
+
+static bool
+try_sockjs_page(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_page m;
+
+	if (ps_ipc_decode_sockjs_page(r, &m) != PS_OK)
+		return false;
+	require(m.socket_id.len == PS_SOCKET_ID_LEN);
+	require(m.page < PS_SOCKJS_PAGE__COUNT);
+	require(m.etag.len <= PS_COOKIE_MAX);
+	ps_ipc_encode_sockjs_page(&again, &m);
+	return true;
+}
+
+static bool
+try_sockjs_receive(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_receive m;
+
+	if (ps_ipc_decode_sockjs_receive(r, &m) != PS_OK)
+		return false;
+	require(m.socket_id.len == PS_SOCKET_ID_LEN);
+	require(m.session.len >= 1 && m.session.len <= PS_SOCKJS_SESSION_MAX);
+	require(m.framing < PS_SOCKJS_FRAMING__COUNT);
+	ps_ipc_encode_sockjs_receive(&again, &m);
+	return true;
+}
+
+static bool
+try_sockjs_send(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_send m;
+
+	if (ps_ipc_decode_sockjs_send(r, &m) != PS_OK)
+		return false;
+	require(m.socket_id.len == PS_SOCKET_ID_LEN);
+	require(m.session.len >= 1 && m.session.len <= PS_SOCKJS_SESSION_MAX);
+	ps_ipc_sockjs_send_begin(&again, &m);
+	encode_events(&m.events, m.count);
+	return true;
+}
+
 static bool (*const try[])(struct ps_reader *) = {
 	[PS_IPC_HELLO] = try_hello,     [PS_IPC_CREATE] = try_create,
 	[PS_IPC_SEND] = try_send,       [PS_IPC_RECEIVE] = try_receive,
@@ -216,6 +312,13 @@ static bool (*const try[])(struct ps_reader *) = {
 	[PS_IPC_PROBE] = try_probe,     [PS_IPC_STATS] = try_stats,
 	[PS_IPC_EMIT] = try_emit,       [PS_IPC_LISTEN] = try_listen,
 	[PS_IPC_MEMBERS] = try_members, [PS_IPC_HISTORY] = try_history,
+	[PS_IPC_AUTHORIZE] = try_authorize,
+	[PS_IPC_WITHDRAW] = try_withdraw,
+	[PS_IPC_PUBLISH] = try_publish,
+	[PS_IPC_CONNECTIONS] = try_connections,
+	[PS_IPC_SOCKJS_PAGE] = try_sockjs_page,
+	[PS_IPC_SOCKJS_RECEIVE] = try_sockjs_receive,
+	[PS_IPC_SOCKJS_SEND] = try_sockjs_send,
 };
 _Static_assert(sizeof(try) / sizeof(try[0]) == PS_IPC__COUNT,
 	       "every message is tried");

@@ -10,7 +10,9 @@
 static const struct ps_ipc_request request = { .id = 0x1234,
 	.style = { .flags = PS_STYLE__ALL,
 	    .callback = { "cb", 2 },
-	    .origin = { "http://a", 8 } } };
+	    .origin = { "http://a", 8 },
+	    .cookie = { "JSESSIONID=1", 12 },
+	    .allow_headers = { "X-A, X-B", 8 } } };
 
 static void
 assert_request(const struct ps_ipc_request *m)
@@ -19,6 +21,8 @@ assert_request(const struct ps_ipc_request *m)
 	assert_int_equal(m->style.flags, request.style.flags);
 	assert_slice(m->style.callback, "cb");
 	assert_slice(m->style.origin, "http://a");
+	assert_slice(m->style.cookie, "JSESSIONID=1");
+	assert_slice(m->style.allow_headers, "X-A, X-B");
 }
 
 static void
@@ -439,6 +443,194 @@ decode_history(struct ps_reader *r)
 	return PS_OK;
 }
 
+static void
+encode_authorize(struct ps_writer *w)
+{
+	ps_ipc_encode_authorize(w,
+	    &(struct ps_ipc_authorize){ request, rights,
+		ps_slice_str("user 1"), ps_slice_str("https://app/callback"),
+		PS_TTL_MAX_S, true, true });
+}
+
+static int
+decode_authorize(struct ps_reader *r)
+{
+	struct ps_ipc_authorize m;
+	int ret = ps_ipc_decode_authorize(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_rights(&m.rights);
+	assert_slice(m.client, "user 1");
+	assert_slice(m.callback, "https://app/callback");
+	assert_true(m.ttl_s == PS_TTL_MAX_S);
+	assert_true(m.events && m.plain);
+	return PS_OK;
+}
+
+static void
+encode_withdraw(struct ps_writer *w)
+{
+	ps_ipc_encode_withdraw(w,
+	    &(struct ps_ipc_withdraw){ request, INT64_MIN + 1,
+		ps_slice_str("user 1") });
+}
+
+static int
+decode_withdraw(struct ps_reader *r)
+{
+	struct ps_ipc_withdraw m;
+	int ret = ps_ipc_decode_withdraw(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_true(m.token_id == INT64_MIN + 1);
+	assert_slice(m.client, "user 1");
+	return PS_OK;
+}
+
+#define SOCKET_ID "abcdefghijklmnopqrstuvwxyz234567"
+
+static void
+encode_publish(struct ps_writer *w)
+{
+	ps_ipc_encode_publish(w,
+	    &(struct ps_ipc_publish){ .request = request,
+		.socket_id = ps_slice_str(SOCKET_ID),
+		.session = ps_slice_str("aabcdef-1"),
+		.token_id = INT64_MIN + 1,
+		.store = true,
+		.message = ps_slice_str("\"a\"") });
+}
+
+static int
+decode_publish(struct ps_reader *r)
+{
+	struct ps_ipc_publish m;
+	int ret = ps_ipc_decode_publish(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket_id, SOCKET_ID);
+	assert_slice(m.session, "aabcdef-1");
+	assert_true(m.token_id == INT64_MIN + 1);
+	assert_false(m.closes);
+	assert_int_equal(m.code, 0);
+	assert_int_equal(m.reason.len, 0);
+	assert_true(m.store);
+	assert_slice(m.message, "\"a\"");
+	return PS_OK;
+}
+
+static void
+encode_connections(struct ps_writer *w)
+{
+	ps_ipc_encode_connections(w,
+	    &(struct ps_ipc_connections){ request, ps_slice_str(SOCKET_ID),
+		INT64_MIN + 1 });
+}
+
+static int
+decode_connections(struct ps_reader *r)
+{
+	struct ps_ipc_connections m;
+	int ret = ps_ipc_decode_connections(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket_id, SOCKET_ID);
+	assert_true(m.token_id == INT64_MIN + 1);
+	return PS_OK;
+}
+
+static void
+encode_sockjs_page(struct ps_writer *w)
+{
+	ps_ipc_encode_sockjs_page(w,
+	    &(struct ps_ipc_sockjs_page){ request, ps_slice_str(SOCKET_ID),
+		PS_SOCKJS_IFRAME, ps_slice_str("\"etag\"") });
+}
+
+static int
+decode_sockjs_page(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_page m;
+	int ret = ps_ipc_decode_sockjs_page(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket_id, SOCKET_ID);
+	assert_int_equal(m.page, PS_SOCKJS_IFRAME);
+	assert_slice(m.etag, "\"etag\"");
+	return PS_OK;
+}
+
+static void
+encode_sockjs_receive(struct ps_writer *w)
+{
+	ps_ipc_encode_sockjs_receive(w,
+	    &(struct ps_ipc_sockjs_receive){ request, ps_slice_str(SOCKET_ID),
+		ps_slice_str("1a2b3c4d"), PS_SOCKJS_HTMLFILE,
+		ps_slice_str("agent-1"), ps_slice_str("192.0.2.1") });
+}
+
+static int
+decode_sockjs_receive(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_receive m;
+	int ret = ps_ipc_decode_sockjs_receive(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket_id, SOCKET_ID);
+	assert_slice(m.session, "1a2b3c4d");
+	assert_int_equal(m.framing, PS_SOCKJS_HTMLFILE);
+	assert_slice(m.agent, "agent-1");
+	assert_slice(m.remote_addr, "192.0.2.1");
+	return PS_OK;
+}
+
+/* Its count of events is the last of the body, as of SEND. */
+static void
+encode_sockjs_send(struct ps_writer *w)
+{
+	ps_ipc_sockjs_send_begin(w,
+	    &(struct ps_ipc_sockjs_send){ .request = request,
+		.socket_id = ps_slice_str(SOCKET_ID),
+		.session = ps_slice_str("1a2b3c4d"),
+		.jsonp = true });
+	put_event(w, PS_EVENT_BINARY, "\"a\"");
+	put_event(w, PS_EVENT_TEXT, "\"b\"");
+	ps_ipc_events_end(w, 2);
+}
+
+static int
+decode_sockjs_send(struct ps_reader *r)
+{
+	struct ps_ipc_sockjs_send m;
+	struct ps_slice data;
+	int ret = ps_ipc_decode_sockjs_send(r, &m);
+
+	if (ret != PS_OK)
+		return ret;
+	assert_request(&m.request);
+	assert_slice(m.socket_id, SOCKET_ID);
+	assert_slice(m.session, "1a2b3c4d");
+	assert_true(m.jsonp);
+	assert_int_equal(m.count, 2);
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_BINARY);
+	assert_slice(data, "\"a\"");
+	assert_int_equal(ps_ipc_next_event(&m.events, &data), PS_EVENT_TEXT);
+	assert_slice(data, "\"b\"");
+	return PS_OK;
+}
+
 static const struct {
 	enum ps_ipc_type type;
 	void (*encode)(struct ps_writer *w);
@@ -458,6 +650,13 @@ static const struct {
 	{ PS_IPC_LISTEN, encode_listen, decode_listen },
 	{ PS_IPC_MEMBERS, encode_members, decode_members },
 	{ PS_IPC_HISTORY, encode_history, decode_history },
+	{ PS_IPC_AUTHORIZE, encode_authorize, decode_authorize },
+	{ PS_IPC_WITHDRAW, encode_withdraw, decode_withdraw },
+	{ PS_IPC_PUBLISH, encode_publish, decode_publish },
+	{ PS_IPC_CONNECTIONS, encode_connections, decode_connections },
+	{ PS_IPC_SOCKJS_PAGE, encode_sockjs_page, decode_sockjs_page },
+	{ PS_IPC_SOCKJS_RECEIVE, encode_sockjs_receive, decode_sockjs_receive },
+	{ PS_IPC_SOCKJS_SEND, encode_sockjs_send, decode_sockjs_send },
 };
 _Static_assert(ROWS(messages) == PS_IPC__COUNT - 1,
     "every message needs a row");
@@ -533,8 +732,10 @@ one_byte_more_is_refused(void **state)
 	ps_writer_deinit(&w);
 }
 
+/* The request that all bodies begin with, and what the tests look for. */
+#define REQUEST (2 + 1 + 6 + 12 + 16 + 12)
 /* In EMIT, behind its channel, and how long they are. */
-#define AT_RIGHTS (2 + 1 + 6 + 12 + 8)
+#define AT_RIGHTS (REQUEST + 8)
 #define RIGHTS (8 + 8 + 8 * PS_TOKEN_LIMIT__COUNT)
 
 /*
@@ -556,8 +757,8 @@ static const struct {
 	{ 7, 2, PS_STYLE__ALL },
 	{ 8, 2, PS_STYLE__ALL },
 	{ 9, 2, PS_STYLE__ALL },
-	{ 1, 2 + 1 + 6 + 12, 1 },       /* tls */
-	{ 2, 2 + 1 + 6 + 12 + 10 + 8 + 12, 1 },  /* more */
+	{ 1, REQUEST, 1 },	       /* tls */
+	{ 2, REQUEST + 10 + 8 + 12, 1 }, /* more */
 	{ 2, -7, PS_EVENT__COUNT - 1 }, /* type of the last event */
 	{ 3, -15, PS_DIALECT__COUNT - 1 },
 	{ 3, -14, PS_IPC_FRAMING__COUNT - 1 },
@@ -572,6 +773,20 @@ static const struct {
 	{ 10, AT_RIGHTS + RIGHTS + 1 + 4 + 21, 1 },     /* batch */
 	{ 10, AT_RIGHTS + RIGHTS + 1 + 4 + 21 + 1, 1 }, /* requires ack */
 	{ 11, -5, PS_IPC_FRAMING__COUNT - 1 },
+	{ 14, 2, PS_STYLE__ALL },
+	{ 14, -2, 1 }, /* events */
+	{ 14, -1, 1 }, /* plain */
+	{ 15, 2, PS_STYLE__ALL },
+	{ 16, 2, PS_STYLE__ALL },
+	{ 16, -15, 1 }, /* closes */
+	{ 16, -8, 1 },	/* store */
+	{ 17, 2, PS_STYLE__ALL },
+	{ 18, 2, PS_STYLE__ALL },
+	{ 18, -11, PS_SOCKJS_PAGE__COUNT - 1 },
+	{ 19, 2, PS_STYLE__ALL },
+	{ 19, -25, PS_SOCKJS_FRAMING__COUNT - 1 },
+	{ 20, 2, PS_STYLE__ALL },
+	{ 20, REQUEST + 36 + 12, 1 }, /* jsonp */
 };
 
 static void
@@ -724,6 +939,39 @@ static const struct {
 	  PS_CHANNEL_MAX },
 	{ PS_IPC_HISTORY, offsetof(struct ps_ipc_history, since),
 	  PS_EVENT_ID_LEN },
+	{ PS_IPC_AUTHORIZE, offsetof(struct ps_ipc_authorize, client),
+	  PS_CLIENT_MAX },
+	{ PS_IPC_AUTHORIZE, offsetof(struct ps_ipc_authorize, callback),
+	  PS_CALLBACK_URL_MAX },
+	{ PS_IPC_WITHDRAW, offsetof(struct ps_ipc_withdraw, client),
+	  PS_CLIENT_MAX },
+	{ PS_IPC_PUBLISH, offsetof(struct ps_ipc_publish, socket_id),
+	  PS_SOCKET_ID_LEN },
+	{ PS_IPC_PUBLISH, offsetof(struct ps_ipc_publish, session),
+	  PS_SESSION_ID_MAX },
+	{ PS_IPC_PUBLISH, offsetof(struct ps_ipc_publish, reason),
+	  PS_CLOSE_REASON_MAX },
+	{ PS_IPC_CONNECTIONS, offsetof(struct ps_ipc_connections, socket_id),
+	  PS_SOCKET_ID_LEN },
+	{ PS_IPC_SOCKJS_PAGE, offsetof(struct ps_ipc_sockjs_page, socket_id),
+	  PS_SOCKET_ID_LEN },
+	{ PS_IPC_SOCKJS_PAGE, offsetof(struct ps_ipc_sockjs_page, etag),
+	  PS_COOKIE_MAX },
+	{ PS_IPC_SOCKJS_PAGE,
+	  offsetof(struct ps_ipc_sockjs_page, request.style.cookie),
+	  PS_COOKIE_MAX },
+	{ PS_IPC_SOCKJS_PAGE,
+	  offsetof(struct ps_ipc_sockjs_page, request.style.allow_headers),
+	  PS_ALLOW_HEADERS_MAX },
+	{ PS_IPC_SOCKJS_RECEIVE, offsetof(struct ps_ipc_sockjs_receive, session),
+	  PS_SOCKJS_SESSION_MAX },
+	{ PS_IPC_SOCKJS_RECEIVE, offsetof(struct ps_ipc_sockjs_receive, agent),
+	  PS_AGENT_MAX },
+	{ PS_IPC_SOCKJS_RECEIVE,
+	  offsetof(struct ps_ipc_sockjs_receive, remote_addr),
+	  PS_ADDRESS_MAX - 1 },
+	{ PS_IPC_SOCKJS_SEND, offsetof(struct ps_ipc_sockjs_send, session),
+	  PS_SOCKJS_SESSION_MAX },
 };
 
 /* One message, as good as it may be. */
@@ -735,12 +983,46 @@ union any {
 	struct ps_ipc_listen listen;
 	struct ps_ipc_members members;
 	struct ps_ipc_history history;
+	struct ps_ipc_authorize authorize;
+	struct ps_ipc_withdraw withdraw;
+	struct ps_ipc_publish publish;
+	struct ps_ipc_connections connections;
+	struct ps_ipc_sockjs_page page;
+	struct ps_ipc_sockjs_receive sockjs_receive;
+	struct ps_ipc_sockjs_send sockjs_send;
 };
+
+static void
+make_application(union any *m, enum ps_ipc_type type)
+{
+	struct ps_slice id = ps_slice_str(SOCKET_ID), c = ps_slice_str("c");
+
+	if (type == PS_IPC_AUTHORIZE) {
+		m->authorize.client = m->authorize.callback = c;
+	} else if (type == PS_IPC_WITHDRAW) {
+		m->withdraw.client = c;
+	} else if (type == PS_IPC_PUBLISH) {
+		m->publish.socket_id = id;
+		m->publish.session = c;
+		m->publish.closes = true;
+	} else if (type == PS_IPC_CONNECTIONS) {
+		m->connections.socket_id = id;
+	} else if (type == PS_IPC_SOCKJS_PAGE) {
+		m->page.socket_id = id;
+	} else if (type == PS_IPC_SOCKJS_RECEIVE) {
+		m->sockjs_receive.socket_id = id;
+		m->sockjs_receive.session = c;
+	} else if (type == PS_IPC_SOCKJS_SEND) {
+		m->sockjs_send.socket_id = id;
+		m->sockjs_send.session = c;
+	}
+}
 
 static void
 make_any(union any *m, enum ps_ipc_type type)
 {
 	*m = (union any){ 0 };
+	make_application(m, type);
 	if (type == PS_IPC_CREATE) {
 		m->create.port = 80;
 		m->create.host = ps_slice_str("h");
@@ -781,6 +1063,27 @@ code_any(struct ps_writer *w, union any *m, enum ps_ipc_type type)
 		ps_ipc_events_end(w, 1);
 		ps_reader_init(&r, w->data + 5, w->len - 5);
 		return ps_ipc_decode_emit(&r, &m->emit);
+	case PS_IPC_AUTHORIZE:
+		CODE(ps_ipc_encode_authorize, ps_ipc_decode_authorize,
+		     authorize);
+	case PS_IPC_WITHDRAW:
+		CODE(ps_ipc_encode_withdraw, ps_ipc_decode_withdraw, withdraw);
+	case PS_IPC_PUBLISH:
+		CODE(ps_ipc_encode_publish, ps_ipc_decode_publish, publish);
+	case PS_IPC_CONNECTIONS:
+		CODE(ps_ipc_encode_connections, ps_ipc_decode_connections,
+		     connections);
+	case PS_IPC_SOCKJS_PAGE:
+		CODE(ps_ipc_encode_sockjs_page, ps_ipc_decode_sockjs_page,
+		     page);
+	case PS_IPC_SOCKJS_RECEIVE:
+		CODE(ps_ipc_encode_sockjs_receive,
+		     ps_ipc_decode_sockjs_receive, sockjs_receive);
+	case PS_IPC_SOCKJS_SEND:
+		ps_ipc_sockjs_send_begin(w, &m->sockjs_send);
+		ps_ipc_events_end(w, 0);
+		ps_reader_init(&r, w->data + 5, w->len - 5);
+		return ps_ipc_decode_sockjs_send(&r, &m->sockjs_send);
 	default:
 		fail();
 	}
@@ -816,6 +1119,71 @@ texts_that_go_into_buffers_are_bounded(void **state)
 		assert_row(i, code_text(i, text, bounds[i].max + 1) ==
 			PS_ERR_MALFORMED);
 	}
+}
+
+static void
+what_is_published_is_a_message_or_the_end_of_a_session(void **state)
+{
+	static const struct {
+		bool closes;
+		const char *session, *message;
+		int ret;
+	} rows[] = {
+		{ false, "", "\"\"", PS_OK },
+		{ false, "s", "\"a\"", PS_OK },
+		{ false, "s", "", PS_ERR_MALFORMED },
+		{ false, "s", "\"", PS_ERR_MALFORMED },
+		{ true, "s", "", PS_OK },
+		{ true, "", "", PS_ERR_MALFORMED },
+		{ true, "s", "\"a\"", PS_ERR_MALFORMED },
+	};
+	struct ps_writer w = { 0 };
+	struct ps_reader r;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(rows); i++) {
+		struct ps_ipc_publish m = {
+			.socket_id = ps_slice_str(SOCKET_ID),
+			.session = ps_slice_str(rows[i].session),
+			.closes = rows[i].closes,
+			.message = ps_slice_str(rows[i].message)
+		};
+
+		ps_ipc_encode_publish(&w, &m);
+		ps_reader_init(&r, w.data + 5, w.len - 5);
+		assert_row(i, ps_ipc_decode_publish(&r, &m) == rows[i].ret);
+	}
+	ps_writer_deinit(&w);
+}
+
+/* What the routes never leave empty. */
+static void
+an_application_has_a_client_a_callback_and_a_socket_id(void **state)
+{
+	static const enum ps_ipc_type types[] = { PS_IPC_AUTHORIZE,
+		PS_IPC_WITHDRAW, PS_IPC_PUBLISH, PS_IPC_CONNECTIONS,
+		PS_IPC_SOCKJS_PAGE, PS_IPC_SOCKJS_RECEIVE,
+		PS_IPC_SOCKJS_SEND };
+	struct ps_writer w = { 0 };
+	union any m = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(types); i++) {
+		make_any(&m, types[i]);
+		assert_row(i, code_any(&w, &m, types[i]) == PS_OK);
+		m = (union any){ 0 };
+		assert_row(i, code_any(&w, &m, types[i]) == PS_ERR_MALFORMED);
+	}
+	make_any(&m, PS_IPC_AUTHORIZE);
+	m.authorize.ttl_s = PS_TTL_MAX_S + 1;
+	assert_int_equal(code_any(&w, &m, PS_IPC_AUTHORIZE), PS_ERR_MALFORMED);
+	make_any(&m, PS_IPC_SOCKJS_PAGE);
+	m.page.socket_id.len--;
+	assert_int_equal(code_any(&w, &m, PS_IPC_SOCKJS_PAGE),
+			 PS_ERR_MALFORMED);
+	ps_writer_deinit(&w);
 }
 
 static void
@@ -939,6 +1307,10 @@ main(void)
 		cmocka_unit_test(an_emit_has_an_event_and_a_number_above_zero),
 		cmocka_unit_test(the_number_of_events_is_bounded),
 		cmocka_unit_test(texts_that_go_into_buffers_are_bounded),
+		cmocka_unit_test(
+		    what_is_published_is_a_message_or_the_end_of_a_session),
+		cmocka_unit_test(
+		    an_application_has_a_client_a_callback_and_a_socket_id),
 		cmocka_unit_test(a_target_has_a_host_and_a_port),
 		cmocka_unit_test(a_frame_is_split_off_when_it_is_whole),
 		cmocka_unit_test(the_length_of_a_frame_is_bounded),
