@@ -214,41 +214,61 @@ key_is_valid(struct ps_slice key)
 }
 
 static bool
-refuse(enum ps_code code, const char *sentence, enum ps_code *code_r,
-    const char **sentence_r)
+version_is_known(const struct handshake *handshake, bool old)
 {
-	*code_r = code;
-	*sentence_r = sentence;
-	return false;
+	struct ps_slice version =
+	    handshake_header(handshake, "Sec-WebSocket-Version");
+
+	return is_there_once(handshake, "Sec-WebSocket-Version") &&
+	    (ps_slice_is(version, "13") ||
+		(old &&
+		    (ps_slice_is(version, "7") || ps_slice_is(version, "8"))));
+}
+
+enum handshake_fault
+handshake_find_fault(const struct handshake *handshake, bool old)
+{
+	if (!ps_slice_is(handshake->method, "GET"))
+		return HANDSHAKE_NO_GET;
+	if (!handshake->is_http_1_1 || !is_there_once(handshake, "Host"))
+		return HANDSHAKE_NO_HTTP_1_1;
+	if (!list_has(handshake, "Upgrade", "websocket"))
+		return HANDSHAKE_NO_UPGRADE;
+	if (!list_has(handshake, "Connection", "upgrade"))
+		return HANDSHAKE_NO_CONNECTION;
+	if (!version_is_known(handshake, old))
+		return HANDSHAKE_NO_VERSION;
+	if (!is_there_once(handshake, "Sec-WebSocket-Key") ||
+	    !key_is_valid(handshake_header(handshake, "Sec-WebSocket-Key")))
+		return HANDSHAKE_NO_KEY;
+	return HANDSHAKE_FINE;
 }
 
 bool
 handshake_check(const struct handshake *handshake, enum ps_code *code_r,
     const char **sentence_r)
 {
-	if (!ps_slice_is(handshake->method, "GET"))
-		return refuse(PS_CODE_METHOD_NOT_ALLOWED, NULL, code_r,
-		    sentence_r);
-	if (!handshake->is_http_1_1 || !is_there_once(handshake, "Host"))
-		return refuse(PS_CODE_BAD_REQUEST,
-		    "the request is not of HTTP/1.1 with one Host", code_r,
-		    sentence_r);
-	if (!list_has(handshake, "Upgrade", "websocket") ||
-	    !list_has(handshake, "Connection", "upgrade"))
-		return refuse(PS_CODE_UPGRADE_REQUIRED, NULL, code_r,
-		    sentence_r);
-	if (!is_there_once(handshake, "Sec-WebSocket-Version") ||
-	    !ps_slice_is(handshake_header(handshake, "Sec-WebSocket-Version"),
-		"13"))
-		return refuse(PS_CODE_UPGRADE_REQUIRED,
-		    "the version of the WebSocket protocol is not 13", code_r,
-		    sentence_r);
-	if (!is_there_once(handshake, "Sec-WebSocket-Key") ||
-	    !key_is_valid(handshake_header(handshake, "Sec-WebSocket-Key")))
-		return refuse(PS_CODE_BAD_REQUEST,
-		    "Sec-WebSocket-Key is not 16 bytes in base64", code_r,
-		    sentence_r);
-	return true;
+	static const struct {
+		enum ps_code code;
+		const char *sentence;
+	} refusals[] = {
+		[HANDSHAKE_NO_GET] = { PS_CODE_METHOD_NOT_ALLOWED, NULL },
+		[HANDSHAKE_NO_HTTP_1_1] = { PS_CODE_BAD_REQUEST,
+		    "the request is not of HTTP/1.1 with one Host" },
+		[HANDSHAKE_NO_UPGRADE] = { PS_CODE_UPGRADE_REQUIRED, NULL },
+		[HANDSHAKE_NO_CONNECTION] = { PS_CODE_UPGRADE_REQUIRED, NULL },
+		[HANDSHAKE_NO_VERSION] = { PS_CODE_UPGRADE_REQUIRED,
+		    "the version of the WebSocket protocol is not 13" },
+		[HANDSHAKE_NO_KEY] = { PS_CODE_BAD_REQUEST,
+		    "Sec-WebSocket-Key is not 16 bytes in base64" },
+	};
+	enum handshake_fault fault = handshake_find_fault(handshake, false);
+
+	if (fault == HANDSHAKE_FINE)
+		return true;
+	*code_r = refusals[fault].code;
+	*sentence_r = refusals[fault].sentence;
+	return false;
 }
 
 static struct ps_slice
@@ -382,7 +402,10 @@ handshake_refuse(struct ps_writer *w, const struct ps_style *style,
 	ps_writer_bytes(w, status.data, status.len);
 	ps_writer_str(w, "\r\nConnection: close\r\n");
 	if (ps_code_info(code)->status == 426)
-		ps_writer_str(w, "Sec-WebSocket-Version: 13\r\n");
+		ps_writer_str(w,
+		    style->flags & PS_STYLE_SOCKJS ?
+			"Sec-WebSocket-Version: 13, 8, 7\r\n" :
+			"Sec-WebSocket-Version: 13\r\n");
 	ps_writer_bytes(w, rest.data, rest.len);
 out:
 	ps_writer_deinit(&reply);

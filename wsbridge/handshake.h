@@ -37,9 +37,26 @@ struct ps_slice handshake_header(const struct handshake *handshake,
 struct ps_slice handshake_last_header(const struct handshake *handshake,
     const char *name);
 
+/* The first thing that keeps a request from being an opening handshake. */
+enum handshake_fault {
+	HANDSHAKE_FINE,
+	HANDSHAKE_NO_GET,
+	HANDSHAKE_NO_HTTP_1_1, /* or not one Host */
+	HANDSHAKE_NO_UPGRADE,
+	HANDSHAKE_NO_CONNECTION,
+	HANDSHAKE_NO_VERSION, /* that we speak */
+	HANDSHAKE_NO_KEY,
+};
+
 /*
- * Whether it is an opening handshake, whatever the path. Otherwise false with
- * the code and, perhaps, a sentence of the refusal.
+ * Whatever the path. `old`: a draft of the protocol that is the same but for
+ * its number will do, that is 7 (draft 07) or 8 (drafts 08 to 12).
+ */
+enum handshake_fault handshake_find_fault(const struct handshake *handshake,
+    bool old);
+/*
+ * Whether it is an opening handshake of RFC 6455. Otherwise false with the code
+ * and, perhaps, a sentence of the refusal.
  */
 PS_MUST_CHECK bool handshake_check(const struct handshake *handshake,
     enum ps_code *code_r, const char **sentence_r);
