@@ -8,7 +8,7 @@
 
 #include "assembly.h"
 #include "frames.h"
-#include "framing/channel.h"
+#include "outbox.h"
 #include "ps_log.h"
 #include "session.h"
 #include "upgrade.h"
@@ -21,14 +21,16 @@
 #define CLOSE_TIMEOUT_MS 3000
 /* Connections without a handshake: the oldest makes room for another. */
 #define PENDING_MAX 1024
-/* Each member's copy is compressed by itself, since it names the member, so it
- * is only worth the time where it saves packets. */
-#define COMPRESS_MIN_BYTES 512
 /* The scratch buffer is given back when one write was larger. */
 #define SCRATCH_KEEP (1024 * 1024)
 /* A client that sends more than this waits for its turn to be read from. */
 #define SHARE_BYTES (16 * 1024)
 #define SHARE_MS 1000
+/* Of what a client has said so much may be on its way to where it is kept; then
+ * it is not read from until that is done. A message counts for some bytes more
+ * than it has. */
+#define UNKEPT_BYTES (64 * 1024)
+#define UNKEPT_MESSAGE_BYTES 256
 
 enum phase {
 	PHASE_HANDSHAKE, /* the request is not all there */
@@ -42,6 +44,7 @@ struct downstream {
 	struct garbage garbage;
 	struct bridge *bridge;
 	struct websocket *websocket;
+	const struct ws_style *style; /* from PHASE_OPEN on */
 	struct lws *wsi; /* NULL: it is gone */
 	TAILQ_ENTRY(downstream) pending; /* in PHASE_HANDSHAKE */
 	enum phase phase;
@@ -50,6 +53,8 @@ struct downstream {
 	bool client_closed; /* its close frame came */
 	bool failed;	    /* it broke a rule: it is not listened to */
 	bool killed;	    /* the timer ends it, whatever else happens */
+	bool waiting;	    /* until what it has said is kept */
+	bool lost;	    /* that cannot be */
 	uint16_t close_code; /* where there is no close event */
 	struct timer timer; /* of handshake, of closing */
 	struct frame_reader reader;
@@ -58,6 +63,8 @@ struct downstream {
 	struct turn turn;      /* of being read from */
 	uint64_t share_since_ms; /* and how much it was since then */
 	size_t share_used;
+	size_t unkept; /* said since the last wait */
+	struct commit_wait wait;
 };
 
 static void
@@ -117,6 +124,13 @@ is_writing(const struct downstream *downstream)
 	return lws_partial_buffered(downstream->wsi) != 0;
 }
 
+static bool
+may_read(const struct downstream *downstream)
+{
+	return !is_writing(downstream) &&
+	    !turn_is_waiting(&downstream->turn) && !downstream->waiting;
+}
+
 /*
  * What the kernel does not take libwebsockets keeps. Until that is written it
  * reads nothing, and would turn the loop for what it does not read.
@@ -124,20 +138,23 @@ is_writing(const struct downstream *downstream)
 static void
 update_reading(struct downstream *downstream)
 {
-	lws_rx_flow_control(downstream->wsi,
-	    !is_writing(downstream) && !turn_is_waiting(&downstream->turn));
+	lws_rx_flow_control(downstream->wsi, may_read(downstream));
+}
+
+/* It may be read from again, perhaps. */
+static void
+resume_reading(struct downstream *downstream)
+{
+	update_reading(downstream);
+	/* What TLS has read already, nothing else would wake up for. */
+	if (may_read(downstream) && lws_is_ssl(downstream->wsi))
+		lws_callback_on_writable(downstream->wsi);
 }
 
 static void
 on_turn_changed(struct turn *turn)
 {
-	struct downstream *downstream =
-	    PS_CONTAINER(turn, struct downstream, turn);
-
-	update_reading(downstream);
-	/* What TLS has read already, nothing else would wake up for. */
-	if (!turn_is_waiting(turn) && lws_is_ssl(downstream->wsi))
-		lws_callback_on_writable(downstream->wsi);
+	resume_reading(PS_CONTAINER(turn, struct downstream, turn));
 }
 
 /* So that clients that flood do not keep the loop from everybody else. */
@@ -200,42 +217,6 @@ write_close(struct downstream *downstream, uint16_t code)
 	close_written(downstream);
 }
 
-/* The message for this recipient, compressed where that pays. */
-static void
-put_message(struct downstream *downstream, struct ps_writer *out,
-    const struct message *message)
-{
-	const struct session *session = downstream->receiver.session;
-	struct ps_writer *text = &downstream->websocket->text;
-	size_t begin = out->len, guess, head;
-	bool compressed =
-	    downstream->deflate && message->len >= COMPRESS_MIN_BYTES;
-
-	/* Room for the header: rarely as long as another one. */
-	guess = frame_head_len(message->len + FRAMING_CHANNEL_OWN_MAX / 2);
-	if (ps_writer_reserve(out, guess) == NULL)
-		return;
-	out->len += guess;
-	if (compressed) {
-		ps_writer_reset(text);
-		framing_channel_text(text, message, session->recipient);
-		deflate_write(&downstream->websocket->deflate, out,
-		    ps_slice(text->data, text->len));
-		out->failed = out->failed || text->failed;
-		ps_writer_trim(text, SCRATCH_KEEP);
-	} else {
-		framing_channel_text(out, message, session->recipient);
-	}
-	head = frame_head_len(out->len - begin - guess);
-	if (head != guess && ps_writer_reserve(out, FRAME_HEAD_MAX) != NULL)
-		memmove(out->data + begin + head, out->data + begin + guess,
-		    out->len - begin - guess);
-	out->len += head - guess;
-	if (!out->failed)
-		frame_put_head((unsigned char *)out->data + begin, FRAME_TEXT,
-		    compressed, out->len - begin - head);
-}
-
 /* Codes that no close frame may have say what they mean otherwise. */
 static uint16_t
 code_to_send(uint16_t code)
@@ -243,26 +224,62 @@ code_to_send(uint16_t code)
 	return code == 1006 || code == 1015 ? 1011 : code;
 }
 
+/*
+ * The close event when it is to be told behind `n` messages: a client that
+ * closes itself is told so once all it has said is kept.
+ */
+static const struct close_event *
+find_close(const struct downstream *downstream, uint32_t n)
+{
+	return downstream->client_closed && downstream->waiting ?
+	    NULL :
+	    session_unsent_close(downstream->receiver.session, n);
+}
+
+static bool
+has_more(const struct downstream *downstream)
+{
+	const struct session *session = downstream->receiver.session;
+
+	return session != NULL &&
+	    (session_unsent(session, 0) != NULL ||
+		find_close(downstream, 0) != NULL);
+}
+
+static void
+put_close(struct downstream *downstream, struct ps_writer *out,
+    const struct close_event *close)
+{
+	const struct ws_style *style = downstream->style;
+	struct ps_slice reason = ps_slice(close->reason, close->reason_len);
+
+	if (downstream->lost) {
+		frame_write_close(out, 1011, ps_slice(NULL, 0));
+		return;
+	}
+	/* It hears in so many words what it does not know. */
+	if (style->close != NULL && !downstream->client_closed &&
+	    !downstream->failed)
+		style->close(out, close->code, reason);
+	frame_write_close(out, code_to_send(close->code), reason);
+}
+
 /* Puts what there is into the scratch buffer; true with the close frame. */
 static bool
 put_messages(struct downstream *downstream, struct ps_writer *out)
 {
 	struct session *session = downstream->receiver.session;
-	size_t limit = downstream->bridge->config->reply_bytes;
+	struct ws_output output = { out, &downstream->websocket->tools,
+		downstream->deflate };
 	const struct close_event *close;
-	struct message *message;
-	uint32_t n = 0;
+	uint32_t n;
 
 	ps_writer_reset(out);
-	while (out->len < limit && !out->failed &&
-	    (message = session_unsent(session, n)) != NULL) {
-		put_message(downstream, out, message);
-		n++;
-	}
-	close = session_unsent_close(session, n);
+	n = downstream->style->put(&output, session,
+	    downstream->bridge->config->reply_bytes);
+	close = find_close(downstream, n);
 	if (close != NULL)
-		frame_write_close(out, code_to_send(close->code),
-		    ps_slice(close->reason, close->reason_len));
+		put_close(downstream, out, close);
 	session_take(session, n, close != NULL);
 	downstream->taken = true;
 	return close != NULL;
@@ -278,6 +295,16 @@ confirm(struct downstream *downstream)
 	session_confirm(downstream->receiver.session);
 }
 
+/* The next one, when nothing else is said until then. */
+static void
+set_heartbeat(struct downstream *downstream)
+{
+	if (downstream->style->heartbeat != NULL)
+		downstream->receiver.deadline_ms =
+		    downstream->bridge->now_ms() +
+		    downstream->bridge->config->heartbeat_interval;
+}
+
 static void
 downstream_deliver(struct receiver *receiver)
 {
@@ -287,8 +314,8 @@ downstream_deliver(struct receiver *receiver)
 
 	if (downstream->wsi == NULL || downstream->phase != PHASE_OPEN)
 		return;
-	while (!is_writing(downstream) && receiver->session != NULL &&
-	    session_has_unsent(receiver->session)) {
+	set_heartbeat(downstream);
+	while (!is_writing(downstream) && has_more(downstream)) {
 		closes = put_messages(downstream, out);
 		write_bytes(downstream, out);
 		ps_writer_trim(out, SCRATCH_KEEP);
@@ -306,7 +333,16 @@ downstream_deliver(struct receiver *receiver)
 static void
 downstream_expire(struct receiver *receiver)
 {
-	receiver->deadline_ms = UINT64_MAX; /* it holds as long as it holds */
+	struct downstream *downstream = (struct downstream *)receiver;
+	struct ps_writer *out = &downstream->bridge->scratch;
+
+	set_heartbeat(downstream);
+	if (downstream->wsi == NULL || downstream->phase != PHASE_OPEN ||
+	    is_writing(downstream))
+		return;
+	ps_writer_reset(out);
+	downstream->style->heartbeat(out);
+	write_bytes(downstream, out);
 }
 
 /* The session is over: with a close event, which was written, or without. */
@@ -347,13 +383,64 @@ fail(struct downstream *downstream, uint16_t code, const char *reason)
 		end_writing(downstream);
 }
 
+/* What was said is kept, or cannot be: then the session closes. */
+static void
+on_kept(struct commit_wait *wait, bool ok)
+{
+	struct downstream *downstream =
+	    PS_CONTAINER(wait, struct downstream, wait);
+
+	downstream->waiting = false;
+	downstream->unkept = 0;
+	downstream->lost = !ok;
+	if (downstream->wsi == NULL || downstream->phase != PHASE_OPEN)
+		return;
+	resume_reading(downstream);
+	if (downstream->receiver.session != NULL)
+		downstream_deliver(&downstream->receiver);
+}
+
+static void
+stop_waiting(struct downstream *downstream)
+{
+	if (downstream->waiting)
+		downstream->style->unwait(&downstream->wait);
+	downstream->waiting = false;
+}
+
+/* For all that was said so far. */
+static void
+start_waiting(struct downstream *downstream, struct session *session)
+{
+	stop_waiting(downstream);
+	downstream->waiting = true;
+	downstream->style->wait(session, &downstream->wait);
+}
+
+static void
+count_unkept(struct downstream *downstream, size_t len)
+{
+	struct session *session = downstream->receiver.session;
+
+	if (downstream->style->wait == NULL || session == NULL)
+		return;
+	downstream->unkept += len + UNKEPT_MESSAGE_BYTES;
+	if (downstream->unkept >= UNKEPT_BYTES && !downstream->waiting) {
+		start_waiting(downstream, session);
+		update_reading(downstream);
+	}
+}
+
 static void
 on_message(struct downstream *downstream, struct ps_slice text)
 {
-	const char *limit;
-
-	switch (session_message_from_client(downstream->receiver.session,
-	    PS_EVENT_TEXT, text, &limit)) {
+	switch (downstream->style->take(downstream->receiver.session, text)) {
+	case PS_OK:
+		count_unkept(downstream, text.len);
+		break;
+	case PS_ERR_MALFORMED:
+		fail(downstream, 1007, "Broken JSON encoding.");
+		break;
 	case PS_ERR_TOO_LARGE:
 		fail(downstream, 1009, "message too large");
 		break;
@@ -376,7 +463,7 @@ on_data(struct downstream *downstream, const struct frame_piece *piece)
 		.last = piece->last,
 		.compressed = piece->compressed,
 		.text = true };
-	struct deflate *codec = &downstream->websocket->deflate;
+	struct deflate *codec = &downstream->websocket->tools.deflate;
 	struct session *session = downstream->receiver.session;
 	struct ps_slice message;
 	const char *reason;
@@ -389,7 +476,7 @@ on_data(struct downstream *downstream, const struct frame_piece *piece)
 	if (session == NULL)
 		return;
 	ret = assembly_add(&downstream->assembly, codec, &part,
-	    session_max_message(session, NULL), &message, &reason);
+	    downstream->style->largest(session), &message, &reason);
 	if (ret == ASSEMBLY_COMPLETE) {
 		on_message(downstream, message);
 		assembly_release(&downstream->assembly, codec);
@@ -436,8 +523,11 @@ on_close(struct downstream *downstream, struct ps_slice payload)
 	downstream->client_closed = true;
 	downstream->close_code = code;
 	set_timer(downstream, CLOSE_TIMEOUT_MS);
-	if (session != NULL)
-		session_close(session, code, reason);
+	if (session == NULL)
+		return;
+	if (downstream->style->wait != NULL)
+		start_waiting(downstream, session);
+	session_close(session, code, reason);
 }
 
 static void
@@ -524,16 +614,18 @@ answer_request(struct downstream *downstream, struct ps_slice head)
 {
 	struct ps_writer out = { 0 };
 	struct handshake handshake;
+	struct upgrade_result result = { 0 };
 	struct session *session = NULL;
 	char address[PS_ADDRESS_MAX];
 
 	if (handshake_parse(&handshake, head) == PS_OK)
 		session = upgrade_take(downstream->bridge, &handshake,
-		    find_address(downstream, address), &out,
-		    &downstream->deflate);
+		    find_address(downstream, address), &out, &result);
 	else
 		upgrade_refuse(downstream->bridge, &out,
 		    "this is no HTTP request");
+	if (session != NULL && result.style->greet != NULL)
+		result.style->greet(&out);
 	write_bytes(downstream, &out);
 	ps_writer_deinit(&out);
 	if (session == NULL) {
@@ -541,7 +633,10 @@ answer_request(struct downstream *downstream, struct ps_slice head)
 		return;
 	}
 	leave_handshake(downstream, PHASE_OPEN);
-	downstream->reader.allows_compressed = downstream->deflate;
+	downstream->style = result.style;
+	downstream->deflate = result.deflate;
+	downstream->reader.allows_compressed = result.deflate;
+	set_heartbeat(downstream);
 	session_attach(session, &downstream->receiver, SESSION_FORGETS);
 	downstream_deliver(&downstream->receiver);
 }
@@ -621,6 +716,7 @@ on_gone(struct downstream *downstream)
 	struct session *session = downstream->receiver.session;
 
 	lws_set_wsi_user(downstream->wsi, NULL);
+	stop_waiting(downstream);
 	leave_handshake(downstream, downstream->phase);
 	downstream->wsi = NULL;
 	downstream->phase = PHASE_ENDING;
@@ -671,6 +767,7 @@ downstream_accept(struct bridge *bridge, struct lws_vhost *host, int fd,
 	downstream->close_code = 1001;
 	downstream->timer.fire = on_timer;
 	downstream->turn.changed = on_turn_changed;
+	downstream->wait.done = on_kept;
 	TAILQ_INSERT_TAIL(&websocket->pending, downstream, pending);
 	if (++websocket->n_pending > PENDING_MAX)
 		drop_oldest_pending(websocket);

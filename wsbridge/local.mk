@@ -73,7 +73,9 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/upstream.c %D%/upstream.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/webhook.c %D%/webhook.h \
-	%D%/websocket.c %D%/websocket.h
+	%D%/websocket.c %D%/websocket.h \
+	%D%/ws_channel.c %D%/ws_style.h \
+	%D%/ws_text.c %D%/ws_text.h
 
 %C%_wsbridge_SOURCES = %D%/main.c
 %C%_wsbridge_LDADD = $(libbridge_LIBS)

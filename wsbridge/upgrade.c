@@ -28,9 +28,12 @@ struct upgrade {
 	struct bridge *bridge;
 	const struct handshake *handshake;
 	struct ps_style style;
+	struct ps_slice remote_addr;
+	/* Of a channel. */
 	struct ps_slice params[PARAM__COUNT]; /* decoded */
 	struct member_terms terms;
 	struct ps_writer presence;
+	struct upgrade_result *result;
 	/* Why not, where it is refused. */
 	struct refusal refusal;
 	const char *sentence;
@@ -84,23 +87,35 @@ upgrade_refuse(struct bridge *bridge, struct ps_writer *w,
 	put_refusal(&upgrade, w);
 }
 
-/* <mount_prefix>/<channel>/listen, as a worker would split it. */
 static bool
-find_channel(struct upgrade *upgrade)
+has_service(const struct upgrade *upgrade, uint64_t service)
 {
-	const struct ps_config *config = upgrade->bridge->config;
-	struct ps_slice path = upgrade->handshake->path, channel;
-	size_t prefix = strlen(config->mount_prefix);
+	return (upgrade->bridge->config->services & service) != 0;
+}
+
+/* What is below the mount_prefix; empty: it is not. */
+static struct ps_slice
+find_path(const struct upgrade *upgrade)
+{
+	const char *prefix = upgrade->bridge->config->mount_prefix;
+	struct ps_slice path = upgrade->handshake->path;
+	size_t len = strlen(prefix);
+
+	if (path.len <= len || memcmp(path.data, prefix, len) != 0 ||
+	    path.data[len] != '/')
+		return ps_slice(NULL, 0);
+	return ps_slice(path.data + len + 1, path.len - len - 1);
+}
+
+/* <channel>/listen, as a worker would split it. */
+static bool
+find_channel(struct upgrade *upgrade, struct ps_slice path)
+{
+	struct ps_slice channel = ps_slice_cut(&path, '/');
 	enum ps_code code;
 
-	if (path.len <= prefix ||
-	    memcmp(path.data, config->mount_prefix, prefix) != 0 ||
-	    path.data[prefix] != '/')
-		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
-	path = ps_slice(path.data + prefix + 1, path.len - prefix - 1);
-	channel = ps_slice_cut(&path, '/');
 	if (!ps_slice_is(path, "listen") ||
-	    (config->services & PS_SERVICE_CHANNELS) == 0)
+	    !has_service(upgrade, PS_SERVICE_CHANNELS))
 		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
 	if (ps_request_decode(&channel, (char *)(uintptr_t)channel.data,
 		false) != PS_OK)
@@ -256,12 +271,14 @@ find_address(const struct handshake *handshake, struct ps_slice peer_addr)
 }
 
 static bool
-check(struct upgrade *upgrade)
+check_channel(struct upgrade *upgrade, struct ps_slice path)
 {
 	enum ps_code code;
 	const char *sentence;
 
-	if (!find_channel(upgrade))
+	upgrade->style.flags = PS_STYLE_SUCCESS;
+	upgrade->terms.remote_addr = upgrade->remote_addr;
+	if (!find_channel(upgrade, path))
 		return false;
 	if (!handshake_check(upgrade->handshake, &code, &sentence))
 		return refuse(upgrade, code, sentence);
@@ -271,30 +288,40 @@ check(struct upgrade *upgrade)
 	    take_presence(upgrade);
 }
 
+static struct session *
+create(struct upgrade *upgrade)
+{
+	struct ps_slice path = find_path(upgrade);
+
+	upgrade->result->style = &ws_channel;
+	return check_channel(upgrade, path) ?
+	    member_create(upgrade->bridge, &upgrade->terms,
+		&upgrade->refusal) :
+	    NULL;
+}
+
 struct session *
 upgrade_take(struct bridge *bridge, struct handshake *handshake,
-    struct ps_slice peer_addr, struct ps_writer *w, bool *deflate_r)
+    struct ps_slice peer_addr, struct ps_writer *w,
+    struct upgrade_result *result_r)
 {
 	struct upgrade upgrade = {
 		.bridge = bridge,
 		.handshake = handshake,
-		.style.flags = PS_STYLE_SUCCESS,
+		.result = result_r,
 		.style.origin = ps_request_origin(
 		    handshake_header(handshake, "Origin"),
 		    handshake_header(handshake, "Referer")),
-		.terms.remote_addr = find_address(handshake, peer_addr),
+		.remote_addr = find_address(handshake, peer_addr),
 	};
-	struct session *session = NULL;
+	struct session *session = create(&upgrade);
 	bool bits;
 
-	if (check(&upgrade))
-		session = member_create(bridge, &upgrade.terms,
-		    &upgrade.refusal);
 	if (session == NULL) {
 		put_refusal(&upgrade, w);
 	} else {
-		*deflate_r = handshake_offers_deflate(handshake, &bits);
-		handshake_accept(w, handshake, *deflate_r, bits);
+		result_r->deflate = handshake_offers_deflate(handshake, &bits);
+		handshake_accept(w, handshake, result_r->deflate, bits);
 	}
 	ps_writer_deinit(&upgrade.presence);
 	return session;

@@ -260,7 +260,7 @@ write_message(struct upstream *upstream, struct message *message)
 
 	if (!upstream->terms.accepted || message->len < COMPRESS_MIN_BYTES)
 		return write_frame(upstream, message);
-	packed = deflate_compress(&upstream->bridge->websocket->deflate,
+	packed = deflate_compress(&upstream->bridge->websocket->tools.deflate,
 	    message);
 	if (packed == NULL)
 		return false;
@@ -586,7 +586,7 @@ codec_of(struct upstream *upstream)
 {
 	return upstream->inflate != NULL ?
 	    upstream->inflate :
-	    &upstream->bridge->websocket->deflate;
+	    &upstream->bridge->websocket->tools.deflate;
 }
 
 static int

@@ -246,7 +246,6 @@ websocket_stop(struct bridge *bridge)
 	if (websocket->context != NULL)
 		lws_context_destroy(websocket->context);
 	bridge->websocket = NULL;
-	deflate_deinit(&websocket->deflate);
-	ps_writer_deinit(&websocket->text);
+	ws_tools_deinit(&websocket->tools);
 	free(websocket);
 }

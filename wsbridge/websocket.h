@@ -9,9 +9,9 @@
 #include <libwebsockets.h>
 
 #include "bridge.h"
-#include "deflate.h"
 #include "downstream.h"
 #include "listener.h"
+#include "ws_text.h"
 
 struct websocket {
 	struct lws_context *context;
@@ -20,8 +20,7 @@ struct websocket {
 	struct listener listener, direct_listener;
 	struct downstream_list pending; /* without a handshake, oldest first */
 	size_t n_pending;
-	struct deflate deflate;
-	struct ps_writer text; /* of a message to be compressed */
+	struct ws_tools tools;
 	void *loops[1]; /* libwebsockets keeps the pointer */
 };
 
