@@ -2,6 +2,8 @@
 
 #include "ps_reply.h"
 
+#include <time.h>
+
 #include "ps_json.h"
 
 static const char *
@@ -14,6 +16,8 @@ reason(int status)
 		return "Created";
 	case 204:
 		return "No Content";
+	case 304:
+		return "Not Modified";
 	case 400:
 		return "Bad Request";
 	case 401:
@@ -34,6 +38,8 @@ reason(int status)
 		return "Upgrade Required";
 	case 429:
 		return "Too Many Requests";
+	case 500:
+		return "Internal Server Error";
 	case 503:
 		return "Service Unavailable";
 	default:
@@ -53,14 +59,67 @@ header(struct ps_writer *w, const char *name, struct ps_slice value)
 void
 ps_reply_cors(struct ps_writer *w, const struct ps_style *style)
 {
+	bool sockjs = style->flags & PS_STYLE_SOCKJS;
+	bool any = style->origin.len == 0 ||
+	    (sockjs && ps_slice_is(style->origin, "null"));
+
 	if (style->flags & PS_STYLE_NO_CORS)
 		return;
-	if (style->origin.len == 0) {
-		ps_writer_str(w, "Access-Control-Allow-Origin: *\r\n");
+	header(w, "Access-Control-Allow-Origin",
+	    any ? ps_slice_str("*") : style->origin);
+	if (!any || sockjs)
+		ps_writer_str(w, "Vary: Origin\r\n");
+	if (!sockjs)
+		return;
+	ps_writer_str(w, "Access-Control-Allow-Credentials: true\r\n");
+	if (style->allow_headers.len > 0)
+		header(w, "Access-Control-Allow-Headers",
+		    style->allow_headers);
+}
+
+static void
+put_cookie(struct ps_writer *w, struct ps_slice cookie)
+{
+	ps_writer_str(w, "Set-Cookie: JSESSIONID=");
+	if (cookie.len > 0)
+		ps_writer_bytes(w, cookie.data, cookie.len);
+	else
+		ps_writer_str(w, "dummy");
+	ps_writer_str(w, "; Path=/\r\n");
+}
+
+/* RFC 9110, section 5.6.7, whatever the locale. */
+static void
+put_expires(struct ps_writer *w, int64_t unix_s)
+{
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu",
+		"Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May",
+		"Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	time_t at = (time_t)unix_s;
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm) == NULL)
+		return;
+	ps_writer_printf(w, "Expires: %s, %02d %s %d %02d:%02d:%02d GMT\r\n",
+	    days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void
+put_caching(struct ps_writer *w, const struct ps_head_extra *extra)
+{
+	if (extra == NULL || extra->cached_from_s == 0) {
+		ps_writer_str(w,
+		    "Cache-Control: no-store, no-cache, no-transform, "
+		    "must-revalidate, max-age=0\r\n");
 		return;
 	}
-	header(w, "Access-Control-Allow-Origin", style->origin);
-	ps_writer_str(w, "Vary: Origin\r\n");
+	ps_writer_printf(w, "Cache-Control: public, max-age=%d\r\n",
+	    PS_CACHED_S);
+	put_expires(w, extra->cached_from_s + PS_CACHED_S);
+	if (extra->etag != NULL)
+		header(w, "ETag", ps_slice_str(extra->etag));
 }
 
 void
@@ -80,10 +139,15 @@ ps_reply_head(struct ps_writer *w, const struct ps_style *style, int status,
 		ps_writer_printf(w, "Content-Length: %zu\r\n",
 		    extra->content_length);
 	ps_reply_cors(w, style);
-	ps_writer_str(w,
-	    "Cache-Control: no-store, no-cache, no-transform, "
-	    "must-revalidate, max-age=0\r\n"
-	    "X-Content-Type-Options: nosniff\r\n");
+	if (style->flags & PS_STYLE_COOKIE)
+		put_cookie(w, style->cookie);
+	put_caching(w, extra);
+	ps_writer_str(w, "X-Content-Type-Options: nosniff\r\n");
+	if (extra != NULL && extra->methods != NULL)
+		ps_writer_printf(w,
+		    "Access-Control-Allow-Methods: %s\r\n"
+		    "Access-Control-Max-Age: %d\r\n",
+		    extra->methods, PS_CACHED_S);
 	if (extra != NULL && extra->retry_after_s > 0)
 		ps_writer_printf(w, "Retry-After: %u\r\n",
 		    extra->retry_after_s);
@@ -125,6 +189,39 @@ ps_reply_json(struct ps_writer *w, const struct ps_style *style, int status,
 }
 
 void
+ps_reply_text(struct ps_writer *w, const struct ps_style *style, int status,
+    const char *type, struct ps_slice text, const struct ps_head_extra *extra)
+{
+	struct ps_head_extra head = { 0 };
+
+	if (extra != NULL)
+		head = *extra;
+	/* RFC 9110, section 8.6: no length where there cannot be a body. */
+	head.has_length = status != 204 && status != 304;
+	head.content_length = text.len;
+	ps_reply_head(w, style, status, type, &head);
+	if (!(style->flags & PS_STYLE_HEAD))
+		ps_writer_bytes(w, text.data, text.len);
+}
+
+/* Scripts of SockJS look at the status alone; the text is for people. */
+static void
+reply_text_error(struct ps_writer *w, const struct ps_style *style, int status,
+    const char *sentence, const struct ps_head_extra *extra)
+{
+	struct ps_writer text = { 0 };
+
+	if (status != 405)
+		ps_writer_printf(&text, "%s\n", sentence);
+	ps_reply_text(w, style, status,
+	    status != 405 ? PS_TYPE_SOCKJS_TEXT : NULL,
+	    ps_slice(text.data, text.len), extra);
+	if (text.failed)
+		w->failed = true;
+	ps_writer_deinit(&text);
+}
+
+void
 ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
     enum ps_code code, const char *sentence, const char *members,
     const struct ps_head_extra *extra)
@@ -134,10 +231,17 @@ ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
 	struct ps_writer json = { 0 };
 	int status = info->status;
 
+	if (sentence == NULL)
+		sentence = info->sentence;
+	if (extra == NULL)
+		extra = &head;
+	if (style->flags & PS_STYLE_SOCKJS) {
+		reply_text_error(w, style, status, sentence, extra);
+		return;
+	}
 	ps_writer_printf(&json, "{\"%s\":false,\"error\":",
 	    style->flags & PS_STYLE_SUCCESS ? "success" : "ok");
-	ps_json_string(&json,
-	    ps_slice_str(sentence != NULL ? sentence : info->sentence));
+	ps_json_string(&json, ps_slice_str(sentence));
 	ps_writer_printf(&json, ",\"code\":\"%s\"", info->word);
 	if (members != NULL)
 		ps_writer_printf(&json, ",%s", members);
@@ -146,8 +250,7 @@ ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
 	if (style->flags & (PS_STYLE_SOFT | PS_STYLE_REFUSAL))
 		status = 200;
 	ps_writer_str(&json, "}");
-	ps_reply_json(w, style, status, ps_slice(json.data, json.len),
-	    extra != NULL ? extra : &head);
+	ps_reply_json(w, style, status, ps_slice(json.data, json.len), extra);
 	if (json.failed)
 		w->failed = true;
 	ps_writer_deinit(&json);

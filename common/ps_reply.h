@@ -36,6 +36,15 @@ struct ps_style {
 #define PS_TYPE_TEXT "text/plain; charset=utf-8"
 #define PS_TYPE_METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define PS_TYPE_EVENTSOURCE "text/event-stream; charset=utf-8"
+/* Those of SockJS, as its protocol's tests spell them. */
+#define PS_TYPE_SOCKJS_JSON "application/json; charset=UTF-8"
+#define PS_TYPE_SOCKJS_SCRIPT "application/javascript; charset=UTF-8"
+#define PS_TYPE_SOCKJS_TEXT "text/plain; charset=UTF-8"
+#define PS_TYPE_SOCKJS_HTML "text/html; charset=UTF-8"
+#define PS_TYPE_SOCKJS_EVENTSOURCE "text/event-stream; charset=UTF-8"
+
+/* How long what may be cached may be, and preflights of SockJS. */
+#define PS_CACHED_S 31536000
 
 /* Lines that only some answers have; all zero for none. */
 struct ps_head_extra {
@@ -44,6 +53,10 @@ struct ps_head_extra {
 	bool stream;	      /* X-Accel-Buffering: no */
 	bool has_length;
 	size_t content_length;
+	/* It may be cached for PS_CACHED_S from that Unix time on; 0: may not. */
+	int64_t cached_from_s;
+	const char *etag;    /* quoted */
+	const char *methods; /* allowed by a preflight of SockJS */
 };
 
 /* The lines that allow the origin, as part of a head. */
@@ -57,9 +70,15 @@ void ps_reply_head(struct ps_writer *w, const struct ps_style *style,
 void ps_reply_json(struct ps_writer *w, const struct ps_style *style,
     int status, struct ps_slice json, const struct ps_head_extra *extra);
 
+/* A whole answer of another type. `type` NULL, and an empty body: without. */
+void ps_reply_text(struct ps_writer *w, const struct ps_style *style,
+    int status, const char *type, struct ps_slice text,
+    const struct ps_head_extra *extra);
+
 /*
- * A whole refusal. `sentence` NULL takes that of the code; `members` is NULL
- * or further members of the object as JSON text, such as "\"status\":404".
+ * A whole refusal, of SockJS as plain text. `sentence` NULL takes that of the
+ * code; `members` is NULL or further members of the object as JSON text, such
+ * as "\"status\":404".
  */
 void ps_reply_error(struct ps_writer *w, const struct ps_style *style,
     enum ps_code code, const char *sentence, const char *members);

@@ -24,13 +24,43 @@
 static void
 on_ready(struct watch *watch, uint32_t events);
 
+/* A copy at `*end`, which moves on. */
+static struct ps_slice
+copy(struct ps_slice text, char **end)
+{
+	char *begin = *end;
+
+	if (text.len > 0)
+		memcpy(begin, text.data, text.len);
+	*end += text.len;
+	return ps_slice(begin, text.len);
+}
+
+/* False when memory is out. */
+static bool
+copy_style(struct exchange *exchange, const struct ps_style *style)
+{
+	size_t len = style->callback.len + style->origin.len +
+	    style->cookie.len + style->allow_headers.len;
+	char *end;
+
+	exchange->style.flags = style->flags;
+	if (len == 0)
+		return true;
+	if ((end = exchange->strings = malloc(len)) == NULL)
+		return false;
+	exchange->style.callback = copy(style->callback, &end);
+	exchange->style.origin = copy(style->origin, &end);
+	exchange->style.cookie = copy(style->cookie, &end);
+	exchange->style.allow_headers = copy(style->allow_headers, &end);
+	return true;
+}
+
 struct exchange *
 exchange_create(struct bridge *bridge, int fd,
     const struct ps_ipc_request *request)
 {
-	const struct ps_style *style = &request->style;
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
-	size_t callback_len = style->callback.len;
 
 	if (exchange == NULL) {
 		close(fd);
@@ -41,23 +71,10 @@ exchange_create(struct bridge *bridge, int fd,
 	exchange->watch.ready = on_ready;
 	exchange->request_id = request->id;
 	LIST_INSERT_HEAD(&bridge->exchanges, exchange, all);
-	exchange->style.flags = style->flags;
-	if (callback_len + style->origin.len == 0)
+	if (copy_style(exchange, &request->style))
 		return exchange;
-	exchange->strings = malloc(callback_len + style->origin.len);
-	if (exchange->strings == NULL) {
-		exchange_abort(exchange);
-		return NULL;
-	}
-	if (callback_len > 0)
-		memcpy(exchange->strings, style->callback.data, callback_len);
-	if (style->origin.len > 0)
-		memcpy(exchange->strings + callback_len, style->origin.data,
-		    style->origin.len);
-	exchange->style.callback = ps_slice(exchange->strings, callback_len);
-	exchange->style.origin = ps_slice(exchange->strings + callback_len,
-	    style->origin.len);
-	return exchange;
+	exchange_abort(exchange);
+	return NULL;
 }
 
 void
@@ -411,6 +428,17 @@ exchange_reply_limit(struct exchange *exchange, enum ps_code code,
 {
 	exchange_reply_refusal(exchange,
 	    &(struct refusal){ .code = code, .limit = limit });
+}
+
+void
+exchange_reply_text(struct exchange *exchange, int status, const char *type,
+    struct ps_slice text, const struct ps_head_extra *extra)
+{
+	struct ps_writer *out = &exchange->bridge->scratch;
+
+	ps_writer_reset(out);
+	ps_reply_text(out, &exchange->style, status, type, text, extra);
+	finish_with(exchange, out);
 }
 
 void

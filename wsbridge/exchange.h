@@ -82,5 +82,8 @@ void exchange_reply_refusal(struct exchange *exchange,
     const struct refusal *refusal);
 void exchange_reply_json(struct exchange *exchange, int status,
     struct ps_slice json);
+/* See ps_reply_text(). The text is not in the bridge's scratch buffer. */
+void exchange_reply_text(struct exchange *exchange, int status,
+    const char *type, struct ps_slice text, const struct ps_head_extra *extra);
 
 #endif

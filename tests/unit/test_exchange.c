@@ -344,6 +344,28 @@ whole_answers_keep_the_style_of_the_request(void **state)
 	    "\"code\":\"handshake_rejected\",\"status\":404}"));
 }
 
+static void
+an_answer_of_sockjs_keeps_cookie_and_headers(void **state)
+{
+	char cookie[] = "jar", headers[] = "x-a";
+	struct ps_style style = { PS_STYLE_SOCKJS | PS_STYLE_COOKIE,
+		.cookie = ps_slice_str(cookie),
+		.allow_headers = ps_slice_str(headers) };
+	struct exchange *exchange = fixture_exchange(&web, &style);
+
+	(void)state;
+	memset(cookie, 'x', 3); /* both were copied */
+	memset(headers, 'x', 3);
+	exchange_reply_text(exchange, 200, PS_TYPE_SOCKJS_TEXT,
+	    ps_slice_str("ok"), NULL);
+	web_server_read(&web);
+	ps_writer_u8(&web.out, 0);
+	assert_true(web.ended);
+	assert_non_null(strstr(web.out.data, "JSESSIONID=jar;"));
+	assert_non_null(strstr(web.out.data, "Allow-Headers: x-a\r\n"));
+	assert_non_null(strstr(web.out.data, "\r\n\r\nok"));
+}
+
 #define on_loop(test) \
 	cmocka_unit_test_setup_teardown(test, fixture_setup_loop, \
 	    fixture_teardown)
@@ -367,6 +389,7 @@ main(void)
 		on_loop(an_aborted_exchange_calls_nobody),
 		on_loop(an_owner_that_gave_up_hears_nothing),
 		on_loop(whole_answers_keep_the_style_of_the_request),
+		on_loop(an_answer_of_sockjs_keeps_cookie_and_headers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

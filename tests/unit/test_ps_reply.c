@@ -165,6 +165,109 @@ a_refusal_may_have_other_lines_in_its_head(void **state)
 	ps_writer_deinit(&w);
 }
 
+#define SOCKJS_ANY \
+	ANY "Vary: Origin\r\nAccess-Control-Allow-Credentials: true\r\n"
+#define SOCKJS .flags = PS_STYLE_SOCKJS
+#define NOSNIFF "X-Content-Type-Options: nosniff\r\n"
+#define YEAR \
+	"Cache-Control: public, max-age=31536000\r\n" \
+	"Expires: Mon, 22 Nov 2027 00:00:01 GMT\r\n"
+#define NOW_S 1795305601 /* 2026-11-22 00:00:01 */
+
+static const struct {
+	struct ps_style style;
+	int status;
+	const char *type, *body;
+	struct ps_head_extra extra;
+	const char *text;
+} texts[] = {
+	{ { SOCKJS }, 200, PS_TYPE_SOCKJS_TEXT, "hi", { 0 },
+	    "Status: 200 OK\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Content-Length: 2\r\n" SOCKJS_ANY CACHE "\r\nhi" },
+	{ { SOCKJS | PS_STYLE_HEAD }, 200, PS_TYPE_SOCKJS_TEXT, "hi", { 0 },
+	    "Status: 200 OK\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Content-Length: 2\r\n" SOCKJS_ANY CACHE "\r\n" },
+	{ { SOCKJS, ORIGIN, .allow_headers = { "a, b", 4 } }, 204,
+	    PS_TYPE_SOCKJS_TEXT, "", { 0 },
+	    "Status: 204 No Content\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Access-Control-Allow-Origin: http://a\r\n"
+	    "Vary: Origin\r\nAccess-Control-Allow-Credentials: true\r\n"
+	    "Access-Control-Allow-Headers: a, b\r\n" CACHE "\r\n" },
+	{ { SOCKJS, .origin = { "null", 4 } }, 200, NULL, "", { 0 },
+	    "Status: 200 OK\r\nContent-Length: 0\r\n" SOCKJS_ANY CACHE
+	    "\r\n" },
+	{ { SOCKJS | PS_STYLE_COOKIE }, 200, NULL, "", { 0 },
+	    "Status: 200 OK\r\nContent-Length: 0\r\n" SOCKJS_ANY
+	    "Set-Cookie: JSESSIONID=dummy; Path=/\r\n" CACHE "\r\n" },
+	{ { SOCKJS | PS_STYLE_COOKIE, .cookie = { "a.b", 3 } }, 200, NULL, "",
+	    { 0 },
+	    "Status: 200 OK\r\nContent-Length: 0\r\n" SOCKJS_ANY
+	    "Set-Cookie: JSESSIONID=a.b; Path=/\r\n" CACHE "\r\n" },
+	{ { SOCKJS | PS_STYLE_NO_CORS, ORIGIN }, 403, NULL, "", { 0 },
+	    "Status: 403 Forbidden\r\nContent-Length: 0\r\n" CACHE "\r\n" },
+	{ { SOCKJS }, 200, PS_TYPE_SOCKJS_HTML, "x",
+	    { .cached_from_s = NOW_S, .etag = "\"e\"" },
+	    "Status: 200 OK\r\n"
+	    "Content-Type: text/html; charset=UTF-8\r\n"
+	    "Content-Length: 1\r\n" SOCKJS_ANY YEAR "ETag: \"e\"\r\n" NOSNIFF
+	    "\r\nx" },
+	{ { SOCKJS }, 304, NULL, "",
+	    { .cached_from_s = NOW_S, .etag = "\"e\"" },
+	    "Status: 304 Not Modified\r\n" SOCKJS_ANY YEAR
+	    "ETag: \"e\"\r\n" NOSNIFF "\r\n" },
+	{ { SOCKJS }, 204, NULL, "",
+	    { .cached_from_s = NOW_S, .methods = "OPTIONS, GET" },
+	    "Status: 204 No Content\r\n" SOCKJS_ANY YEAR NOSNIFF
+	    "Access-Control-Allow-Methods: OPTIONS, GET\r\n"
+	    "Access-Control-Max-Age: 31536000\r\n\r\n" },
+	{ { SOCKJS }, 500, PS_TYPE_SOCKJS_TEXT, "Payload expected.", { 0 },
+	    "Status: 500 Internal Server Error\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Content-Length: 17\r\n" SOCKJS_ANY CACHE
+	    "\r\nPayload expected." },
+};
+
+static void
+an_answer_of_sockjs_is_what_its_clients_compare(void **state)
+{
+	struct ps_writer w = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(texts); i++) {
+		ps_reply_text(&w, &texts[i].style, texts[i].status,
+		    texts[i].type, ps_slice_str(texts[i].body),
+		    &texts[i].extra);
+		assert_row(i, writer_had(&w, texts[i].text));
+	}
+	ps_writer_deinit(&w);
+}
+
+static void
+a_refusal_of_sockjs_is_text_and_a_wrong_method_says_nothing(void **state)
+{
+	static const struct ps_head_extra extra = { .allow = "POST" };
+	static const struct ps_style style = { SOCKJS | PS_STYLE_SOFT, JSONP };
+	struct ps_writer w = { 0 };
+
+	(void)state;
+	ps_reply_error(&w, &style, PS_CODE_OUTBOX_FULL, "try again", "\"a\":1");
+	assert_true(writer_had(&w,
+	    "Status: 503 Service Unavailable\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Content-Length: 10\r\n" SOCKJS_ANY CACHE
+	    "Retry-After: 5\r\n\r\ntry again\n"));
+	ps_reply_error_with(&w, &style, PS_CODE_METHOD_NOT_ALLOWED, NULL, NULL,
+	    &extra);
+	assert_true(writer_had(&w,
+	    "Status: 405 Method Not Allowed\r\n"
+	    "Content-Length: 0\r\n" SOCKJS_ANY CACHE "Allow: POST\r\n\r\n"));
+	ps_writer_deinit(&w);
+}
+
 int
 main(void)
 {
@@ -172,6 +275,9 @@ main(void)
 		cmocka_unit_test(an_answer_has_the_form_its_client_asked_for),
 		cmocka_unit_test(a_refusal_says_what_and_why),
 		cmocka_unit_test(a_refusal_may_have_other_lines_in_its_head),
+		cmocka_unit_test(an_answer_of_sockjs_is_what_its_clients_compare),
+		cmocka_unit_test(
+		    a_refusal_of_sockjs_is_text_and_a_wrong_method_says_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
