@@ -77,6 +77,7 @@ struct scan {
 	const char *at, *end;
 	unsigned depth;
 	size_t n_names;
+	bool with_halves; /* of surrogate pairs */
 };
 
 static void
@@ -152,7 +153,8 @@ take_code_unit(struct scan *s)
 	return unit;
 }
 
-/* What follows a backslash. Half a surrogate pair is no character. */
+/* What follows a backslash. Half a surrogate pair is no character, but
+ * JavaScript's strings may have it. */
 static bool
 take_escape(struct scan *s)
 {
@@ -163,7 +165,7 @@ take_escape(struct scan *s)
 		return s->at < s->end && *s->at != '\0' &&
 		       strchr(letters, *s->at++) != NULL;
 	unit = take_code_unit(s);
-	if (unit < 0xd800 || unit > 0xdfff)
+	if (unit < 0xd800 || unit > 0xdfff || s->with_halves)
 		return unit >= 0;
 	if (unit > 0xdbff || !take(s, '\\') || !take(s, 'u'))
 		return false;
@@ -242,22 +244,78 @@ take_value(struct scan *s)
 	return ret;
 }
 
+/* One value and nothing else, in valid UTF-8. */
+static int
+check(struct scan *s)
+{
+	size_t len = (size_t)(s->end - s->at);
+	int ret = PS_ERR_MALFORMED;
+
+	if (len > 0 && ps_utf8_is_valid(s->at, len))
+		ret = take_value(s);
+	return ret == PS_OK && s->at < s->end ? PS_ERR_MALFORMED : ret;
+}
+
 int
 ps_json_check(struct ps_slice text, size_t *n_names_r)
 {
-	struct scan s = { text.data, text.data + text.len, 0, 0 };
-	int ret = PS_ERR_MALFORMED;
+	struct scan s = { .at = text.data, .end = text.data + text.len };
+	int ret = check(&s);
 
-	if (text.len > 0 && ps_utf8_is_valid(text.data, text.len))
-		ret = take_value(&s);
 	*n_names_r = s.n_names;
-	return ret == PS_OK && s.at < s.end ? PS_ERR_MALFORMED : ret;
+	return ret;
+}
+
+/* Without the space behind it. */
+static struct ps_slice
+taken_since(const struct scan *s, const char *begin)
+{
+	const char *end = s->at;
+
+	while (strchr(" \t\r\n", end[-1]) != NULL)
+		end--;
+	return ps_slice(begin, (size_t)(end - begin));
+}
+
+int
+ps_json_members(struct ps_slice text, ps_json_member_fn found, void *arg)
+{
+	struct scan s = { .at = text.data,
+			  .end = text.data + text.len,
+			  .with_halves = true };
+	struct ps_slice name, value;
+	const char *begin;
+	int ret = check(&s);
+
+	if (ret != PS_OK)
+		return ret;
+	s.at = text.data;
+	skip_space(&s);
+	if (!take(&s, '{'))
+		return PS_ERR_UNKNOWN;
+	skip_space(&s);
+	while (*s.at != '}') {
+		begin = s.at;
+		(void)take_string(&s);
+		name = taken_since(&s, begin);
+		skip_space(&s);
+		(void)take(&s, ':');
+		skip_space(&s);
+		begin = s.at;
+		(void)take_value(&s);
+		value = taken_since(&s, begin);
+		if ((ret = found(arg, name, value)) != PS_OK)
+			return ret;
+		(void)take(&s, ',');
+		skip_space(&s);
+	}
+	return PS_OK;
 }
 
 void
 ps_json_compact(struct ps_writer *w, struct ps_slice text)
 {
-	struct scan s = { text.data, text.data + text.len, 0, 0 };
+	struct scan s = { .at = text.data, .end = text.data + text.len };
 	const char *begin;
 
 	ps_writer_reserve(w, text.len);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "ps_json.h"
+#include "ps_json_parts.h"
 #include "ps_request.h"
 
 struct params *
@@ -34,6 +35,7 @@ params_reset(struct params *params)
 	json_object_put(params->parsed);
 	params->body = NULL;
 	params->parsed = NULL;
+	params->aside = ps_slice(NULL, 0);
 	params->count = 0;
 	params->bad[0] = '\0';
 }
@@ -137,6 +139,60 @@ params_parse_json(struct params *params, const char *text, size_t len)
 	if (ret == PS_OK &&
 	    !json_object_is_type(params->body, json_type_object))
 		ret = PS_ERR_MALFORMED;
+	return ret;
+}
+
+/* An object that is written again without one of its members. */
+struct rest {
+	struct params *params;
+	const char *name;      /* of that member */
+	struct ps_writer text; /* the others */
+};
+
+static int
+take_member(void *arg, struct ps_slice name, struct ps_slice value)
+{
+	struct ps_writer spelled = { 0 };
+	struct rest *rest = arg;
+	bool is_it, failed;
+
+	/* However it is escaped. */
+	ps_json_unescape(&spelled, name);
+	is_it = ps_slice_is(ps_slice(spelled.data, spelled.len), rest->name);
+	failed = spelled.failed;
+	ps_writer_deinit(&spelled);
+	if (failed)
+		return PS_ERR_NOMEM;
+	if (is_it && rest->params->aside.len > 0)
+		return PS_ERR_MALFORMED;
+	if (is_it) {
+		rest->params->aside = value;
+		return PS_OK;
+	}
+	ps_writer_str(&rest->text, rest->text.len == 1 ? "" : ",");
+	ps_writer_bytes(&rest->text, name.data, name.len);
+	ps_writer_str(&rest->text, ":");
+	ps_writer_bytes(&rest->text, value.data, value.len);
+	return rest->text.failed ? PS_ERR_NOMEM : PS_OK;
+}
+
+int
+params_parse_json_but(struct params *params, const char *text, size_t len,
+    const char *name)
+{
+	struct rest rest = { .params = params, .name = name };
+	int ret;
+
+	ps_writer_str(&rest.text, "{");
+	ret = ps_json_members(ps_slice(text, len), take_member, &rest);
+	ps_writer_str(&rest.text, "}");
+	if (rest.text.failed)
+		ret = PS_ERR_NOMEM;
+	if (ret == PS_OK)
+		ret = params_parse_json(params, rest.text.data, rest.text.len);
+	else if (ret == PS_ERR_UNKNOWN)
+		ret = PS_ERR_MALFORMED;
+	ps_writer_deinit(&rest.text);
 	return ret;
 }
 
@@ -267,8 +323,9 @@ params_flag(struct params *params, const char *name)
 	return false;
 }
 
-json_object *
-params_array(struct params *params, const char *name)
+/* JSON, also as the text of a form field; NULL when there is none. */
+static json_object *
+find_value(struct params *params, const char *name)
 {
 	json_object *value = find_json(params, name);
 	const struct param *param;
@@ -279,7 +336,23 @@ params_array(struct params *params, const char *name)
 			return NULL;
 		value = params->parsed;
 	}
+	return value;
+}
+
+json_object *
+params_array(struct params *params, const char *name)
+{
+	json_object *value = find_value(params, name);
+
 	return json_object_is_type(value, json_type_array) ? value : NULL;
+}
+
+json_object *
+params_object(struct params *params, const char *name)
+{
+	json_object *value = find_value(params, name);
+
+	return json_object_is_type(value, json_type_object) ? value : NULL;
 }
 
 bool

@@ -31,6 +31,8 @@ struct params {
 	size_t count;
 	json_object *body;  /* an object, or NULL */
 	json_object *parsed; /* made from a text parameter, or NULL */
+	struct ps_slice aside; /* JSON text of the member that is no parameter;
+				* empty: there is none */
 	json_tokener *tokener;
 	char bad[160]; /* empty: nothing was */
 	enum ps_code bad_code;
@@ -50,6 +52,13 @@ PS_MUST_CHECK int params_parse_form(struct params *params, char *text,
 PS_MUST_CHECK int params_parse_json(struct params *params, const char *text,
     size_t len);
 
+/*
+ * The same, but for one member of the object: its text is put aside as it was
+ * sent, and half surrogate pairs may be in it. It is borrowed from `text`.
+ */
+PS_MUST_CHECK int params_parse_json_but(struct params *params,
+    const char *text, size_t len, const char *name);
+
 /* True when the parameter is there and is text. */
 bool params_text(struct params *params, const char *name,
     struct ps_slice *value_r);
@@ -62,6 +71,8 @@ bool params_parse_number(struct ps_slice text, int64_t *value_r);
 bool params_flag(struct params *params, const char *name);
 /* A JSON array, also as the text of a form field; NULL when it is none. */
 json_object *params_array(struct params *params, const char *name);
+/* The same of an object. */
+json_object *params_object(struct params *params, const char *name);
 /* Whether the parameter is there and not empty, whatever its type. */
 bool params_has(struct params *params, const char *name);
 

@@ -62,6 +62,21 @@ compact(const char *text, size_t len)
 	ps_writer_deinit(&twice);
 }
 
+/* The rest is as strict as the whole. */
+static void
+put_aside(struct params *params, const char *text, size_t len)
+{
+	size_t n_names;
+
+	params_reset(params);
+	if (params_parse_json_but(params, text, len, "n") != PS_OK)
+		return;
+	require(params->aside.len > 0 ||
+	    ps_json_check(ps_slice(text, len), &n_names) == PS_OK);
+	require(!params_has(params, "n"));
+	look_at(params, "socket");
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -89,6 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	/* A handler looks at what is whole only. */
 	for (i = 0; good && i < sizeof(names) / sizeof(names[0]); i++)
 		look_at(params, names[i]);
+	put_aside(params, text, body_len);
 	params_destroy(params);
 	free(query);
 	free(text);

@@ -112,6 +112,7 @@ answer(void)
 static void
 parse(void)
 {
+	static const char json[] = "{\"m\":1,\"n\":2}";
 	char form[] = "a=1&l=[1]";
 	struct params *params;
 
@@ -121,6 +122,9 @@ parse(void)
 		return;
 	assert_int_equal(params_parse_form(params, form, strlen(form), true),
 	    PS_OK);
+	if (succeeded(params_parse_json_but(params, json, strlen(json), "m") ==
+		PS_OK))
+		assert_true(ps_slice_is(params->aside, "1"));
 	params_destroy(params);
 }
 

@@ -442,6 +442,75 @@ arrays_come_as_json_or_as_its_text(void **state)
 }
 
 static void
+objects_come_as_json_or_as_its_text(void **state)
+{
+	static const char *const others[] = { "{\"o\":[]}", "{\"o\":1}",
+		"{\"o\":\"{}\"}", "{\"o\":null}", "{}" };
+	json_object *value;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(json("{\"o\":{\"code\":3001}}"), PS_OK);
+	assert_true(json_object_object_get_ex(params_object(params, "o"),
+	    "code", &value));
+	params_reset(params);
+	assert_int_equal(form("o={\"code\":3001}", true), PS_OK);
+	assert_non_null(params_object(params, "o"));
+	for (i = 0; i < ROWS(others); i++) {
+		params_reset(params);
+		assert_row(i, json(others[i]) == PS_OK);
+		assert_row(i, params_object(params, "o") == NULL);
+	}
+}
+
+static const struct {
+	const char *json;
+	int ret;
+	const char *aside; /* empty: there was none */
+} partly[] = {
+	{ "{}", PS_OK, "" },
+	{ "{\"n\":1}", PS_OK, "" },
+	{ "{\"m\":\"text\",\"n\":1}", PS_OK, "\"text\"" },
+	{ "{ \"n\" : 1 , \"m\" : { \"b\" :1.0} }", PS_OK, "{ \"b\" :1.0}" },
+	{ "{\"\\u006d\":null,\"n\":1}", PS_OK, "null" },
+	/* What is half a pair may be put aside, and nowhere else. */
+	{ "{\"m\":\"\\udc00\",\"n\":1}", PS_OK, "\"\\udc00\"" },
+	{ "{\"m\":[{\"a\":1,\"a\":2}],\"n\":1}", PS_OK,
+	  "[{\"a\":1,\"a\":2}]" },
+	{ "{\"m\":1,\"n\":\"\\udc00\"}", PS_ERR_MALFORMED, NULL },
+	{ "{\"m\":1,\"m\":1}", PS_ERR_MALFORMED, NULL },
+	{ "{\"m\":1,\"n\":1,\"n\":1}", PS_ERR_MALFORMED, NULL },
+	{ "{\"m\":01}", PS_ERR_MALFORMED, NULL },
+	{ "[]", PS_ERR_MALFORMED, NULL },
+	{ "\"m\"", PS_ERR_MALFORMED, NULL },
+	{ "", PS_ERR_MALFORMED, NULL },
+};
+
+static void
+one_member_is_put_aside_as_it_was_sent(void **state)
+{
+	int64_t number;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(partly); i++) {
+		const char *text = partly[i].json;
+
+		params_reset(params);
+		assert_row(i, params_parse_json_but(params, text,
+				  strlen(text), "m") == partly[i].ret);
+		if (partly[i].ret != PS_OK)
+			continue;
+		assert_row(i, ps_slice_is(params->aside, partly[i].aside));
+		assert_row(i, !params_has(params, "m"));
+		assert_row(i, params_number(params, "n", &number) ==
+			(strstr(text, "\"n\"") != NULL));
+	}
+	params_reset(params);
+	assert_int_equal(params->aside.len, 0);
+}
+
+static void
 text_in_json_is_a_string_and_nothing_else(void **state)
 {
 	static const char *const others[] = { "{\"t\":1}", "{\"t\":true}",
@@ -496,6 +565,8 @@ main(void)
 		fresh(numbers_are_integers_and_saturate),
 		fresh(flags_are_one_or_zero),
 		fresh(arrays_come_as_json_or_as_its_text),
+		fresh(objects_come_as_json_or_as_its_text),
+		fresh(one_member_is_put_aside_as_it_was_sent),
 		fresh(text_in_json_is_a_string_and_nothing_else),
 		fresh(the_first_that_is_bad_is_told),
 	};

@@ -240,6 +240,66 @@ a_text_may_be_nested_so_deep(void **state)
 	    PS_OK);
 }
 
+/* What ps_json_members() tells, with a bar behind each part. */
+static int
+tell_member(void *arg, struct ps_slice name, struct ps_slice value)
+{
+	struct ps_writer *told = arg;
+
+	ps_writer_bytes(told, name.data, name.len);
+	ps_writer_str(told, "|");
+	ps_writer_bytes(told, value.data, value.len);
+	ps_writer_str(told, "|");
+	return ps_slice_is(value, "\"stop\"") ? PS_ERR_FULL : PS_OK;
+}
+
+static const struct {
+	const char *json;
+	int ret;
+	const char *told;
+} objects[] = {
+	{ "{}", PS_OK, "" },
+	{ " { } ", PS_OK, "" },
+	{ "{\"a\":1}", PS_OK, "\"a\"|1|" },
+	{ "\n{ \"a\" : 1.50e0 , \"b\":[ 1, {} ]\t}", PS_OK,
+	  "\"a\"|1.50e0|\"b\"|[ 1, {} ]|" },
+	{ "{\"a\":\" } , \",\"\\u0061\":null}", PS_OK,
+	  "\"a\"|\" } , \"|\"\\u0061\"|null|" },
+	/* Half a pair is refused by ps_json_check(). */
+	{ "{\"a\":\"\\ud800\",\"b\":[\"\\udc00x\"]}", PS_OK,
+	  "\"a\"|\"\\ud800\"|\"b\"|[\"\\udc00x\"]|" },
+	{ "{\"a\":\"\\ud83d\\ude00\"}", PS_OK,
+	  "\"a\"|\"\\ud83d\\ude00\"|" },
+	{ "{\"a\":\"stop\",\"b\":1}", PS_ERR_FULL, "\"a\"|\"stop\"|" },
+	{ "{\"a\":\"\\ud80\"}", PS_ERR_MALFORMED, "" },
+	{ "{\"a\":1,}", PS_ERR_MALFORMED, "" },
+	{ "{\"a\":1}}", PS_ERR_MALFORMED, "" },
+	{ "{\"a\"}", PS_ERR_MALFORMED, "" },
+	{ "{\"a\":\"\xed\xa0\x80\"}", PS_ERR_MALFORMED, "" },
+	{ "", PS_ERR_MALFORMED, "" },
+	{ "[1]", PS_ERR_UNKNOWN, "" },
+	{ " \"{}\"", PS_ERR_UNKNOWN, "" },
+	{ "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+	  "]]]]}", PS_ERR_TOO_LARGE, "" },
+};
+
+static void
+the_members_of_an_object_are_told_as_they_stand(void **state)
+{
+	struct ps_writer told = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(objects); i++) {
+		assert_row(i,
+			   ps_json_members(ps_slice_str(objects[i].json),
+					   tell_member,
+					   &told) == objects[i].ret);
+		assert_row(i, writer_had(&told, objects[i].told));
+	}
+	ps_writer_deinit(&told);
+}
+
 static const struct {
 	const char *json, *script; /* NULL: the same */
 } scripts[] = {
@@ -280,6 +340,8 @@ main(void)
 		cmocka_unit_test(a_text_is_checked_and_only_its_space_removed),
 		cmocka_unit_test(every_shorter_text_is_refused),
 		cmocka_unit_test(a_text_may_be_nested_so_deep),
+		cmocka_unit_test(
+		    the_members_of_an_object_are_told_as_they_stand),
 		cmocka_unit_test(a_text_is_made_fit_for_a_script),
 	};
 
