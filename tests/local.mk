@@ -8,6 +8,7 @@ unit_tests = \
 	%D%/unit/test_assembly \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
+	%D%/unit/test_callback \
 	%D%/unit/test_channel \
 	%D%/unit/test_channel_model \
 	%D%/unit/test_client_frame \
@@ -87,6 +88,8 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read_on,--wrap=history_cancel \
 	-Wl,--wrap=acks_take,--wrap=acks_leave \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
+%C%_unit_test_callback_SOURCES = %D%/unit/test_callback.c \
+	%D%/unit/responder.c %D%/unit/responder.h
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
 allocations = %D%/unit/allocations.c %D%/unit/allocations.h

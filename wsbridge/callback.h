@@ -46,7 +46,8 @@ struct callback_result {
 };
 
 /* `result` is borrowed for the call, which may start and cancel others. */
-typedef void (*callback_fn)(void *owner, const struct callback_result *result);
+typedef void (*callback_done_fn)(
+    void *owner, const struct callback_result *result);
 
 /* Needs the bridge's loop, and that no other thread runs yet; NULL having
  * logged why. */
@@ -61,8 +62,7 @@ size_t callbacks_count(const struct callbacks *callbacks);
  * when memory is out.
  */
 struct callback *callback_start(struct callbacks *callbacks,
-				const struct callback_request *request,
-				callback_fn done, void *owner);
+    const struct callback_request *request, callback_done_fn done, void *owner);
 /* At any time before done(), from another's done() too. NULL is fine. */
 void callback_cancel(struct callback *callback);
 

@@ -12,7 +12,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/authorization.c %D%/authorization.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
-	%D%/callback.h \
+	%D%/callback.c %D%/callback.h \
+	%D%/callback_loop.c %D%/callback_loop.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/channels.h %D%/channels_emit.c \
 	%D%/client_frame.c \

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bridge.h"
+#include "callback.h"
 #include "drain.h"
 #include "intake.h"
 #include "ledger.h"
@@ -28,8 +29,9 @@
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
 #define OVERRIDES_MAX 64
-/* Descriptors beside those of sessions: workers, libraries, the log. */
-#define SPARE_FDS 128
+/* Descriptors beside those of sessions: workers, libraries, the log; and the
+ * connections of callbacks, each resolving a name at first. */
+#define SPARE_FDS (128 + 3 * CALLBACKS_MAX)
 /* Look-ups that wait for a slow name server must not hold up the others. */
 #define RESOLVER_THREADS "16"
 
@@ -277,7 +279,9 @@ start(struct ps_config *config)
 		ps_error("main: cannot start its loop (%s)", strerror(errno));
 		return false;
 	}
-	if (place_take(bridge) != PS_OK)
+	/* Before any thread: libcurl, and what it needs, start here. */
+	if ((bridge->callbacks = callbacks_create(bridge)) == NULL ||
+	    place_take(bridge) != PS_OK)
 		return false;
 	if (intake_start(bridge) != PS_OK ||
 	    websocket_start(bridge) != PS_OK || !ledger_open(bridge) ||
@@ -309,6 +313,7 @@ stop(void)
 	intake_stop(bridge);
 	websocket_stop(bridge);
 	ledger_close(bridge);
+	callbacks_destroy(bridge->callbacks);
 	bridge_stop(bridge);
 	if (resolver_count() > 0) {
 		/* A name server that does not answer must not hold us up. */

@@ -11,8 +11,7 @@
 
 int
 webhook_sign(char signature[WEBHOOK_SIGNATURE_MAX], struct ps_writer *scratch,
-	     struct ps_slice key, const char *id, int64_t unix_s,
-	     struct ps_slice body)
+    struct ps_slice key, const char *id, int64_t unix_s, struct ps_slice body)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned len = 0;
@@ -23,8 +22,8 @@ webhook_sign(char signature[WEBHOOK_SIGNATURE_MAX], struct ps_writer *scratch,
 	/* A key of no bytes may have no address, which would mean the last. */
 	if (scratch->failed ||
 	    HMAC(EVP_sha256(), key.len == 0 ? "" : key.data, (int)key.len,
-		 (const unsigned char *)scratch->data, scratch->len, digest,
-		 &len) == NULL)
+		(const unsigned char *)scratch->data, scratch->len, digest,
+		&len) == NULL)
 		return PS_ERR_NOMEM;
 	ps_writer_reset(scratch);
 	ps_writer_str(scratch, "v1,");

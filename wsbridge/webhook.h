@@ -17,8 +17,7 @@
  * `unix_s`. `scratch` holds what is signed on the way; PS_ERR_NOMEM.
  */
 PS_MUST_CHECK int webhook_sign(char signature[WEBHOOK_SIGNATURE_MAX],
-			       struct ps_writer *scratch, struct ps_slice key,
-			       const char *id, int64_t unix_s,
-			       struct ps_slice body);
+    struct ps_writer *scratch, struct ps_slice key, const char *id,
+    int64_t unix_s, struct ps_slice body);
 
 #endif
