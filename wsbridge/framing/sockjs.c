@@ -33,7 +33,7 @@ for_script(char c)
 	return c == '"' ? "\\\"" : c == '\\' ? "\\\\" : NULL;
 }
 
-/* And that in a page, where `</script>` must not be said. */
+/* And that in a page or what it calls, where `</script>` must not be said. */
 static const char *
 for_page(char c)
 {
@@ -232,7 +232,7 @@ static void
 jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
 	(void)last;
-	end_frame(w, c, for_script, "\");\r\n");
+	end_frame(w, c, for_page, "\");\r\n");
 }
 
 // clang-format off
