@@ -1,8 +1,9 @@
 /*
  * What each framing writes, compared with golden/FRAMING-DIALECT.txt, or with
- * golden/FRAMING.txt where it is one of channels: parts
- * that start with a line "--- NAME", line breaks of the output kept, and the
- * prelude's spaces as their number. UPDATE_GOLDEN=1 writes the files anew.
+ * golden/FRAMING.txt where it is one of channels or of SockJS: parts that start
+ * with a line "--- NAME", line breaks of the output kept, a carriage return
+ * shown as (CR), and what a prelude repeats as its number. UPDATE_GOLDEN=1
+ * writes the files anew.
  */
 #include "config.h"
 
@@ -10,6 +11,7 @@
 
 #include "wsbridge/envelope.h"
 #include "wsbridge/framing/channel.h"
+#include "wsbridge/framing/sockjs.h"
 
 /* Those of the relay, which come first. */
 static const char *const dialects[] = { "polysocket", "polysocketd" };
@@ -68,23 +70,26 @@ static const struct unit {
 	    .messages = { { PS_EVENT__COUNT, NULL, 0 } } },
 };
 
-/* Long runs of spaces are counted; nothing else is changed. */
+/* Long runs of spaces or of `h` are counted. */
 static void
 show(struct ps_writer *golden, const char *name, const struct ps_writer *part)
 {
-	size_t i, spaces;
+	size_t i, run;
+	char c;
 
 	ps_writer_printf(golden, "--- %s\n", name);
-	for (i = 0; i < part->len; i += spaces) {
-		spaces = 0;
-		while (i + spaces < part->len && part->data[i + spaces] == ' ')
-			spaces++;
-		if (spaces > 8) {
-			ps_writer_printf(golden, "(%zu spaces)", spaces);
-			continue;
-		}
-		spaces = spaces == 0 ? 1 : spaces;
-		ps_writer_bytes(golden, part->data + i, spaces);
+	for (i = 0; i < part->len; i += run) {
+		c = part->data[i];
+		for (run = 1; i + run < part->len && part->data[i + run] == c;)
+			run++;
+		if (run > 8 && (c == ' ' || c == 'h'))
+			ps_writer_printf(golden, "(%zu %s)", run,
+			    c == ' ' ? "spaces" : "h");
+		else if (c == '\r')
+			ps_writer_str(golden, "(CR)");
+		else
+			ps_writer_bytes(golden, part->data + i, run);
+		run = c == '\r' ? 1 : run;
 	}
 	ps_writer_str(golden, "\n");
 }
@@ -287,6 +292,196 @@ every_framing_of_channels_does_so_too(void **state)
 	ps_writer_deinit(&golden);
 }
 
+/* --- SockJS --- */
+
+static struct ps_writer frame;
+
+/* One unit; NULL ends the messages. */
+static struct ps_slice
+messages_by(enum ps_sockjs_framing kind, const char *const *literals)
+{
+	const struct framing *framing = framing_sockjs(kind);
+	struct framing_context context = { .callback = ps_slice_str("cb") };
+
+	ps_writer_reset(&frame);
+	framing->begin(&frame, &context);
+	for (; *literals != NULL; literals++)
+		write_message(&frame, framing, &context, PS_EVENT_TEXT,
+		    ps_slice_str(*literals));
+	framing->end(&frame, &context, 7);
+	assert_false(frame.failed);
+	return written(&frame);
+}
+
+static struct ps_slice
+message_by(enum ps_sockjs_framing kind, const char *literal)
+{
+	return messages_by(kind, (const char *const[]){ literal, NULL });
+}
+
+/* The greeting, a heartbeat, or what a stream begins with. */
+static struct ps_slice
+alone_by(enum ps_sockjs_framing kind,
+    void (*put)(struct ps_writer *w, struct framing_context *c))
+{
+	const struct framing *framing = framing_sockjs(kind);
+	struct framing_context context = { .callback = ps_slice_str("cb") };
+
+	ps_writer_reset(&frame);
+	framing->begin(&frame, &context);
+	put(&frame, &context);
+	framing->end(&frame, &context, 0);
+	return written(&frame);
+}
+
+static struct ps_slice
+close_by(enum ps_sockjs_framing kind, uint16_t code, const char *reason)
+{
+	const struct framing *framing = framing_sockjs(kind);
+	struct framing_context context = { .callback = ps_slice_str("cb") };
+
+	ps_writer_reset(&frame);
+	framing->begin(&frame, &context);
+	framing->close(&frame, &context, code, ps_slice_str(reason), true);
+	framing->end(&frame, &context, 8);
+	return written(&frame);
+}
+
+static struct ps_slice
+prelude_by(enum ps_sockjs_framing kind)
+{
+	const struct framing_context context = { .callback =
+						     ps_slice_str("callback") };
+
+	ps_writer_reset(&frame);
+	framing_sockjs(kind)->open(&frame, &context);
+	return written(&frame);
+}
+
+static void
+write_sockjs(struct ps_writer *golden, enum ps_sockjs_framing kind)
+{
+	static const char *const three[] = { "\"\"", "\"<b>50% \\\\ \xc3\xa4\"",
+		"\"\\u0000\\\"\\r\\n</script>\"", NULL };
+	const struct framing *framing = framing_sockjs(kind);
+
+	ps_writer_printf(golden, "--- %s, %s\n", framing->content_type,
+	    framing->is_stream ? "stream" : "poll");
+	if (framing->open != NULL) {
+		prelude_by(kind);
+		show(golden, "open", &frame);
+	}
+	alone_by(kind, framing->greet);
+	show(golden, "greeting", &frame);
+	message_by(kind, "\"x\"");
+	show(golden, "message", &frame);
+	messages_by(kind, three);
+	show(golden, "messages", &frame);
+	alone_by(kind, framing->heartbeat);
+	show(golden, "heartbeat", &frame);
+	close_by(kind, 3000, "Go away!");
+	show(golden, "close", &frame);
+	close_by(kind, 4999, "\"</script>\"\n\xe2\x80\xa8 100%");
+	show(golden, "close, escaped", &frame);
+}
+
+static void
+every_framing_of_sockjs_does_so_too(void **state)
+{
+	struct ps_writer golden = { 0 };
+	unsigned kind;
+	char name[64];
+
+	(void)state;
+	for (kind = 0; kind < PS_SOCKJS_FRAMING__COUNT; kind++) {
+		ps_writer_reset(&golden);
+		write_sockjs(&golden, kind);
+		snprintf(name, sizeof(name), "sockjs-%s",
+		    framing_sockjs(kind)->name);
+		compare(&golden, name);
+	}
+	ps_writer_deinit(&golden);
+	ps_writer_deinit(&frame);
+}
+
+/* As the suite of protocol 0.3.3 has them, but for JSONP's comment. */
+static void
+frames_of_sockjs_are_the_protocols(void **state)
+{
+	const struct framing *any = framing_sockjs(PS_SOCKJS_XHR);
+
+	(void)state;
+	assert_slice(alone_by(PS_SOCKJS_XHR, any->greet), "o\n");
+	assert_slice(message_by(PS_SOCKJS_XHR, "\"x\""), "a[\"x\"]\n");
+	assert_slice(close_by(PS_SOCKJS_XHR, 2010,
+			 "Another connection still open"),
+	    "c[2010,\"Another connection still open\"]\n");
+	assert_slice(alone_by(PS_SOCKJS_EVENTSOURCE, any->greet),
+	    "data: o\r\n\r\n");
+	assert_slice(message_by(PS_SOCKJS_EVENTSOURCE,
+			 "\"  \\u0000\\n\\r \""),
+	    "data: a[\"  \\u0000\\n\\r \"]\r\n\r\n");
+	assert_slice(alone_by(PS_SOCKJS_HTMLFILE, any->greet),
+	    "<script>\np(\"o\");\n</script>\r\n");
+	assert_slice(message_by(PS_SOCKJS_HTMLFILE, "\"x\""),
+	    "<script>\np(\"a[\\\"x\\\"]\");\n</script>\r\n");
+	assert_slice(alone_by(PS_SOCKJS_JSONP, any->greet),
+	    "/**/cb(\"o\");\r\n");
+	assert_slice(message_by(PS_SOCKJS_JSONP, "\"x\""),
+	    "/**/cb(\"a[\\\"x\\\"]\");\r\n");
+	assert_slice(close_by(PS_SOCKJS_JSONP, 3000, "Go away!"),
+	    "/**/cb(\"c[3000,\\\"Go away!\\\"]\");\r\n");
+	ps_writer_deinit(&frame);
+}
+
+static void
+streams_of_sockjs_begin_as_the_protocol_has_it(void **state)
+{
+	struct ps_slice got = prelude_by(PS_SOCKJS_XHR_STREAMING);
+	static const char head_end[] = "  </script>\n";
+	const char *end;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(got.len, 2049);
+	for (i = 0; i < 2048; i++)
+		assert_row(i, got.data[i] == 'h');
+	assert_int_equal(got.data[2048], '\n');
+	assert_slice(prelude_by(PS_SOCKJS_EVENTSOURCE), "\r\n");
+	got = prelude_by(PS_SOCKJS_HTMLFILE);
+	assert_true(got.len > 1024);
+	assert_non_null(memmem(got.data, got.len, "= parent.callback;", 18));
+	end = memmem(got.data, got.len, head_end, sizeof(head_end) - 1);
+	assert_non_null(end);
+	for (end += sizeof(head_end) - 1; *end == ' '; end++)
+		;
+	assert_int_equal(got.data + got.len - end, 4);
+	assert_memory_equal(end, "\r\n\r\n", 4);
+	ps_writer_deinit(&frame);
+}
+
+/* What wraps a frame is one level of escapes, which takes nothing off it. */
+static void
+a_wrapped_frame_can_be_told_again(void **state)
+{
+	static const char literal[] = "\"%25\\\\\\\"<\\\\u003c%%\"";
+	struct ps_slice got;
+
+	(void)state;
+	got = message_by(PS_SOCKJS_EVENTSOURCE, literal);
+	assert_slice(got,
+	    "data: a[\"%2525\\\\\\\"<\\\\u003c%25%25\"]\r\n\r\n");
+	got = message_by(PS_SOCKJS_JSONP, literal);
+	assert_slice(got,
+	    "/**/cb(\"a[\\\"%25\\\\\\\\\\\\\\\"\\u003c"
+	    "\\\\\\\\u003c%%\\\"]\");\r\n");
+	got = message_by(PS_SOCKJS_HTMLFILE, literal);
+	assert_slice(got,
+	    "<script>\np(\"a[\\\"%25\\\\\\\\\\\\\\\"\\u003c"
+	    "\\\\\\\\u003c%%\\\"]\");\n</script>\r\n");
+	ps_writer_deinit(&frame);
+}
+
 static void
 what_is_a_recipients_own_is_never_longer_than_said(void **state)
 {
@@ -327,6 +522,16 @@ every_framing_has_what_a_receiver_needs(void **state)
 		assert_row(i, framing->message != NULL &&
 			framing->heartbeat != NULL && framing->close != NULL);
 		assert_row(i, (framing->open != NULL) == framing->is_stream);
+		assert_row(i, framing->greet == NULL && ours->greet == NULL);
+	}
+	for (i = 0; i < PS_SOCKJS_FRAMING__COUNT; i++) {
+		const struct framing *framing = framing_sockjs(i);
+
+		assert_row(i, framing->begin != NULL && framing->end != NULL);
+		assert_row(i, framing->message != NULL &&
+			framing->heartbeat != NULL && framing->close != NULL);
+		assert_row(i, framing->greet != NULL);
+		assert_row(i, (framing->open != NULL) == framing->is_stream);
 	}
 }
 
@@ -355,6 +560,11 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_framing_writes_what_its_golden_file_has),
 		cmocka_unit_test(every_framing_of_channels_does_so_too),
+		cmocka_unit_test(every_framing_of_sockjs_does_so_too),
+		cmocka_unit_test(frames_of_sockjs_are_the_protocols),
+		cmocka_unit_test(
+		    streams_of_sockjs_begin_as_the_protocol_has_it),
+		cmocka_unit_test(a_wrapped_frame_can_be_told_again),
 		cmocka_unit_test(
 		    what_is_a_recipients_own_is_never_longer_than_said),
 		cmocka_unit_test(every_framing_has_what_a_receiver_needs),

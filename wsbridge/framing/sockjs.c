@@ -3,12 +3,8 @@
 #include "sockjs.h"
 
 #include "parts.h"
-#include "ps_json.h"
-
-/* Clients of SockJS compare the spelling. */
-#define TYPE_SCRIPT "application/javascript; charset=UTF-8"
-#define TYPE_EVENTS "text/event-stream; charset=UTF-8"
-#define TYPE_PAGE "text/html; charset=UTF-8"
+#include "ps_json_literal.h"
+#include "ps_reply.h"
 
 #define PRELUDE_BYTES 2048
 /* So that browsers that wait for the kind of a page show it at once. */
@@ -19,25 +15,27 @@ framing_sockjs_close(struct ps_writer *w, uint16_t code,
     struct ps_slice reason)
 {
 	ps_writer_printf(w, "c[%u,", code);
-	ps_json_string(w, reason);
+	ps_json_literal_text(w, reason);
 	ps_writer_str(w, "]");
 }
 
 /* What stands in place of a byte; NULL: itself. */
 typedef const char *escape_fn(char c);
 
-/* In a string of a script. */
+/* In a string of a script, where `</script>` must not be said. */
 static const char *
 for_script(char c)
 {
-	return c == '"' ? "\\\"" : c == '\\' ? "\\\\" : NULL;
-}
-
-/* And that in a page or what it calls, where `</script>` must not be said. */
-static const char *
-for_page(char c)
-{
-	return c == '<' ? "\\u003c" : for_script(c);
+	switch (c) {
+	case '"':
+		return "\\\"";
+	case '\\':
+		return "\\\\";
+	case '<':
+		return "\\u003c";
+	default:
+		return NULL;
+	}
 }
 
 /* A line of an EventSource; the client takes it for a URI's encoding. */
@@ -218,7 +216,7 @@ htmlfile_end(struct ps_writer *w, const struct framing_context *c,
     uint64_t last)
 {
 	(void)last;
-	end_frame(w, c, for_page, "\");\n</script>\r\n");
+	end_frame(w, c, for_script, "\");\n</script>\r\n");
 }
 
 static void
@@ -232,20 +230,20 @@ static void
 jsonp_end(struct ps_writer *w, const struct framing_context *c, uint64_t last)
 {
 	(void)last;
-	end_frame(w, c, for_page, "\");\r\n");
+	end_frame(w, c, for_script, "\");\r\n");
 }
 
 // clang-format off
 static const struct framing framings[] = {
-	[PS_SOCKJS_XHR] = { "xhr", TYPE_SCRIPT, false, false,
+	[PS_SOCKJS_XHR] = { "xhr", PS_TYPE_SOCKJS_SCRIPT, false, false,
 	    NULL, xhr_begin, put_message, put_heartbeat, put_close, xhr_end, put_open },
-	[PS_SOCKJS_XHR_STREAMING] = { "xhr_streaming", TYPE_SCRIPT, true, false,
+	[PS_SOCKJS_XHR_STREAMING] = { "xhr_streaming", PS_TYPE_SOCKJS_SCRIPT, true, false,
 	    streaming_open, xhr_begin, put_message, put_heartbeat, put_close, xhr_end, put_open },
-	[PS_SOCKJS_EVENTSOURCE] = { "eventsource", TYPE_EVENTS, true, false,
+	[PS_SOCKJS_EVENTSOURCE] = { "eventsource", PS_TYPE_SOCKJS_EVENTSOURCE, true, false,
 	    eventsource_open, eventsource_begin, put_message, put_heartbeat, put_close, eventsource_end, put_open },
-	[PS_SOCKJS_HTMLFILE] = { "htmlfile", TYPE_PAGE, true, false,
+	[PS_SOCKJS_HTMLFILE] = { "htmlfile", PS_TYPE_SOCKJS_HTML, true, false,
 	    htmlfile_open, htmlfile_begin, put_message, put_heartbeat, put_close, htmlfile_end, put_open },
-	[PS_SOCKJS_JSONP] = { "jsonp", TYPE_SCRIPT, false, false,
+	[PS_SOCKJS_JSONP] = { "jsonp", PS_TYPE_SOCKJS_SCRIPT, false, false,
 	    NULL, jsonp_begin, put_message, put_heartbeat, put_close, jsonp_end, put_open },
 };
 // clang-format on
