@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_metrics \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
+	%D%/unit/test_parked_sockjs \
 	%D%/unit/test_probe \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
