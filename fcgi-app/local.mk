@@ -17,6 +17,7 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 	%D%/rights.c %D%/rights.h \
 	%D%/routes.c %D%/routes.h \
 	%D%/service.c %D%/service.h \
+	%D%/sockjs.c %D%/sockjs.h \
 	%D%/supervisor.c %D%/supervisor.h
 
 %C%_polysocket_fcgi_SOURCES = %D%/main.c

@@ -100,6 +100,15 @@ request_answer_json(struct request *request, struct ps_slice json)
 }
 
 void
+request_answer_text(struct request *request, int status, const char *type,
+    const char *text, const struct ps_head_extra *extra)
+{
+	ps_reply_text(&request->out, &request->style, status, type,
+	    ps_slice_str(text), extra);
+	finish(request);
+}
+
+void
 request_answer_head(struct request *request, const char *type)
 {
 	ps_reply_head(&request->out, &request->style, 200, type, NULL);

@@ -100,6 +100,9 @@ void request_refuse_method(struct request *request, const char *allow);
 void request_answer_preflight(struct request *request, const char *methods);
 /* A 200 whose body is `json`. */
 void request_answer_json(struct request *request, struct ps_slice json);
+/* See ps_reply_text(); `extra` may be NULL. */
+void request_answer_text(struct request *request, int status, const char *type,
+    const char *text, const struct ps_head_extra *extra);
 /* The head of a 200 without effect, for HEAD. */
 void request_answer_head(struct request *request, const char *type);
 

@@ -10,11 +10,13 @@
 #include "ps_limits.h"
 #include "relay.h"
 #include "service.h"
+#include "sockjs.h"
 
 #define BOTH (METHOD_GET | METHOD_POST)
 #define ALWAYS 0 /* whatever services are on */
 #define RELAY PS_SERVICE_RELAY
 #define CHANNELS PS_SERVICE_CHANNELS
+#define APPLICATIONS PS_SERVICE_APPLICATIONS
 #define FIRST PS_DIALECT_POLYSOCKET
 #define SECOND PS_DIALECT_POLYSOCKETD
 #define CHANNEL PS_DIALECT_CHANNEL
@@ -202,6 +204,9 @@ routes_serve(struct request *request)
 	if (!request_begin(request))
 		return;
 	route = find(request);
+	if (route == NULL && service_is_on(request, APPLICATIONS) &&
+	    sockjs_route(request))
+		return;
 	if (route != NULL && route->dialect == PS_DIALECT_CHANNEL)
 		request->style.flags |= PS_STYLE_SUCCESS;
 	if (route == NULL || !service_is_on(request, route->service)) {

@@ -1,6 +1,7 @@
 /*
  * The route table: every path polysocket.fcgi answers, with its methods, its
- * service and the function that turns its parameters into a message.
+ * service and the function that turns its parameters into a message. Those of
+ * SockJS, which have their shape in common, are in sockjs.c.
  */
 #ifndef ROUTES_H
 #define ROUTES_H

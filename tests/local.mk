@@ -67,6 +67,7 @@ unit_tests = \
 	%D%/unit/test_session_interleavings \
 	%D%/unit/test_session_model \
 	%D%/unit/test_session_quota \
+	%D%/unit/test_sockjs_paths \
 	%D%/unit/test_store \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
