@@ -7,7 +7,7 @@ cd "$srcdir" || exit 1
 
 # Lines "number NAME".
 types=$(sed -n '/^enum ps_ipc_type/,/^}/p' common/ps_ipc.h |
-	sed -nE 's/^[[:space:]]*PS_IPC_([A-Z0-9]+) = ([0-9]+),.*/\2 \1/p')
+	sed -nE 's/^[[:space:]]*PS_IPC_([A-Z0-9_]+) = ([0-9]+),.*/\2 \1/p')
 result "the types of messages are found" "$(
 	printf '%s\n' "$types" | grep -qx '1 HELLO' || echo "no HELLO")"
 result "every type of message is in doc/ipc.md with its number" "$(
