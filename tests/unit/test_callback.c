@@ -4,6 +4,11 @@
 #include "loop.h"
 #include "responder.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
 #include "ps_clock.h"
 #include "wsbridge/callback.h"
 #include "wsbridge/webhook.h"
@@ -25,6 +30,77 @@ struct call {
 
 static struct call call, other;
 
+/*
+ * Names that libcurl resolves in a thread: by us, in the place of the C
+ * library's. One of them does not come to its answer until it may.
+ */
+static const struct {
+	const char *name, *addresses[2];
+} names[] = {
+	{ "app.example", { "127.0.0.1" } },
+	{ "inside.example", { "10.0.0.1" } },
+	{ "both.example", { "10.0.0.1", "127.0.0.1" } },
+	{ "slow.example", { "127.0.0.1" } },
+};
+
+static sem_t may_answer;
+static atomic_uint n_asked, n_answered;
+
+static struct addrinfo *
+make_info(const char *address, const char *service, struct addrinfo *next)
+{
+	struct {
+		struct addrinfo info;
+		struct sockaddr_in address;
+	} *made = calloc(1, sizeof(*made));
+
+	if (made == NULL)
+		return NULL;
+	uv_ip4_addr(address, atoi(service), &made->address);
+	made->info.ai_family = AF_INET;
+	made->info.ai_socktype = SOCK_STREAM;
+	made->info.ai_addrlen = sizeof(made->address);
+	made->info.ai_addr = (struct sockaddr *)&made->address;
+	made->info.ai_next = next;
+	return &made->info;
+}
+
+int
+getaddrinfo(const char *name, const char *service,
+    const struct addrinfo *hints, struct addrinfo **info_r)
+{
+	size_t i;
+	int j;
+
+	(void)hints;
+	n_asked++;
+	*info_r = NULL;
+	for (i = 0; i < ROWS(names); i++) {
+		if (strcmp(name, names[i].name) != 0)
+			continue;
+		if (strcmp(name, "slow.example") == 0)
+			sem_wait(&may_answer);
+		for (j = 1; j >= 0; j--) {
+			if (names[i].addresses[j] != NULL)
+				*info_r = make_info(names[i].addresses[j],
+				    service, *info_r);
+		}
+	}
+	n_answered++;
+	return *info_r == NULL ? EAI_NONAME : 0;
+}
+
+void
+freeaddrinfo(struct addrinfo *info)
+{
+	struct addrinfo *next;
+
+	for (; info != NULL; info = next) {
+		next = info->ai_next;
+		free(info);
+	}
+}
+
 static uint64_t
 clock_ms(void)
 {
@@ -37,6 +113,7 @@ setup(void **state)
 	if (fixture_setup_loop(state) != 0)
 		return -1;
 	later_ms = 0;
+	n_asked = n_answered = 0;
 	bridge.now_ms = clock_ms;
 	bridge.callbacks = callbacks_create(&bridge);
 	loop_start_ticks(bridge.loop, &ticks);
@@ -427,6 +504,71 @@ addresses_are_looked_at(void **state)
 }
 
 static void
+start_to_name(struct call *c, const char *name)
+{
+	char to[128];
+
+	snprintf(to, sizeof(to), "http://%s:%u/", name, responder.port);
+	start_to(c, to);
+}
+
+static void
+addresses_of_names_are_looked_at(void **state)
+{
+	(void)state;
+	start_to_name(&call, "app.example");
+	wait_for(&call);
+	assert_int_equal(call.status, 204);
+	start_to_name(&call, "inside.example");
+	wait_for(&call);
+	assert_int_equal(call.status, 0);
+	assert_string_equal(call.error, "address 10.0.0.1 may not be reached "
+	    "(neither public nor in allow_networks)");
+	assert_int_equal(responder.n_connections, 1);
+	start_to_name(&call, "both.example");
+	wait_for(&call);
+	assert_int_equal(call.status, 204);
+	start_to_name(&call, "nowhere.example");
+	wait_for(&call);
+	assert_string_equal(call.error,
+	    "could not resolve host: nowhere.example");
+	assert_int_equal(n_asked, 4);
+	/* Nor does a name pass that led to such an address before. */
+	start_to_name(&call, "inside.example");
+	wait_for(&call);
+	assert_int_equal(call.status, 0);
+}
+
+/* Neither its end nor the loop waits for it. */
+static void
+a_slow_name_server_holds_nothing_up(void **state)
+{
+	(void)state;
+	fixture_set("callback_timeout=30ms");
+	start_to_name(&call, "slow.example");
+	wait_for(&call);
+	assert_string_equal(call.error, "timed out after 30 ms");
+	fixture_set("callback_timeout=10s");
+	start_to_name(&call, "slow.example");
+	start(&other);
+	wait_for(&other);
+	assert_int_equal(other.status, 204);
+	loop_run_until(bridge.loop, n_asked == 2);
+	assert_int_equal(n_answered, 0);
+	callback_cancel(call.callback);
+	start_to_name(&call, "slow.example");
+	loop_run_until(bridge.loop, n_asked == 3);
+	callbacks_destroy(bridge.callbacks);
+	bridge.callbacks = NULL;
+	assert_int_equal(n_answered, 0);
+	sem_post(&may_answer);
+	sem_post(&may_answer);
+	sem_post(&may_answer);
+	loop_run_until(bridge.loop, n_answered == 3);
+	assert_int_equal(call.n_done, 1);
+}
+
+static void
 other_schemes_are_none(void **state)
 {
 	static const char *const rows[] = { "ftp://127.0.0.1/", "file:///etc",
@@ -563,6 +705,8 @@ main(void)
 		with_bridge(the_time_is_limited),
 		with_bridge(nobody_there_is_told),
 		with_bridge(addresses_are_looked_at),
+		with_bridge(addresses_of_names_are_looked_at),
+		with_bridge(a_slow_name_server_holds_nothing_up),
 		with_bridge(other_schemes_are_none),
 		with_bridge(done_is_not_called_from_inside),
 		with_bridge(others_may_be_started_and_cancelled_meanwhile),
@@ -571,5 +715,6 @@ main(void)
 		with_bridge(hosts_have_one_name),
 	};
 
+	sem_init(&may_answer, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

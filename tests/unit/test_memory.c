@@ -9,12 +9,14 @@
 #include "allocations.h"
 #include "database.h"
 #include "fixture.h"
+#include "loop.h"
 
 #include "fcgi-app/params.h"
 #include "fcgi-app/rights.h"
 #include "ps_json.h"
 #include "ps_pattern.h"
 #include "wsbridge/backlog.h"
+#include "wsbridge/callback.h"
 #include "wsbridge/channel.h"
 #include "wsbridge/deflate.h"
 #include "wsbridge/enforce.h"
@@ -324,6 +326,43 @@ static void
 tell_stats(void)
 {
 	tell_figures(PS_IPC_STATS_JSON);
+}
+
+static void
+on_called(void *owner, const struct callback_result *result)
+{
+	bool *is_over = owner;
+
+	assert_int_equal(result->status, 0);
+	succeeded(strcmp(result->error, "connection refused") == 0);
+	*is_over = true;
+}
+
+/* Nobody is there, which is an answer as well. */
+static void
+call_application(void)
+{
+	static const struct callback_request request = {
+		.url = "http://127.0.0.1:1/", .id = "id", .body = { "{}", 2 }
+	};
+	bool is_over = false;
+	uv_timer_t ticks;
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	fixture_set("allow_networks=127.0.0.1");
+	session_end(fixture_open(), "makes room for timers");
+	loop_start_ticks(bridge.loop, &ticks);
+	arm();
+	bridge.callbacks = callbacks_create(&bridge);
+	if (succeeded(bridge.callbacks != NULL) &&
+	    succeeded(callback_start(bridge.callbacks, &request, on_called,
+			  &is_over) != NULL))
+		loop_run_until(bridge.loop, is_over);
+	disarm();
+	callbacks_destroy(bridge.callbacks);
+	bridge.callbacks = NULL;
+	loop_stop_ticks(&ticks);
+	assert_int_equal(fixture_teardown(NULL), 0);
 }
 
 static int
@@ -840,6 +879,13 @@ figures_are_whole_or_not_told(void **state)
 }
 
 static void
+an_application_is_called_or_not(void **state)
+{
+	(void)state;
+	fail_each_allocation(call_application);
+}
+
+static void
 a_policy_is_whole_or_not_there(void **state)
 {
 	(void)state;
@@ -910,6 +956,7 @@ main(void)
 		cmocka_unit_test(a_request_is_parked_or_ended),
 		cmocka_unit_test(a_probe_runs_or_ends),
 		cmocka_unit_test(figures_are_whole_or_not_told),
+		cmocka_unit_test(an_application_is_called_or_not),
 		cmocka_unit_test(a_policy_is_whole_or_not_there),
 		cmocka_unit_test(a_create_without_memory_is_refused),
 		cmocka_unit_test(a_record_is_kept_or_counted_as_lost),
