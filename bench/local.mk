@@ -2,7 +2,7 @@
 # front. Built with everything, so that they are not found broken when needed.
 
 noinst_PROGRAMS += %D%/loadgen %D%/fcgi-ceiling %D%/talk %D%/talk-target \
-	%D%/fanout-load %D%/fanout-floor
+	%D%/fanout-load %D%/fanout-floor %D%/callback-echo
 
 ps_bench_lib = \
 	%D%/lib/histogram.c %D%/lib/histogram.h \
@@ -65,6 +65,10 @@ ps_bench_lib = \
 	tests/tools/ws-frame.c tests/tools/ws-frame.h
 %C%_talk_target_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
 %C%_talk_target_LDADD = $(CRYPTO_LIBS)
+
+%C%_callback_echo_SOURCES = %D%/callback-echo.c \
+	%D%/lib/link.c %D%/lib/link.h
+%C%_callback_echo_LDADD =
 
 %C%_fcgi_ceiling_SOURCES = %D%/fcgi-ceiling.c
 %C%_fcgi_ceiling_LDADD = $(FCGI_LIBS) -lpthread
