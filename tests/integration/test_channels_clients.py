@@ -2,13 +2,13 @@
 
 import json
 import shutil
-import struct
 import subprocess
 
 import pytest
 
 from client import TIMEOUT_S
-from rawsocket import TEXT, RawSocket, client_frame
+from h2stream import Http2Stream
+from rawsocket import TEXT, RawSocket
 
 NODE = r"""
 const WebSocket = require("ws");
@@ -105,59 +105,15 @@ def test_curl_emits(channel, stack):
             assert member.data() == [payload]
 
 
-# A browser that speaks HTTP/2 to the web server asks for a WebSocket within
-# that connection (RFC 8441), where the server says that it may.
-
-H2_DATA, H2_HEADERS, H2_SETTINGS = 0, 1, 4
-H2_END_HEADERS, H2_ACK = 4, 1
-H2_CONNECT_PROTOCOL = struct.pack("!HI", 8, 1)
-
-
-def h2_frame(kind, flags=0, stream=0, payload=b""):
-    return struct.pack("!I", len(payload))[1:] + struct.pack(
-        "!BBI", kind, flags, stream) + payload
-
-
-def h2_field(name, value):
-    """Literal, never indexed, not Huffman coded; shorter than 127 bytes."""
-    assert len(name) < 127 and len(value) < 127
-    return (b"\x10" + bytes([len(name)]) + name.encode()
-            + bytes([len(value)]) + value.encode())
-
-
-def h2_take(raw, kind):
-    """The payload of the next frame of a kind that is no acknowledgement."""
-    while True:
-        head = raw.read(9)
-        payload = raw.read(int.from_bytes(head[:3], "big"))
-        if head[3] == kind and not (kind == H2_SETTINGS and head[4]):
-            return payload
-
-
-def h2_find(raw, text):
-    data = b""
-    while text not in data:
-        data += h2_take(raw, H2_DATA)
-
-
 def test_a_websocket_over_http2(channel, stack):
-    with RawSocket(("127.0.0.1", stack.port)) as raw:
-        raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame(H2_SETTINGS))
-        offered = H2_CONNECT_PROTOCOL in h2_take(raw, H2_SETTINGS)
-        assert offered is (stack.server == "lighttpd")
-        if not offered:
+    stream = Http2Stream(("127.0.0.1", stack.port))
+    with RawSocket(stream) as raw:
+        assert stream.offered is (stack.server == "lighttpd")
+        if not stream.offered:
             return      # a browser makes a connection of HTTP/1.1 then
-        raw.send(h2_frame(H2_SETTINGS, H2_ACK) + h2_frame(
-            H2_HEADERS, H2_END_HEADERS, 1, b"".join(
-                h2_field(name, value) for name, value in (
-                    (":method", "CONNECT"), (":protocol", "websocket"),
-                    (":scheme", "http"), (":authority", "localhost"),
-                    (":path", channel.path("listen")),
-                    ("sec-websocket-version", "13")))))
-        assert h2_take(raw, H2_HEADERS)[:1] == b"\x88"      # :status 200
-        h2_find(raw, b'"type":"CONNECTED"')
-        said = b'{"type":"EMIT","payload":"by HTTP/2"}'
-        raw.send(h2_frame(H2_DATA, 0, 1, client_frame(TEXT, said)))
-        h2_find(raw, b'"payload":"by HTTP/2"')
+        stream.connect(channel.path("listen"))
+        assert raw.next_message()["type"] == "CONNECTED"
+        raw.say(TEXT, b'{"type":"EMIT","payload":"by HTTP/2"}')
+        assert raw.find("DATA")["payload"] == "by HTTP/2"
         assert len(channel.members()) == 1
     stack.wait_until(lambda: not channel.members(), "its leaving")

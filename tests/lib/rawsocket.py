@@ -36,9 +36,13 @@ def head(path="/room/listen", **headers):
 
 
 class RawSocket:
-    """`address` is a path, or host and port."""
+    """`address` is a path, or host and port, or what is connected."""
 
     def __init__(self, address, tls=None):
+        self.buffer = b""
+        if hasattr(address, "recv"):
+            self.socket = address
+            return
         unix = isinstance(address, (str, os.PathLike))
         self.socket = socket.socket(
             socket.AF_UNIX if unix else socket.AF_INET)
@@ -49,7 +53,6 @@ class RawSocket:
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket,
                                           server_hostname="localhost")
-        self.buffer = b""
 
     def __enter__(self):
         return self
