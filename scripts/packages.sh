@@ -5,10 +5,11 @@
 build_packages="gcc make autoconf automake pkg-config libc6-dev libfcgi-dev
 	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libjson-c-dev
 	libsqlite3-dev libssl-dev libcurl4-openssl-dev zlib1g-dev"
-run_packages="python3 python3-websockets sqlite3 lighttpd apache2-bin"
+run_packages="python3 python3-websockets sqlite3 lighttpd apache2-bin php-cgi
+	php-sqlite3"
 check_packages="clang libclang-rt-dev libcmocka-dev spawn-fcgi curl openssl
 	xz-utils python3-jsonschema python3-pytest python3-pytest-xdist
-	python3-yaml"
+	python3-yaml chromium"
 
 # install_missing PACKAGE...: does nothing where there is no dpkg.
 install_missing() {

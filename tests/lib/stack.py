@@ -49,11 +49,13 @@ class Stack:
     the top of the source tree); `environment` goes to the workers as FastCGI
     parameters set by the web server; `targets` are what requests without a
     token may relay to, None for a database without the token anonymous, which
-    may use all channels."""
+    may use all channels; `beside` is configuration of the web server that
+    follows polysocket's. With a prefix, files in the directory are served
+    above it."""
 
     def __init__(self, server="lighttpd", prefix="", options=None, port=None,
                  start_mode="listen", build=None, directory=None, http2=True,
-                 environment=None, targets=LOOPBACK):
+                 environment=None, targets=LOOPBACK, beside=""):
         assert server in SERVERS and start_mode in START_MODES
         self.server = server
         self.prefix = prefix
@@ -61,6 +63,7 @@ class Stack:
         self.http2 = http2
         self.environment = environment or {}
         self.targets = targets
+        self.beside = beside
         self.wanted_port = port
         self.port = port
         build = pathlib.Path(build or os.environ.get("POLYSOCKET_BUILD")
@@ -338,6 +341,8 @@ class Stack:
             f"server.port = {self.port}",
             f'server.document-root = "{self.directory}"',
             f'server.errorlog = "{self.directory}/lighttpd-error.log"',
+            'mimetype.assign = (".html" => "text/html",'
+            ' ".js" => "text/javascript")',
             'server.modules = ("mod_setenv")',
             f'server.feature-flags = ("server.graceful-shutdown-timeout"'
             f' => 1, "server.h2proto" => "{enabled(self.http2)}",'
@@ -350,7 +355,7 @@ class Stack:
             command = " ".join(self.worker_command())
             lines.append(f'var.polysocket_start = ("bin-path" => "{command}",'
                          ' "max-procs" => 1)')
-        lines.append(self.site("lighttpd"))
+        lines += [self.site("lighttpd"), self.beside]
         self.web = self.run_activated(
             "lighttpd", [program("lighttpd"), "-D", "-f",
                          self.write("lighttpd.conf", lines)], self.listener)
@@ -393,6 +398,7 @@ class Stack:
             *(f'SetEnv {name} "{value}"'
               for name, value in self.environment.items()),
             self.site("apache"),
+            self.beside,
             *([] if self.http2 else ["Protocols http/1.1"]),
         ]
 
