@@ -294,13 +294,27 @@ authority_matches(const struct ps_pattern *p, struct ps_slice scheme,
 	return host_matches(p, host);
 }
 
+static bool
+url_matches(const struct ps_pattern *p, const struct ps_target *target,
+    enum ps_pattern_kind kind)
+{
+	return authority_matches(p, ps_slice_str(schemes[kind][target->tls]),
+		   target->host, target->port) &&
+	    (p->any_path || path_matches(p->path, target->path));
+}
+
 bool
 ps_pattern_matches_target(const struct ps_pattern *p,
     const struct ps_target *target)
 {
-	return authority_matches(p, ps_slice_str(target->tls ? "wss" : "ws"),
-		   target->host, target->port) &&
-	    (p->any_path || path_matches(p->path, target->path));
+	return url_matches(p, target, PS_PATTERN_TARGET);
+}
+
+bool
+ps_pattern_matches_callback(const struct ps_pattern *p,
+    const struct ps_target *target)
+{
+	return url_matches(p, target, PS_PATTERN_CALLBACK);
 }
 
 static bool

@@ -66,6 +66,9 @@ bool ps_channel_pattern_matches(const struct ps_channel_pattern *pattern,
 
 bool ps_pattern_matches_target(const struct ps_pattern *pattern,
     const struct ps_target *target);
+/* `target` as ps_callback_parse() gives it. */
+bool ps_pattern_matches_callback(const struct ps_pattern *pattern,
+    const struct ps_target *target);
 /* `origin` as ps_origin_from_header() gives it, and not empty. */
 bool ps_pattern_matches_origin(const struct ps_pattern *pattern,
     struct ps_slice origin);

@@ -39,6 +39,7 @@ _Static_assert(sizeof(limit_names) / sizeof(limit_names[0]) ==
 static const enum ps_pattern_kind kinds[] = {
 	[PS_RIGHT_ORIGIN] = PS_PATTERN_ORIGIN,
 	[PS_RIGHT_TARGET] = PS_PATTERN_TARGET,
+	[PS_RIGHT_CALLBACK] = PS_PATTERN_CALLBACK,
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == PS_RIGHT__COUNT,
     "every right needs its kind of pattern");
@@ -335,6 +336,26 @@ ps_token_allows_target(const struct ps_token *token,
 
 	for (i = 0; i < list->count; i++) {
 		if (ps_pattern_matches_target(&list->items[i], target))
+			return true;
+	}
+	return false;
+}
+
+bool
+ps_token_has_callbacks(const struct ps_token *token)
+{
+	return token->has_secret && token->rights[PS_RIGHT_CALLBACK].count > 0;
+}
+
+bool
+ps_token_allows_callback(const struct ps_token *token,
+    const struct ps_target *target)
+{
+	const struct ps_pattern_list *list = &token->rights[PS_RIGHT_CALLBACK];
+	size_t i;
+
+	for (i = 0; i < list->count && token->has_secret; i++) {
+		if (ps_pattern_matches_callback(&list->items[i], target))
 			return true;
 	}
 	return false;

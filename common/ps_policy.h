@@ -37,10 +37,13 @@ const char *ps_token_limit_name(enum ps_token_limit limit);
 
 #define PS_TOKEN_HASH_BYTES 32
 #define PS_TOKEN_ANONYMOUS "anonymous"
+/* Of a key that callbacks are signed with; the schema has the same. */
+#define PS_CALLBACK_KEY_MAX 64
 
 enum ps_right {
 	PS_RIGHT_ORIGIN,
 	PS_RIGHT_TARGET,
+	PS_RIGHT_CALLBACK,
 	PS_RIGHT__COUNT,
 };
 
@@ -70,6 +73,11 @@ struct ps_token {
 	struct ps_token_limits limits;
 	struct ps_pattern_list rights[PS_RIGHT__COUNT];
 	struct ps_channel_list channels;
+
+	/* Of an application: a token that has callbacks. */
+	unsigned char callback_key[PS_CALLBACK_KEY_MAX]; /* decoded */
+	size_t callback_key_len; /* 0: it cannot be decoded */
+	bool publish_auth, sockjs_websocket, sockjs_cookie;
 };
 
 struct ps_policy;
@@ -99,6 +107,11 @@ bool ps_token_is_valid(const struct ps_token *token, int64_t now_s);
 bool ps_token_allows_origin(const struct ps_token *token,
     struct ps_slice origin);
 bool ps_token_allows_target(const struct ps_token *token,
+    const struct ps_target *target);
+/* Whether it is an application, and may be called at some URL or other. */
+bool ps_token_has_callbacks(const struct ps_token *token);
+/* `target` as ps_callback_parse() gives it. */
+bool ps_token_allows_callback(const struct ps_token *token,
     const struct ps_target *target);
 /* What all patterns that have the name grant together. */
 bool ps_token_allows_channel(const struct ps_token *token,

@@ -137,24 +137,47 @@ ps_host_parse(char *host, struct ps_slice text)
 	return parse_ascii(host, text);
 }
 
-static const char not_a_url[] = "target is not an absolute WebSocket URL";
+_Static_assert(PS_CALLBACK_URL_MAX < PS_TARGET_MAX,
+    "a callback fits where a target does");
+
+/* What URLs of a kind have in common, and what is said of those that do not. */
+struct url_kind {
+	const char *scheme, *tls_scheme;
+	size_t max;
+	const char *other_scheme, *not_a_url, *has_control, *has_space,
+	    *too_long;
+};
+
+static const struct url_kind target_kind = { "ws", "wss", PS_TARGET_MAX - 1,
+	"scheme component must be \"ws\" or \"wss\"",
+	"target is not an absolute WebSocket URL",
+	"target has a control character", "target has a space",
+	"target is too long" };
+
+static const struct url_kind callback_kind = { "http", "https",
+	PS_CALLBACK_URL_MAX,
+	"scheme component must be \"http\" or \"https\"",
+	"callback is not an absolute URL of the web",
+	"callback has a control character", "callback has a space",
+	"callback is too long" };
+
 static const char out_of_memory[] = "out of memory";
 
-/* What libcurl would accept and a WebSocket URL may not have. */
+/* What libcurl would accept and such a URL may not have. */
 static const char *
-reject_early(const char *url)
+reject_early(const struct url_kind *kind, const char *url)
 {
 	const char *authority = url + strcspn(url, ":/?#");
 	size_t i;
 
 	for (i = 0; url[i] != '\0'; i++) {
 		if ((unsigned char)url[i] < 0x20 || url[i] == 0x7f)
-			return "target has a control character";
+			return kind->has_control;
 		if (url[i] == ' ')
-			return "target has a space";
+			return kind->has_space;
 	}
 	if (strncmp(authority, "://", 3) != 0)
-		return not_a_url;
+		return kind->not_a_url;
 	authority += 3;
 	if (strchr(url, '#') != NULL)
 		return "expected null fragment component";
@@ -170,17 +193,18 @@ reject_early(const char *url)
 }
 
 static const char *
-take_scheme(struct ps_target *target, CURLU *handle)
+take_scheme(struct ps_target *target, const struct url_kind *kind,
+    CURLU *handle)
 {
 	const char *error = NULL;
 	char *scheme = NULL;
 
 	if (curl_url_get(handle, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-		return not_a_url;
-	if (strcmp(scheme, "wss") == 0)
+		return kind->not_a_url;
+	if (strcmp(scheme, kind->tls_scheme) == 0)
 		target->tls = true;
-	else if (strcmp(scheme, "ws") != 0)
-		error = "scheme component must be \"ws\" or \"wss\"";
+	else if (strcmp(scheme, kind->scheme) != 0)
+		error = kind->other_scheme;
 	curl_free(scheme);
 	return error;
 }
@@ -218,7 +242,8 @@ take_port(struct ps_target *target, CURLU *handle)
 }
 
 static const char *
-take_path(struct ps_target *target, CURLU *handle)
+take_path(struct ps_target *target, const struct url_kind *kind,
+    CURLU *handle)
 {
 	char *path = NULL, *query = NULL;
 	int len;
@@ -231,42 +256,55 @@ take_path(struct ps_target *target, CURLU *handle)
 	curl_free(path);
 	curl_free(query);
 	if (len < 0 || (size_t)len >= sizeof(target->path))
-		return "target is too long";
+		return kind->too_long;
 	return NULL;
 }
 
-const char *
-ps_target_parse(struct ps_target *target, struct ps_slice url)
+static const char *
+parse_url(struct ps_target *target, const struct url_kind *kind,
+    struct ps_slice url)
 {
 	char copy[PS_TARGET_MAX];
 	const char *error;
 	CURLU *handle;
 
 	memset(target, 0, offsetof(struct ps_target, path));
-	if (url.len >= sizeof(copy))
-		return "target is too long";
+	if (url.len > kind->max)
+		return kind->too_long;
 	if (url.len > 0)
 		memcpy(copy, url.data, url.len);
 	copy[url.len] = '\0';
 	if (strlen(copy) != url.len)
-		return "target has a control character";
-	if ((error = reject_early(copy)) != NULL)
+		return kind->has_control;
+	if ((error = reject_early(kind, copy)) != NULL)
 		return error;
 	if ((handle = curl_url()) == NULL)
 		return out_of_memory;
 	if (curl_url_set(handle, CURLUPART_URL, copy, PARSE_FLAGS) !=
 	    CURLUE_OK)
-		error = not_a_url;
+		error = kind->not_a_url;
 	if (error == NULL)
-		error = take_scheme(target, handle);
+		error = take_scheme(target, kind, handle);
 	if (error == NULL)
 		error = take_host(target, handle);
 	if (error == NULL)
 		error = take_port(target, handle);
 	if (error == NULL)
-		error = take_path(target, handle);
+		error = take_path(target, kind, handle);
 	curl_url_cleanup(handle);
 	return error;
+}
+
+const char *
+ps_target_parse(struct ps_target *target, struct ps_slice url)
+{
+	return parse_url(target, &target_kind, url);
+}
+
+const char *
+ps_callback_parse(struct ps_target *target, struct ps_slice url)
+{
+	return parse_url(target, &callback_kind, url);
 }
 
 struct ps_slice

@@ -1,6 +1,7 @@
 /*
- * Targets: absolute ws: and wss: URLs (RFC 6455, section 3), and the hosts in
- * them and in origins. URLs are taken apart by libcurl's URL API, which also
+ * Targets: absolute ws: and wss: URLs (RFC 6455, section 3); callbacks of
+ * applications: absolute http: and https: URLs; and the hosts in them and in
+ * origins. URLs are taken apart by libcurl's URL API, which also
  * brings international host names to punycode.
  */
 #ifndef PS_URL_H
@@ -25,6 +26,8 @@ struct ps_target {
  * re-entrant in one object, but free of shared state.
  */
 const char *ps_target_parse(struct ps_target *target, struct ps_slice url);
+/* The same for a callback of at most PS_CALLBACK_URL_MAX bytes. */
+const char *ps_callback_parse(struct ps_target *target, struct ps_slice url);
 
 /*
  * Writes the one form that a host has here to `host` (PS_HOST_MAX + 1 bytes):
