@@ -11,9 +11,10 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_config.c %D%/ps_config.h \
 	%D%/ps_container.h \
 	%D%/ps_db.c %D%/ps_db.h \
-	%D%/ps_db_authorizations.h \
+	%D%/ps_db_authorizations.c %D%/ps_db_authorizations.h \
+	%D%/ps_db_changes.c %D%/ps_db_changes.h \
 	%D%/ps_db_events.c \
-	%D%/ps_db_outbox.h \
+	%D%/ps_db_outbox.c %D%/ps_db_outbox.h \
 	%D%/ps_db_policy.c \
 	%D%/ps_db_records.c \
 	%D%/ps_err.h \

@@ -24,7 +24,7 @@ void ps_db_init(void);
 
 /* PRAGMA application_id and user_version of a database this program reads. */
 #define PS_DB_APPLICATION_ID 0x506f6c79 /* "Poly" */
-#define PS_DB_VERSION 3
+#define PS_DB_VERSION 4
 
 #define PS_DB_ERROR_MAX 256
 /* An administrator who holds the write lock is waited for so long at once. */
@@ -164,6 +164,7 @@ struct ps_usage {
 struct ps_bridge_row {
 	const char *tag, *node, *socket, *version;
 	int64_t pid, started_at_s;
+	bool outbox; /* the option; not in the database */
 };
 
 PS_MUST_CHECK int ps_db_begin(struct ps_db *db);
@@ -184,7 +185,8 @@ PS_MUST_CHECK int ps_db_add_usage(struct ps_db *db,
 /*
  * A bridge takes over its node: the rows of others that are dead are deleted,
  * and those of sessions ended that nobody has who lives. All of its own are
- * among these: it puts in again what it has.
+ * among these: it puts in again what it has. Applications that want to hear of
+ * the end of the others have it in the outbox.
  */
 PS_MUST_CHECK int ps_db_enter(struct ps_db *db,
     const struct ps_bridge_row *row, int64_t now_s);

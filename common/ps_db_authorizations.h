@@ -33,5 +33,10 @@ PS_MUST_CHECK int ps_db_delete_authorization(struct ps_db *db,
 PS_MUST_CHECK int ps_db_each_authorization(struct ps_db *db,
     void (*found)(void *arg, const struct ps_authorization_row *row),
     void *arg);
+/* The same for the one of this socket id, if there is one. */
+PS_MUST_CHECK int ps_db_find_authorization(struct ps_db *db,
+    const char *socket_id,
+    void (*found)(void *arg, const struct ps_authorization_row *row),
+    void *arg);
 
 #endif

@@ -1,53 +1,17 @@
 /* The history of channels. */
 #include "config.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "ps_sql.h"
-
-/* 2030-12-31 23:59:59.123; as text it sorts by time. */
-#define TIME_BYTES 32
-
-static void
-put_time(char out[TIME_BYTES], int64_t at_ms)
-{
-	int64_t ms = at_ms % 1000 < 0 ? at_ms % 1000 + 1000 : at_ms % 1000;
-	time_t at_s = (time_t)((at_ms - ms) / 1000);
-	struct tm tm;
-	size_t len;
-
-	gmtime_r(&at_s, &tm);
-	len = strftime(out, TIME_BYTES, "%F %T", &tm);
-	snprintf(out + len, TIME_BYTES - len, ".%03u", (unsigned)ms % 1000);
-}
-
-/* Borrowed until the statement has run. An empty slice is no NULL. */
-static void
-bind_slice(sqlite3_stmt *stmt, int at, struct ps_slice text)
-{
-	sqlite3_bind_text(stmt, at, text.len == 0 ? "" : text.data,
-	    (int)text.len, SQLITE_STATIC);
-}
-
-static void
-bind_time(sqlite3_stmt *stmt, int at, int64_t at_ms)
-{
-	char text[TIME_BYTES];
-
-	put_time(text, at_ms);
-	sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
-}
 
 int
 ps_db_put_event(struct ps_db *db, const struct ps_event *event)
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_PUT_EVENT];
 
-	bind_slice(stmt, 1, event->channel);
-	bind_slice(stmt, 2, ps_slice_str(event->id));
-	bind_slice(stmt, 3, event->payload);
-	bind_time(stmt, 4, event->at_ms);
+	ps_sql_bind_slice(stmt, 1, event->channel);
+	ps_sql_bind_slice(stmt, 2, ps_slice_str(event->id));
+	ps_sql_bind_slice(stmt, 3, event->payload);
+	ps_sql_bind_ms(stmt, 4, event->at_ms);
 	sqlite3_bind_int64(stmt, 5, (int64_t)event->n_lost);
 	return ps_sql_run(db, PS_SQL_PUT_EVENT);
 }
@@ -58,7 +22,7 @@ ps_db_clip_events(struct ps_db *db, struct ps_slice channel, uint64_t keep,
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_CLIP_EVENTS];
 
-	bind_slice(stmt, 1, channel);
+	ps_sql_bind_slice(stmt, 1, channel);
 	sqlite3_bind_int64(stmt, 2, (int64_t)keep);
 	sqlite3_bind_int(stmt, 3, max);
 	return ps_sql_run(db, PS_SQL_CLIP_EVENTS);
@@ -71,7 +35,7 @@ ps_db_prune_events(struct ps_db *db, int64_t before_ms, int max,
 	sqlite3_stmt *stmt = db->statements[PS_SQL_PRUNE_EVENTS];
 	int ret;
 
-	bind_time(stmt, 1, before_ms);
+	ps_sql_bind_ms(stmt, 1, before_ms);
 	sqlite3_bind_int(stmt, 2, max);
 	ret = ps_sql_run(db, PS_SQL_PRUNE_EVENTS);
 	*deleted_r = ret == PS_OK ? sqlite3_changes(db->sqlite) : 0;
@@ -103,7 +67,7 @@ find_end(struct search *search)
 {
 	struct ps_db *db = search->db;
 
-	bind_slice(db->statements[PS_SQL_LAST_EVENT], 1,
+	ps_sql_bind_slice(db->statements[PS_SQL_LAST_EVENT], 1,
 	    search->query->channel);
 	return ps_sql_each(db, PS_SQL_LAST_EVENT, end_row,
 	    &search->answer->cursor);
@@ -118,9 +82,9 @@ find_since(struct search *search, int64_t *number_r)
 	sqlite3_stmt *stmt = db->statements[PS_SQL_EVENT_NUMBER];
 
 	*number_r = -1;
-	bind_slice(stmt, 1, query->channel);
-	bind_slice(stmt, 2, query->since);
-	bind_time(stmt, 3, query->before_ms);
+	ps_sql_bind_slice(stmt, 1, query->channel);
+	ps_sql_bind_slice(stmt, 2, query->since);
+	ps_sql_bind_ms(stmt, 3, query->before_ms);
 	return ps_sql_each(db, PS_SQL_EVENT_NUMBER, ps_sql_number_row,
 	    number_r);
 }
@@ -133,7 +97,7 @@ find_back(struct search *search, int64_t *number_r)
 	sqlite3_stmt *stmt = db->statements[PS_SQL_EVENT_BACK];
 
 	*number_r = 0;
-	bind_slice(stmt, 1, search->query->channel);
+	ps_sql_bind_slice(stmt, 1, search->query->channel);
 	sqlite3_bind_int64(stmt, 2, search->query->limit);
 	return ps_sql_each(db, PS_SQL_EVENT_BACK, ps_sql_number_row,
 	    number_r);
@@ -195,11 +159,11 @@ find_events(struct search *search)
 	struct ps_db *db = search->db;
 	sqlite3_stmt *stmt = db->statements[PS_SQL_EVENTS];
 
-	bind_slice(stmt, 1, query->channel);
+	ps_sql_bind_slice(stmt, 1, query->channel);
 	sqlite3_bind_int64(stmt, 2, cursor->after);
 	sqlite3_bind_int64(stmt, 3, cursor->end);
 	sqlite3_bind_int64(stmt, 4, cursor->end_id);
-	bind_time(stmt, 5, query->before_ms);
+	ps_sql_bind_ms(stmt, 5, query->before_ms);
 	sqlite3_bind_int64(stmt, 6, query->limit);
 	return ps_sql_each(db, PS_SQL_EVENTS, event_row, search);
 }

@@ -41,7 +41,7 @@ struct ps_outbox_lane {
 	const char *session;
 	int64_t token_id;
 	const char *client;
-	uint64_t first_number, last_number, count, bytes;
+	uint64_t first_number, last_number, count;
 };
 
 PS_MUST_CHECK int ps_db_put_outbox(struct ps_db *db,
@@ -70,5 +70,11 @@ PS_MUST_CHECK int ps_db_count_outbox(struct ps_db *db, int64_t token_id,
 /* For each lane that is not that of a bridge of another node. */
 PS_MUST_CHECK int ps_db_each_lane(struct ps_db *db, const char *node,
     void (*found)(void *arg, const struct ps_outbox_lane *lane), void *arg);
+/* The same for that of this session, if there is one. */
+PS_MUST_CHECK int ps_db_find_lane(struct ps_db *db, const char *session,
+    void (*found)(void *arg, const struct ps_outbox_lane *lane), void *arg);
+/* Deletes at most `max` dead rows that were accepted before `before_s`. */
+PS_MUST_CHECK int ps_db_prune_outbox(struct ps_db *db, int64_t before_s,
+    int max, int *deleted_r);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ps_base64.h"
 #include "ps_sql.h"
 
 int
@@ -14,6 +15,24 @@ ps_db_revision(struct ps_db *db, uint64_t *revision_r)
 	    &revision);
 
 	*revision_r = (uint64_t)revision;
+	return ret;
+}
+
+/* Base64 does not fit each text that the schema takes: such a key is none. */
+static int
+take_callback_key(struct ps_token *token, const char *text)
+{
+	struct ps_writer key = { 0 };
+	int ret = PS_OK;
+
+	if (ps_base64_decode(&key, ps_slice_str(text)) == PS_OK &&
+	    !key.failed && key.len <= sizeof(token->callback_key)) {
+		memcpy(token->callback_key, key.data, key.len);
+		token->callback_key_len = key.len;
+	}
+	if (key.failed)
+		ret = PS_ERR_NOMEM;
+	ps_writer_deinit(&key);
 	return ret;
 }
 
@@ -45,7 +64,11 @@ token_row(void *arg, sqlite3_stmt *stmt)
 		    sqlite3_column_type(stmt, 7 + i) == SQLITE_NULL ?
 		    PS_NO_LIMIT :
 		    (uint64_t)sqlite3_column_int64(stmt, 7 + i);
-	if ((token.name = strdup(name)) == NULL)
+	token.publish_auth = sqlite3_column_int(stmt, 14) != 0;
+	token.sockjs_websocket = sqlite3_column_int(stmt, 15) != 0;
+	token.sockjs_cookie = sqlite3_column_int(stmt, 16) != 0;
+	ret = take_callback_key(&token, ps_sql_text(stmt, 13));
+	if (ret != PS_OK || (token.name = strdup(name)) == NULL)
 		return PS_ERR_NOMEM;
 	if ((ret = ps_policy_add_token(arg, &token)) != PS_OK)
 		free(token.name);
@@ -73,6 +96,12 @@ static int
 target_row(void *arg, sqlite3_stmt *stmt)
 {
 	return pattern_row(arg, stmt, PS_RIGHT_TARGET);
+}
+
+static int
+callback_row(void *arg, sqlite3_stmt *stmt)
+{
+	return pattern_row(arg, stmt, PS_RIGHT_CALLBACK);
 }
 
 static int
@@ -109,6 +138,8 @@ read_policy(struct ps_db *db, struct ps_policy **policy_r)
 	    (ret = ps_sql_each(db, PS_SQL_ORIGINS, origin_row, policy)) !=
 		PS_OK ||
 	    (ret = ps_sql_each(db, PS_SQL_TARGETS, target_row, policy)) !=
+		PS_OK ||
+	    (ret = ps_sql_each(db, PS_SQL_CALLBACKS, callback_row, policy)) !=
 		PS_OK ||
 	    (ret = ps_sql_each(db, PS_SQL_CHANNELS, channel_row, policy)) !=
 		PS_OK) {

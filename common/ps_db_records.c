@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ps_db_outbox.h"
 #include "ps_place.h"
 #include "ps_sql.h"
 
@@ -49,13 +50,6 @@ ps_db_n_changes(const struct ps_db *db)
 	return sqlite3_total_changes(db->sqlite);
 }
 
-/* Borrowed until the statement has run. */
-static void
-bind_text(sqlite3_stmt *stmt, int at, const char *text)
-{
-	sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC);
-}
-
 static void
 bind_traffic(sqlite3_stmt *stmt, int at, const struct ps_traffic *traffic)
 {
@@ -70,14 +64,14 @@ ps_db_put_session(struct ps_db *db, const struct ps_session_row *row)
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_PUT_SESSION];
 
-	bind_text(stmt, 1, row->id);
-	bind_text(stmt, 2, ps_session_kind_name(row->kind));
+	ps_sql_bind_text(stmt, 1, row->id);
+	ps_sql_bind_text(stmt, 2, ps_session_kind_name(row->kind));
 	sqlite3_bind_int64(stmt, 3, row->token_id);
-	bind_text(stmt, 4, row->node);
-	bind_text(stmt, 5, row->subject);
-	bind_text(stmt, 6, row->origin);
-	bind_text(stmt, 7, row->remote_addr);
-	bind_text(stmt, 8, row->agent);
+	ps_sql_bind_text(stmt, 4, row->node);
+	ps_sql_bind_text(stmt, 5, row->subject);
+	ps_sql_bind_text(stmt, 6, row->origin);
+	ps_sql_bind_text(stmt, 7, row->remote_addr);
+	ps_sql_bind_text(stmt, 8, row->agent);
 	sqlite3_bind_int64(stmt, 9, row->opened_at_s);
 	sqlite3_bind_null(stmt, 10);
 	sqlite3_bind_null(stmt, 11);
@@ -85,7 +79,7 @@ ps_db_put_session(struct ps_db *db, const struct ps_session_row *row)
 	if (row->closed_at_s != 0) {
 		sqlite3_bind_int64(stmt, 10, row->closed_at_s);
 		sqlite3_bind_int(stmt, 11, row->close_code);
-		bind_text(stmt, 12, row->close_reason);
+		ps_sql_bind_text(stmt, 12, row->close_reason);
 	}
 	bind_traffic(stmt, 13, &row->traffic);
 	return ps_sql_run(db, PS_SQL_PUT_SESSION);
@@ -113,19 +107,11 @@ struct others {
 	char *rival; /* or NULL */
 };
 
-static const char *
-column_text(sqlite3_stmt *stmt, int at)
-{
-	const char *text = (const char *)sqlite3_column_text(stmt, at);
-
-	return text == NULL ? "" : text;
-}
-
 static int
 other_row(void *arg, sqlite3_stmt *stmt)
 {
 	struct others *others = arg;
-	const char *tag = column_text(stmt, 0), *place = column_text(stmt, 1);
+	const char *tag = ps_sql_text(stmt, 0), *place = ps_sql_text(stmt, 1);
 	sqlite3_stmt *forget = others->db->statements[PS_SQL_FORGET_BRIDGE];
 
 	if (others->rival != NULL && sqlite3_column_int(stmt, 2) != 0 &&
@@ -138,7 +124,7 @@ other_row(void *arg, sqlite3_stmt *stmt)
 	others->n_dead++;
 	if (!others->forget)
 		return PS_OK;
-	bind_text(forget, 1, tag);
+	ps_sql_bind_text(forget, 1, tag);
 	return ps_sql_run(others->db, PS_SQL_FORGET_BRIDGE);
 }
 
@@ -150,9 +136,9 @@ look_at_others(struct ps_db *db, const struct ps_bridge_row *row,
 
 	others->db = db;
 	others->place = row->socket;
-	bind_text(stmt, 1, row->node);
-	bind_text(stmt, 2, row->socket);
-	bind_text(stmt, 3, row->tag);
+	ps_sql_bind_text(stmt, 1, row->node);
+	ps_sql_bind_text(stmt, 2, row->socket);
+	ps_sql_bind_text(stmt, 3, row->tag);
 	return ps_sql_each(db, PS_SQL_OTHER_BRIDGES, other_row, others);
 }
 
@@ -163,10 +149,24 @@ close_left_open(struct ps_db *db, const char *node, int64_t now_s,
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_CLOSE_LEFT_OPEN];
 
-	bind_text(stmt, 1, node);
+	ps_sql_bind_text(stmt, 1, node);
 	sqlite3_bind_int64(stmt, 2, now_s);
-	bind_text(stmt, 3, except);
+	ps_sql_bind_text(stmt, 3, except);
 	return ps_sql_run(db, PS_SQL_CLOSE_LEFT_OPEN);
+}
+
+/* Applications hear of the end of those among them that are not our own. */
+static int
+put_orphans(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_PUT_ORPHANS];
+
+	if (!row->outbox)
+		return PS_OK;
+	ps_sql_bind_text(stmt, 1, row->node);
+	sqlite3_bind_int64(stmt, 2, (int64_t)PS_OUTBOX_ORPHAN_NUMBER);
+	sqlite3_bind_int64(stmt, 3, now_s);
+	return ps_sql_run(db, PS_SQL_PUT_ORPHANS);
 }
 
 static int
@@ -174,11 +174,11 @@ add_bridge(struct ps_db *db, const struct ps_bridge_row *row)
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_ADD_BRIDGE];
 
-	bind_text(stmt, 1, row->tag);
-	bind_text(stmt, 2, row->node);
+	ps_sql_bind_text(stmt, 1, row->tag);
+	ps_sql_bind_text(stmt, 2, row->node);
 	sqlite3_bind_int64(stmt, 3, row->pid);
-	bind_text(stmt, 4, row->socket);
-	bind_text(stmt, 5, row->version);
+	ps_sql_bind_text(stmt, 4, row->socket);
+	ps_sql_bind_text(stmt, 5, row->version);
 	sqlite3_bind_int64(stmt, 6, row->started_at_s);
 	return ps_sql_run(db, PS_SQL_ADD_BRIDGE);
 }
@@ -191,6 +191,7 @@ enter(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 
 	if ((ret = look_at_others(db, row, &others)) != PS_OK ||
 	    (ret = add_bridge(db, row)) != PS_OK ||
+	    (ret = put_orphans(db, row, now_s)) != PS_OK ||
 	    (ret = close_left_open(db, row->node, now_s, row->tag)) != PS_OK)
 		return ret;
 	return ps_db_commit(db);
@@ -213,6 +214,7 @@ bury(struct ps_db *db, const struct ps_bridge_row *row, int64_t now_s)
 	int ret;
 
 	if ((ret = look_at_others(db, row, &others)) != PS_OK ||
+	    (ret = put_orphans(db, row, now_s)) != PS_OK ||
 	    (ret = close_left_open(db, row->node, now_s, "")) != PS_OK)
 		return ret;
 	return ps_db_commit(db);
@@ -239,8 +241,8 @@ ps_db_leave(struct ps_db *db, const struct ps_bridge_row *row)
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_LEAVE_BRIDGE];
 
-	bind_text(stmt, 1, row->tag);
-	bind_text(stmt, 2, row->node);
+	ps_sql_bind_text(stmt, 1, row->tag);
+	ps_sql_bind_text(stmt, 2, row->node);
 	return ps_sql_run(db, PS_SQL_LEAVE_BRIDGE);
 }
 
@@ -257,7 +259,7 @@ ps_db_find_rival(struct ps_db *db, const struct ps_bridge_row *row,
 int
 ps_db_count_commit(struct ps_db *db, const char *tag)
 {
-	bind_text(db->statements[PS_SQL_COUNT_COMMIT], 1, tag);
+	ps_sql_bind_text(db->statements[PS_SQL_COUNT_COMMIT], 1, tag);
 	return ps_sql_run(db, PS_SQL_COUNT_COMMIT);
 }
 
@@ -265,7 +267,7 @@ int
 ps_db_commits(struct ps_db *db, const char *tag, int64_t *commits_r)
 {
 	*commits_r = -1;
-	bind_text(db->statements[PS_SQL_COMMITS], 1, tag);
+	ps_sql_bind_text(db->statements[PS_SQL_COMMITS], 1, tag);
 	return ps_sql_each(db, PS_SQL_COMMITS, ps_sql_number_row, commits_r);
 }
 
@@ -311,7 +313,7 @@ ps_db_each_close_request(struct ps_db *db, const char *node,
 {
 	struct listener listener = { .arg = arg, .close_request = found };
 
-	bind_text(db->statements[PS_SQL_CLOSE_REQUESTS], 1, node);
+	ps_sql_bind_text(db->statements[PS_SQL_CLOSE_REQUESTS], 1, node);
 	return ps_sql_each(db, PS_SQL_CLOSE_REQUESTS, close_request_row,
 	    &listener);
 }
@@ -387,8 +389,8 @@ ps_db_each_elsewhere(struct ps_db *db, const struct ps_bridge_row *row,
 	struct listener listener = { .arg = arg, .elsewhere = found };
 	sqlite3_stmt *stmt = db->statements[PS_SQL_SESSIONS_ELSEWHERE];
 
-	bind_text(stmt, 1, row->node);
-	bind_text(stmt, 2, row->tag);
+	ps_sql_bind_text(stmt, 1, row->node);
+	ps_sql_bind_text(stmt, 2, row->tag);
 	return ps_sql_each(db, PS_SQL_SESSIONS_ELSEWHERE, elsewhere_row,
 	    &listener);
 }

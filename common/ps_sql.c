@@ -3,6 +3,30 @@
 #include "ps_sql.h"
 
 #include <stdio.h>
+#include <time.h>
+
+/* 2030-12-31 23:59:59.123, and what compilers fear. */
+#define TIME_BYTES 32
+
+/* Of such a text, since 1970. */
+#define MS(column) \
+	"strftime('%s', " column ") * 1000" \
+	" + CAST(substr(" column ", 21, 3) AS INTEGER)"
+
+#define AUTHORIZATIONS \
+	"SELECT socket_id, token_id, client, callback, events," \
+	" CAST(strftime('%s', created_at) AS INTEGER)," \
+	" CAST(strftime('%s', renewed_at) AS INTEGER)," \
+	" CAST(strftime('%s', expires_at) AS INTEGER) FROM authorizations"
+
+#define LANES \
+	"SELECT session, token_id, client, min(number), max(number)," \
+	" count(*) FROM outbox WHERE state = 'ready'"
+
+/* Of another node is who has a row in `bridges` that says so. */
+#define IS_ELSEWHERE(session, node) \
+	"EXISTS (SELECT 1 FROM bridges AS b WHERE b.node " node \
+	" AND substr(" session ", 1, length(b.tag) + 1) = b.tag || '-')"
 
 const char *const ps_sql[] = {
 	[PS_SQL_APPLICATION_ID] = "PRAGMA application_id",
@@ -19,12 +43,14 @@ const char *const ps_sql[] = {
 	    " CASE WHEN expires_at IS NOT NULL THEN"
 	    " coalesce(CAST(strftime('%s', expires_at) AS INTEGER), 0) END,"
 	    " max_sockets, max_creates_per_minute, max_messages_per_day,"
-	    " max_bytes_per_day, max_message_bytes, max_queue_bytes"
-	    " FROM tokens",
+	    " max_bytes_per_day, max_message_bytes, max_queue_bytes,"
+	    " substr(callback_key, 7), publish_auth, sockjs_websocket,"
+	    " sockjs_cookie FROM tokens",
 	[PS_SQL_ORIGINS] = "SELECT token_id, pattern FROM token_origins",
 	[PS_SQL_TARGETS] = "SELECT token_id, pattern FROM token_targets",
 	[PS_SQL_CHANNELS] = "SELECT token_id, pattern, may_emit, may_listen"
 			    " FROM token_channels",
+	[PS_SQL_CALLBACKS] = "SELECT token_id, pattern FROM token_callbacks",
 	[PS_SQL_PUT_SESSION] =
 	    "INSERT INTO sessions (id, kind, token_id, node, subject, origin,"
 	    " remote_addr, agent, opened_at, closed_at, close_code,"
@@ -116,10 +142,75 @@ const char *const ps_sql[] = {
 	    " ORDER BY number DESC LIMIT 1 OFFSET ?2",
 	/* The plus keeps SQLite from the index of the times. */
 	[PS_SQL_EVENTS] =
-	    "SELECT number, event_id, payload, strftime('%s', sent_at) * 1000"
-	    " + CAST(substr(sent_at, 21, 3) AS INTEGER) FROM channel_events"
+	    "SELECT number, event_id, payload, " MS("sent_at")
+	    " FROM channel_events"
 	    " WHERE channel = ?1 AND number > ?2 AND number <= ?3"
 	    " AND +id <= ?4 AND +sent_at >= ?5 ORDER BY number LIMIT ?6",
+	[PS_SQL_PUT_AUTHORIZATION] =
+	    "INSERT INTO authorizations (socket_id, token_id, client, callback,"
+	    " events, created_at, renewed_at, expires_at)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, datetime(?6, 'unixepoch'),"
+	    " datetime(?7, 'unixepoch'), datetime(?8, 'unixepoch'))"
+	    " ON CONFLICT (socket_id) DO UPDATE SET"
+	    " callback = excluded.callback, events = excluded.events,"
+	    " renewed_at = excluded.renewed_at,"
+	    " expires_at = excluded.expires_at",
+	[PS_SQL_DELETE_AUTHORIZATION] =
+	    "DELETE FROM authorizations WHERE socket_id = ?1",
+	[PS_SQL_AUTHORIZATIONS] = AUTHORIZATIONS,
+	[PS_SQL_AUTHORIZATION] = AUTHORIZATIONS " WHERE socket_id = ?1",
+	[PS_SQL_PUT_OUTBOX] =
+	    "INSERT INTO outbox (session, number, token_id, client, callback,"
+	    " body, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	/* Of those whose bridge has no row. */
+	[PS_SQL_PUT_ORPHANS] =
+	    "INSERT INTO outbox (session, number, token_id, client, callback,"
+	    " body, accepted_at) SELECT s.id, ?2, s.token_id, s.subject,"
+	    " a.callback, json_object('event', 'disconnected', 'session', s.id,"
+	    " 'client', s.subject, 'code', 1006,"
+	    " 'reason', 'bridge restarted'),"
+	    " strftime('%Y-%m-%d %H:%M:%f', ?3, 'unixepoch')"
+	    " FROM sessions AS s JOIN authorizations AS a"
+	    " ON a.token_id = s.token_id AND a.client = s.subject"
+	    " WHERE s.closed_at IS NULL AND s.kind = 'application'"
+	    " AND s.node = ?1 AND a.events = 1"
+	    " AND NOT " IS_ELSEWHERE("s.id", "= ?1")
+	    " ON CONFLICT (session, number) DO NOTHING",
+	[PS_SQL_DELETE_OUTBOX] =
+	    "DELETE FROM outbox WHERE session = ?1 AND number = ?2",
+	[PS_SQL_FAIL_OUTBOX] =
+	    "UPDATE outbox SET attempts = attempts + 1, last_error = ?3"
+	    " WHERE session = ?1 AND number = ?2",
+	[PS_SQL_BURY_OUTBOX] =
+	    "UPDATE outbox SET attempts = attempts + 1, last_error = ?3,"
+	    " state = 'dead' WHERE session = ?1 AND number = ?2",
+	[PS_SQL_FAIL_LANE] =
+	    "UPDATE outbox SET state = 'dead', last_error = ?2"
+	    " WHERE session = ?1 AND state = 'ready'",
+	[PS_SQL_READ_OUTBOX] =
+	    "SELECT number, token_id, client, callback, body, attempts, "
+	    MS("accepted_at") ", " MS("coalesce(retry_since, accepted_at)")
+	    " FROM outbox WHERE session = ?1 AND number > ?2"
+	    " AND state = 'ready' ORDER BY number LIMIT ?3",
+	[PS_SQL_COUNT_OUTBOX] = "SELECT count(*) FROM outbox"
+				" WHERE token_id = ?1 AND state = 'ready'",
+	[PS_SQL_LANES] = LANES " AND NOT " IS_ELSEWHERE("session", "<> ?1")
+			       " GROUP BY session",
+	[PS_SQL_LANE] = LANES " AND session = ?1 GROUP BY session",
+	[PS_SQL_PRUNE_OUTBOX] =
+	    "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
+	    " WHERE state = 'dead' AND accepted_at < datetime(?1, 'unixepoch')"
+	    " LIMIT ?2)",
+	[PS_SQL_LAST_CHANGE] =
+	    "SELECT coalesce(max(id), 0) FROM application_changes",
+	[PS_SQL_NEXT_CHANGE] =
+	    "SELECT id, kind, name FROM application_changes WHERE id > ?1"
+	    " ORDER BY id LIMIT 1",
+	[PS_SQL_FORGET_CHANGE] = "DELETE FROM application_changes"
+				 " WHERE kind = 'authorization' AND name = ?1",
+	[PS_SQL_PRUNE_CHANGES] =
+	    "DELETE FROM application_changes WHERE id <= ?1"
+	    " AND changed_at < datetime(?2, 'unixepoch')",
 };
 _Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
     "every statement needs its text");
@@ -127,11 +218,13 @@ _Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
 static int
 fail(struct ps_db *db, enum ps_sql statement)
 {
+	int code = sqlite3_errcode(db->sqlite) & 0xff;
+
 	snprintf(db->error, sizeof(db->error), "%s",
 	    sqlite3_errmsg(db->sqlite));
-	db->busy = (sqlite3_errcode(db->sqlite) & 0xff) == SQLITE_BUSY;
+	db->busy = code == SQLITE_BUSY;
 	sqlite3_reset(db->statements[statement]);
-	return PS_ERR_IO;
+	return code == SQLITE_CONSTRAINT ? PS_ERR_MALFORMED : PS_ERR_IO;
 }
 
 int
@@ -173,4 +266,40 @@ ps_sql_number_row(void *arg, sqlite3_stmt *stmt)
 {
 	*(int64_t *)arg = sqlite3_column_int64(stmt, 0);
 	return PS_OK;
+}
+
+void
+ps_sql_bind_text(sqlite3_stmt *stmt, int at, const char *text)
+{
+	sqlite3_bind_text(stmt, at, text, -1, SQLITE_STATIC);
+}
+
+void
+ps_sql_bind_slice(sqlite3_stmt *stmt, int at, struct ps_slice text)
+{
+	sqlite3_bind_text(stmt, at, text.len == 0 ? "" : text.data,
+	    (int)text.len, SQLITE_STATIC);
+}
+
+void
+ps_sql_bind_ms(sqlite3_stmt *stmt, int at, int64_t at_ms)
+{
+	int64_t ms = at_ms % 1000 < 0 ? at_ms % 1000 + 1000 : at_ms % 1000;
+	time_t at_s = (time_t)((at_ms - ms) / 1000);
+	char text[TIME_BYTES];
+	struct tm tm;
+	size_t len;
+
+	gmtime_r(&at_s, &tm);
+	len = strftime(text, sizeof(text), "%F %T", &tm);
+	snprintf(text + len, sizeof(text) - len, ".%03u", (unsigned)ms % 1000);
+	sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
+}
+
+const char *
+ps_sql_text(sqlite3_stmt *stmt, int at)
+{
+	const char *text = (const char *)sqlite3_column_text(stmt, at);
+
+	return text == NULL ? "" : text;
 }

@@ -21,6 +21,7 @@ enum ps_sql {
 	PS_SQL_ORIGINS,
 	PS_SQL_TARGETS,
 	PS_SQL_CHANNELS,
+	PS_SQL_CALLBACKS,
 	PS_SQL_READ__COUNT, /* a reader prepares those above */
 	PS_SQL_PUT_SESSION = PS_SQL_READ__COUNT,
 	PS_SQL_ADD_USAGE,
@@ -43,6 +44,25 @@ enum ps_sql {
 	PS_SQL_EVENT_NUMBER,
 	PS_SQL_EVENT_BACK,
 	PS_SQL_EVENTS,
+	PS_SQL_PUT_AUTHORIZATION,
+	PS_SQL_DELETE_AUTHORIZATION,
+	PS_SQL_AUTHORIZATIONS,
+	PS_SQL_AUTHORIZATION,
+	PS_SQL_PUT_OUTBOX,
+	PS_SQL_PUT_ORPHANS,
+	PS_SQL_DELETE_OUTBOX,
+	PS_SQL_FAIL_OUTBOX,
+	PS_SQL_BURY_OUTBOX,
+	PS_SQL_FAIL_LANE,
+	PS_SQL_READ_OUTBOX,
+	PS_SQL_COUNT_OUTBOX,
+	PS_SQL_LANES,
+	PS_SQL_LANE,
+	PS_SQL_PRUNE_OUTBOX,
+	PS_SQL_LAST_CHANGE,
+	PS_SQL_NEXT_CHANGE,
+	PS_SQL_FORGET_CHANGE,
+	PS_SQL_PRUNE_CHANGES,
 	PS_SQL__COUNT,
 };
 
@@ -61,7 +81,8 @@ struct ps_db {
 };
 
 /*
- * A failure is PS_ERR_IO, with SQLite's message as the error of the connection.
+ * A failure is PS_ERR_IO, or PS_ERR_MALFORMED where the schema refuses what is
+ * to be written, with SQLite's message as the error of the connection.
  *
  * The first runs to its end a statement whose rows nobody wants.
  */
@@ -73,5 +94,14 @@ PS_MUST_CHECK int ps_sql_each(struct ps_db *db, enum ps_sql statement,
     int (*row)(void *arg, sqlite3_stmt *stmt), void *arg);
 /* For ps_sql_each(): the one integer of a row, into an int64_t. */
 int ps_sql_number_row(void *arg, sqlite3_stmt *stmt);
+
+/* Borrowed until the statement has run. An empty slice is no NULL. */
+void ps_sql_bind_text(sqlite3_stmt *stmt, int at, const char *text);
+void ps_sql_bind_slice(sqlite3_stmt *stmt, int at, struct ps_slice text);
+/* A time with milliseconds: 2030-12-31 23:59:59.123. As text it sorts by
+ * time. */
+void ps_sql_bind_ms(sqlite3_stmt *stmt, int at, int64_t at_ms);
+/* "" for NULL; lives until the next row. */
+const char *ps_sql_text(sqlite3_stmt *stmt, int at);
 
 #endif

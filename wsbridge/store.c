@@ -78,6 +78,7 @@ struct store {
 	/* The thread's own. */
 	char *path, *node, *tag, *socket;
 	int64_t started_at_s;
+	bool has_outbox;
 	struct ps_db *db; /* NULL: not open */
 	struct ps_file_id file; /* that knows what lives */
 	int64_t commits;	/* as it must have counted them */
@@ -301,7 +302,8 @@ static struct ps_bridge_row
 bridge_row(const struct store *store)
 {
 	return (struct ps_bridge_row){ store->tag, store->node, store->socket,
-		PACKAGE_VERSION, getpid(), store->started_at_s };
+		PACKAGE_VERSION, getpid(), store->started_at_s,
+		store->has_outbox };
 }
 
 /* Nothing that lives is known to a database that replaced another. */
@@ -1116,6 +1118,7 @@ store_create(const struct ps_config *config, const char *tag,
 	store->socket = strdup(config->bridge_socket);
 	store->tag = strdup(tag);
 	store->started_at_s = time(NULL);
+	store->has_outbox = config->outbox;
 	if (backlog_init(&store->backlog, config->max_unwritten) &&
 	    store->path != NULL && store->node != NULL &&
 	    store->socket != NULL && store->tag != NULL) {

@@ -40,6 +40,12 @@ COLUMNS = {
         *DIRECTIONS, "close_requested"],
     "channel_events": ["id", "channel", "number", "event_id", "payload",
                        "sent_at"],
+    "authorizations": ["socket_id", "token_id", "client", "callback",
+                       "events", "created_at", "renewed_at", "expires_at"],
+    "outbox": ["id", "session", "number", "token_id", "client", "callback",
+               "body", "state", "attempts", "last_error", "accepted_at",
+               "retry_since"],
+    "application_changes": ["id", "kind", "name", "changed_at"],
 }
 VIEWS = {
     "live_sessions": [
@@ -52,9 +58,16 @@ VIEWS = {
         "messages_today", "max_messages_per_day",
         "bytes_today", "max_bytes_per_day",
         "max_message_bytes", "max_queue_bytes",
-        "origins", "targets", "channels", "callbacks", "note"],
+        "origins", "targets", "channels", "callbacks",
+        "authorizations", "note"],
     "usage_by_day": ["day", "token", "creates", "refused", *DIRECTIONS],
     "channel_overview": ["channel", "events", "bytes", "oldest", "newest"],
+    "authorization_overview": [
+        "application", "client", "socket_id", "callback", "events",
+        "sessions", "created_at", "renewed_at", "expires_at"],
+    "outbox_overview": [
+        "application", "client", "ready", "dead", "bytes", "oldest",
+        "attempts", "last_error"],
 }
 
 
@@ -98,7 +111,7 @@ def everything(database):
 
 def test_schema_marks_the_file(database):
     assert database.value("PRAGMA application_id") == 0x506f6c79
-    assert database.value("PRAGMA user_version") == 3
+    assert database.value("PRAGMA user_version") == 4
     assert database.value("PRAGMA journal_mode") == "wal"
     assert database.value("PRAGMA integrity_check") == "ok"
 
@@ -110,8 +123,7 @@ def test_tables_and_views_are_those_of_the_specification(database):
 
 
 def test_a_fresh_database_has_no_token_and_one_revision(database):
-    for table in TOKEN_TABLES + ("token_usage", "sessions",
-                                 "channel_events"):
+    for table in COLUMNS.keys() - {"policy"}:
         assert database.sql(f"SELECT * FROM {table}") == []
     assert len(database.sql("SELECT * FROM policy")) == 1
 
@@ -233,6 +245,15 @@ PORT = "the port of a pattern is 1 to 65535 or *"
 CHANNEL = ("a channel pattern has 1 to 128 bytes, no control character, and"
            " a * at its end only")
 ONE_ROW = "policy has one row"
+SOCKET_ID = "a socket id has 32 characters from a to z and 2 to 7"
+CLIENT = "a client has 1 to 128 bytes"
+URL = ("a callback is a URL of http or https without spaces and fragment, of"
+       " at most 2048 bytes")
+FIXED = "of an authorization its callback, events and expires_at may be" \
+        " changed"
+ONLY_STATE = "of a row of the outbox only its state may be changed"
+DEAD = ("a row of the outbox becomes dead when it was tried for too long;"
+        " delete what is not to be sent")
 
 
 def new_token(**columns):
@@ -260,6 +281,34 @@ def callback(pattern):
 def channel(pattern, **columns):
     return insert("token_channels", {"token_id": 1, "pattern": pattern,
                                      **columns})
+
+
+AUTHORIZATION = {"socket_id": "abcdefghijklmnopqrstuvwxyz234567",
+                 "token_id": 1, "client": "me", "callback": "https://x/y"}
+CALL = {"session": "a-1", "number": 1, "token_id": 1, "client": "me",
+        "callback": "https://x/y", "body": "{}",
+        "accepted_at": "2030-01-01 00:00:00.123"}
+
+
+def authorization(**columns):
+    return insert("authorizations", {**AUTHORIZATION, **columns})
+
+
+def renewed(**columns):
+    """One that is there, changed."""
+    return authorization() + "; UPDATE authorizations SET " + ", ".join(
+        f"{name} = {quote(value)}" for name, value in columns.items())
+
+
+def call(**columns):
+    return insert("outbox", {**CALL, **columns})
+
+
+def tried(**columns):
+    """One that has failed once, changed."""
+    return (call() + "; UPDATE outbox SET attempts = 1, last_error = 'no'"
+            "; UPDATE outbox SET " + ", ".join(
+                f"{name} = {quote(value)}" for name, value in columns.items()))
 
 
 NONSENSE = [
@@ -436,6 +485,52 @@ NONSENSE = [
      "kind is relay, application or channel"),
     (insert("sessions", SESSION) + "; UPDATE sessions SET close_requested = 2",
      "close_requested is 0 or 1"),
+    # Authorizations.
+    *((authorization(socket_id=value), SOCKET_ID) for value in (
+        "", "a" * 31, "a" * 33, "A" * 32, "a" * 31 + "1", "a" * 31 + "8",
+        "a" * 31 + "\N{LATIN SMALL LETTER U WITH DIAERESIS}")),
+    (authorization(socket_id=None),
+     "NOT NULL constraint failed: authorizations.socket_id"),
+    (authorization(token_id=9), NO_TOKEN),
+    (authorization(client=""), CLIENT),
+    (authorization(client="x" * 129), CLIENT),
+    (authorization(client="\N{EURO SIGN}" * 43), CLIENT),
+    *((authorization(callback=value), URL) for value in (
+        "", "x", "http://", "ws://x/", "https:/x", "http://x/ y",
+        "http://x/\n", "http://x/\x7f", "http://x/#y",
+        "http://x/" + "y" * (2048 - 8))),
+    (authorization(events=2), "events is 0 or 1"),
+    *((authorization(**{name: "2030-12-31"}),
+       f"{name} is a time in UTC such as 2030-12-31 23:59:59")
+      for name in ("created_at", "renewed_at", "expires_at")),
+    (authorization() + "; " + authorization(socket_id="b" * 32),
+     "the client has another socket id"),
+    (renewed(socket_id="b" * 32), FIXED),
+    (renewed(token_id=2), FIXED),
+    (renewed(client="you"), FIXED),
+    (renewed(created_at="2030-12-31 23:59:59"), FIXED),
+    (renewed(callback="x"), URL),
+    (renewed(events=-1), "events is 0 or 1"),
+    (renewed(expires_at="never"),
+     "expires_at is a time in UTC such as 2030-12-31 23:59:59"),
+    # The outbox.
+    (call(number=0), "number is positive"),
+    (call(state="tea"), "state is ready or dead"),
+    (call(attempts=-1), "attempts is not negative"),
+    (call() + "; " + call(),
+     "UNIQUE constraint failed: outbox.session, outbox.number"),
+    *((call() + f"; UPDATE outbox SET {name} = {name}", ONLY_STATE)
+      for name in ("id", "session", "number", "token_id", "client",
+                   "callback", "body", "accepted_at")),
+    *((tried(**columns), ONLY_STATE) for columns in (
+        {"attempts": 0}, {"attempts": 3}, {"last_error": ""},
+        {"last_error": "tea"}, {"retry_since": "2030-01-01 00:00:00.000"},
+        {"attempts": 2, "retry_since": "2030-01-01 00:00:00.000"})),
+    (call() + "; UPDATE outbox SET state = 'dead'", DEAD),
+    (tried(state="dead"), DEAD),
+    (tried(state="tea"), "state is ready or dead"),
+    ("INSERT INTO application_changes (kind, name) VALUES ('tea', 'x')",
+     "kind is authorization or lane"),
 ]
 
 
@@ -496,6 +591,18 @@ SENSE = [
                    "\N{EURO SIGN}" * 42)),
     channel("x", may_emit=1, may_listen=0),
     "UPDATE policy SET revision = revision + 1",
+    authorization(client="x" * 128), authorization(client="\t"),
+    authorization(callback="HTTP://x/" + "y" * (2048 - 9)),
+    authorization(expires_at="2030-12-31 23:59:59", events=1),
+    renewed(callback="http://x", events=1,
+            expires_at="2030-12-31 23:59:59"),
+    renewed(expires_at=None),
+    # What the bridge does, and then the administrator.
+    call() + "; UPDATE outbox SET attempts = attempts + 1, last_error = 'no'",
+    tried(attempts=2, last_error="no", state="dead"),
+    tried(last_error="410 Gone", state="dead")
+    + "; UPDATE outbox SET state = 'ready'",
+    tried(state="ready"), call() + "; DELETE FROM outbox",
 ]
 
 
@@ -656,15 +763,16 @@ def test_insert_or_ignore_leaves_the_token_that_is_there(tokens):
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
 def test_replace_makes_a_token_without_the_rights_of_the_old(tokens,
                                                              foreign_keys):
-    tokens.sql(*RIGHTS, "INSERT INTO token_usage (token_id, day) VALUES"
-                        " (1, '2030-01-01')")
+    tokens.sql(*RIGHTS, authorization(),
+               "INSERT INTO token_usage (token_id, day) VALUES"
+               " (1, '2030-01-01')")
     tokens.sql(f"PRAGMA foreign_keys = {foreign_keys}",
                "REPLACE INTO tokens (name, secret) VALUES"
                " ('a', 'PlainOther')")
     assert tokens.value("SELECT id FROM tokens WHERE name = 'a'") == 4
     assert b"Plain" not in tokens.files()
     tokens.sql("INSERT INTO tokens (id, name, secret) VALUES (1, 'c', 'c')")
-    for table in (*TOKEN_TABLES[1:], "token_usage"):
+    for table in (*TOKEN_TABLES[1:], "token_usage", "authorizations"):
         assert tokens.values(f"SELECT token_id FROM {table}") == [], table
 
 
@@ -849,6 +957,7 @@ def test_token_overview_shows_each_limit_beside_its_use(tokens):
                expires_at="2030-01-01"),
         origin("https://x"), origin("null"), target("ws://x"),
         channel("news"), callback("https://x/*"),
+        authorization(), authorization(socket_id="b" * 32, client="you"),
         insert("token_usage", {"token_id": 1, "day": now[:10], **usage}),
         insert("token_usage", {"token_id": 1, "day": "2020-01-01",
                                **dict.fromkeys(usage, 1000)}),
@@ -866,13 +975,13 @@ def test_token_overview_shows_each_limit_beside_its_use(tokens):
         "bytes_today": 11, "max_bytes_per_day": 13,
         "max_message_bytes": 14, "max_queue_bytes": 15,
         "origins": "https://x null", "targets": "ws://x", "channels": "news",
-        "callbacks": "https://x/*", "note": "mine"}
+        "callbacks": "https://x/*", "authorizations": 2, "note": "mine"}
     assert (b["sockets"], b["creates_last_minute"]) == (1, 1)
     assert anonymous == {
         **dict.fromkeys(VIEWS["token_overview"]), "id": 3,
         "name": "anonymous", "enabled": 1, "admin": 0, "sockets": 0,
         "creates_last_minute": 0, "messages_today": 0, "bytes_today": 0,
-        "note": ""}
+        "authorizations": 0, "note": ""}
 
 
 def test_usage_by_day_shows_the_last_day_first(tokens):
@@ -887,6 +996,81 @@ def test_usage_by_day_shows_the_last_day_first(tokens):
         ("2030-01-02", "a"), ("2030-01-02", "b"), ("2030-01-01", "b")]
     assert {tuple(row[name] for name in ("creates", "refused", *DIRECTIONS))
             for row in rows} == {(1, 2, 3, 4, 5, 6)}
+
+
+def test_authorization_overview_counts_live_sessions(tokens):
+    mine = {"kind": "application", "subject": "me"}
+    tokens.sql(authorization(client="you"),
+               authorization(token_id=2, socket_id="b" * 32, events=1),
+               authorization(socket_id="c" * 32),
+               session("a-1", **mine), session("a-2", **mine),
+               session("a-3", closed_at="2030-01-01 00:00:01", **mine),
+               session("a-4", subject="me"), session("a-5", token_id=2))
+    rows = tokens.sql("SELECT * FROM authorization_overview")
+    assert [(row["application"], row["client"], row["socket_id"][:1],
+             row["events"], row["sessions"]) for row in rows] == [
+        ("a", "me", "c", 0, 2), ("a", "you", "a", 0, 0),
+        ("b", "me", "b", 1, 0)]
+    assert {row["expires_at"] for row in rows} == {None}
+
+
+def test_outbox_overview_shows_what_waits_and_what_is_dead(tokens):
+    tokens.sql(
+        call(body='"1"'), call(number=2), call(number=3),
+        call(session="a-2", number=4, client="you", token_id=9,
+             accepted_at="2030-01-01 00:00:00.122"),
+        "UPDATE outbox SET attempts = attempts + 1, last_error = 'first'"
+        " WHERE number = 1",
+        "UPDATE outbox SET attempts = attempts + 1, last_error = 'second',"
+        " state = 'dead' WHERE number = 2")
+    assert tokens.sql("SELECT * FROM outbox_overview") == [
+        {"application": None, "client": "you", "ready": 1, "dead": 0,
+         "bytes": 2, "oldest": "2030-01-01 00:00:00.122", "attempts": 0,
+         "last_error": None},
+        {"application": "a", "client": "me", "ready": 2, "dead": 1,
+         "bytes": 7, "oldest": CALL["accepted_at"], "attempts": 1,
+         "last_error": "second"}]
+
+
+def test_a_row_that_is_made_ready_is_tried_from_now_on(tokens):
+    tokens.sql(call(), call(number=2), call(session="a-2"),
+               "UPDATE outbox SET attempts = attempts + 1, state = 'dead',"
+               " last_error = 'no' WHERE session = 'a-1'",
+               "UPDATE outbox SET state = 'ready' WHERE state = 'dead'")
+    rows = tokens.sql("SELECT state, attempts, last_error, retry_since"
+                      " FROM outbox")
+    now = tokens.value("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+    for row in rows[:2]:
+        since = row.pop("retry_since")
+        assert re.fullmatch(r"[\d-]{10} [\d:]{8}\.\d{3}", since)
+        assert "2026" < since <= now
+        assert row == {"state": "ready", "attempts": 0, "last_error": ""}
+    assert rows[2]["retry_since"] is None
+    assert tokens.sql("SELECT kind, name FROM application_changes") == [
+        {"kind": "lane", "name": "a-1"}]
+
+
+def test_changes_of_authorizations_are_noted_once_each(tokens):
+    tokens.sql(authorization(), authorization(socket_id="b" * 32, client="b"),
+               "UPDATE authorizations SET events = 1 WHERE client = 'me'",
+               "DELETE FROM authorizations WHERE client = 'b'")
+    changes = tokens.sql("SELECT * FROM application_changes")
+    assert [(row["id"], row["name"]) for row in changes] == [
+        (3, AUTHORIZATION["socket_id"]), (4, "b" * 32)]
+
+
+@pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
+def test_authorizations_go_with_their_token_and_callbacks_stay(
+        tokens, foreign_keys):
+    tokens.sql(authorization(), call(),
+               authorization(token_id=2, socket_id="b" * 32),
+               "DELETE FROM application_changes")
+    tokens.sql(f"PRAGMA foreign_keys = {foreign_keys}",
+               "DELETE FROM tokens WHERE id = 1")
+    assert tokens.values("SELECT socket_id FROM authorizations") == ["b" * 32]
+    assert tokens.values("SELECT state FROM outbox") == ["ready"]
+    assert tokens.values("SELECT name FROM application_changes") == [
+        AUTHORIZATION["socket_id"]]
 
 
 def test_views_are_for_reading(tokens):

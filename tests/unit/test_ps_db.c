@@ -60,12 +60,12 @@ static const struct {
 	int ret;
 	const char *sentence;
 } identities[] = {
-	{ "PRAGMA user_version = 3", PS_OK, "" },
-	{ "PRAGMA user_version = 2", PS_ERR_VERSION,
-	    "has version 2, version 3 is needed; wsbridge --init-db" },
+	{ "PRAGMA user_version = 4", PS_OK, "" },
+	{ "PRAGMA user_version = 3", PS_ERR_VERSION,
+	    "has version 3, version 4 is needed; wsbridge --init-db" },
 	{ "PRAGMA user_version = 0", PS_ERR_VERSION, "has version 0" },
-	{ "PRAGMA user_version = 4", PS_ERR_VERSION,
-	    "has version 4, of a later polysocket" },
+	{ "PRAGMA user_version = 5", PS_ERR_VERSION,
+	    "has version 5, of a later polysocket" },
 	{ "PRAGMA application_id = 1", PS_ERR_MALFORMED,
 	    "is no polysocket database" },
 	{ "PRAGMA application_id = 0", PS_ERR_MALFORMED,
@@ -629,7 +629,8 @@ a_session_is_inserted_and_updated(void **state)
 static void
 every_kind_of_session_has_its_name(void **state)
 {
-	static const char *const names[] = { "relay", "channel" };
+	static const char *const names[] = { "relay", "channel",
+		"application" };
 	struct ps_session_row row;
 	size_t i;
 
@@ -755,14 +756,14 @@ what_a_table_does_not_take_is_told(void **state)
 
 	(void)state;
 	row.subject = NULL;
-	assert_int_equal(ps_db_put_session(db, &row), PS_ERR_IO);
+	assert_int_equal(ps_db_put_session(db, &row), PS_ERR_MALFORMED);
 	assert_non_null(strstr(ps_db_error(db), "NOT NULL"));
 	row = session_row("a-1");
 	assert_int_equal(ps_db_put_session(db, &row), PS_OK);
 	/* A sum that no column can hold. */
 	admin_run("INSERT INTO tokens (id, name) VALUES (1, 'anonymous')");
 	assert_int_equal(ps_db_add_usage(db, &usage), PS_OK);
-	assert_int_equal(ps_db_add_usage(db, &usage), PS_ERR_IO);
+	assert_int_equal(ps_db_add_usage(db, &usage), PS_ERR_MALFORMED);
 	usage.traffic.messages_up = 0;
 	assert_int_equal(ps_db_add_usage(db, &usage), PS_OK);
 }
@@ -792,7 +793,7 @@ ids(const char *where)
 }
 
 static const struct ps_bridge_row bridge_a = { "anewer", "a",
-	"/run/bridge.sock", "1.0", 77, NOON_S };
+	"/run/bridge.sock", "1.0", 77, NOON_S, true };
 
 static void
 a_bridge_takes_the_place_of_its_predecessor(void **state)

@@ -41,7 +41,7 @@ static struct ps_bridge_row
 bridge(const char *tag)
 {
 	return (struct ps_bridge_row){ tag, "a", database_beside("place"),
-		"1.0", 77, NOON_S };
+		"1.0", 77, NOON_S, true };
 }
 
 /* Listens where the bridge of that tag does. */

@@ -211,7 +211,7 @@ a_later_version_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(prepare(), PS_OK);
 	admin_run("PRAGMA user_version = %d", PS_DB_VERSION + 1);
-	assert_left_alone(PS_ERR_VERSION, "has version 4, of a later "
+	assert_left_alone(PS_ERR_VERSION, "has version 5, of a later "
 					  "polysocket");
 }
 
