@@ -371,7 +371,7 @@ fixture_send_from(struct session *session, uint64_t first, const char *events,
 
 static int
 attach(struct session *session, struct fake_receiver *r, uint64_t hold_ms,
-    bool keeps, const uint64_t *ack)
+    enum session_delivery delivery, const uint64_t *ack)
 {
 	int ret = session_acknowledge(session, ack);
 
@@ -379,7 +379,7 @@ attach(struct session *session, struct fake_receiver *r, uint64_t hold_ms,
 		return ret;
 	r->receiver.ops = &receiver_ops;
 	r->receiver.deadline_ms = clock_ms + hold_ms;
-	session_attach(session, &r->receiver, keeps);
+	session_attach(session, &r->receiver, delivery);
 	return PS_OK;
 }
 
@@ -387,20 +387,26 @@ bool
 fixture_attach(struct session *session, struct fake_receiver *r,
     uint64_t hold_ms)
 {
-	return attach(session, r, hold_ms, false, NULL) == PS_OK;
+	return attach(session, r, hold_ms, SESSION_FORGETS, NULL) == PS_OK;
 }
 
 int
 fixture_attach_ack(struct session *session, struct fake_receiver *r,
     uint64_t ack)
 {
-	return attach(session, r, UINT32_MAX, true, &ack);
+	return attach(session, r, UINT32_MAX, SESSION_KEEPS, &ack);
 }
 
 int
 fixture_attach_keeping(struct session *session, struct fake_receiver *r)
 {
-	return attach(session, r, UINT32_MAX, true, NULL);
+	return attach(session, r, UINT32_MAX, SESSION_KEEPS, NULL);
+}
+
+int
+fixture_attach_breaking(struct session *session, struct fake_receiver *r)
+{
+	return attach(session, r, UINT32_MAX, SESSION_BREAKS, NULL);
 }
 
 void

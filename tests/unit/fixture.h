@@ -109,6 +109,8 @@ bool fixture_attach(struct session *session, struct fake_receiver *r,
 int fixture_attach_ack(struct session *session, struct fake_receiver *r,
     uint64_t ack);
 int fixture_attach_keeping(struct session *session, struct fake_receiver *r);
+/* The same as one of SockJS, whose loss is the end. */
+int fixture_attach_breaking(struct session *session, struct fake_receiver *r);
 /* Takes all that is unsent, as a receiver does; notes it in `r->got`. */
 void fixture_take(struct session *session, struct fake_receiver *r);
 

@@ -133,6 +133,11 @@ model_arrive(size_t count)
 	for (i = 0; i < count; i++) {
 		uint64_t number = model.wire[i];
 
+		if (number == model.close && model.seen == number) {
+			check(model.breaks);
+			note(CLOSE_ARRIVED_AGAIN, number);
+			continue;
+		}
 		if (model.client == FAITHFUL)
 			check(number == model.seen + 1);
 		while (++model.seen < number)
@@ -150,7 +155,9 @@ model_arrive(size_t count)
 size_t
 model_readable(void)
 {
-	return model.client == PLAIN ? model.n_sure : model.n_wire;
+	return model.client == PLAIN || model.client == FRAGILE ?
+	    model.n_sure :
+	    model.n_wire;
 }
 
 void
@@ -162,6 +169,16 @@ model_detach(size_t count)
 		note(NEVER_ARRIVED, model.n_wire);
 	model.n_wire = model.n_sure = 0;
 	model.receiver = NULL;
+}
+
+void
+model_release(size_t count)
+{
+	model_detach(count);
+	model.taken = model.written;
+	model.idle_at_ms = bridge.now_ms() + GRACE_MS;
+	if (model.breaks && model.close != 0 && !bridge.ending)
+		model.end_at_ms = bridge.now_ms() + model_linger_ms();
 }
 
 /* Within `resume` it may still have to be closed, which it is no more. */
@@ -224,9 +241,24 @@ model_expel(uint16_t code)
 	}
 }
 
+void
+model_break(void)
+{
+	uint64_t i;
+
+	model.deaf = true;
+	for (i = model.gone + 1; i <= model.said; i++)
+		model.missable[i % N_KNOWN] = true;
+	if (model.state == SESSION_OPEN)
+		model_expel(1002);
+	model_drop_to(model.said);
+}
+
 uint64_t
 model_linger_ms(void)
 {
+	if (model.breaks)
+		return GRACE_MS;
 	return bridge.ending ? smaller(GRACE_MS, LINGER_MS) : LINGER_MS;
 }
 

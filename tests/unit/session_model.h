@@ -36,12 +36,17 @@
 	X(CONFIRMED_AND_DROPPED, "confirmed and dropped") \
 	X(LOST, "lost") \
 	X(LOST_WITH_TAKEN, "lost with taken") \
+	X(DONE, "done") \
+	X(BROKEN, "broken") \
+	X(BROKEN_WITH_TAKEN, "broken with taken") \
 	X(ARRIVED, "arrived") \
 	X(CLOSE_ARRIVED, "close arrived") \
+	X(CLOSE_ARRIVED_AGAIN, "close arrived again") \
 	X(NEVER_ARRIVED, "never arrived") \
 	X(ATTACHED_WITH_ACK, "attached with ack") \
 	X(ATTACHED_KEEPING, "attached keeping") \
 	X(ATTACHED_WITHOUT_ACK, "attached without ack") \
+	X(ATTACHED_BREAKING, "attached breaking") \
 	X(ATTACHED_LATE, "attached late") \
 	X(REPLAYED, "replayed") \
 	X(REPLACED, "replaced") \
@@ -92,7 +97,9 @@ enum event { EVENTS(AS_NUMBER) EVENT__COUNT };
 enum client {
 	FAITHFUL, /* acknowledges what it has seen, and hears its receivers */
 	PLAIN,	  /* never acknowledges */
+	FRAGILE,  /* nor does this, and a receiver that is lost is its end */
 	WILD,	  /* says anything; only the session's side is checked */
+	CLIENT__COUNT,
 };
 
 /* Of a message that goes on; `type` 0: there is none. */
@@ -135,6 +142,7 @@ struct model {
 	uint16_t expel_code, close_code;
 	struct fake_receiver *receiver; /* NULL: none is attached */
 	bool keeps;
+	bool breaks; /* its loss is the end, as is that of one before */
 	bool delivers; /* the receiver is about to hear of something */
 	uint64_t idle_at_ms, stall_at_ms, end_at_ms;
 
@@ -220,10 +228,14 @@ void model_arrive(size_t count);
 size_t model_readable(void);
 /* There is no receiver any more; at most `count` on their way arrive. */
 void model_detach(size_t count);
+/* The receiver has done its part, or is lost; so much may arrive still. */
+void model_release(size_t count);
 /* All up to `number` has been got, or counts as got. */
 void model_drop_to(uint64_t number);
 void model_begin_closing(void);
 void model_expel(uint16_t code);
+/* What a fragile client has not got, it never will. */
+void model_break(void);
 /* How long a close event is kept. */
 uint64_t model_linger_ms(void);
 void model_lose_peer(void);

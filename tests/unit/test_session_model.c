@@ -2,7 +2,9 @@
  * Any order of events, against a model of what a session promises: what the
  * peer says reaches a client that acknowledges once and in order, over whatever
  * receivers; one that does not acknowledge loses what the web server had, and
- * has nothing twice; what a client sends reaches the peer once and in order.
+ * has nothing twice; one of SockJS has nothing behind what it lost, and hears of
+ * the close as often as it asks; what a client sends reaches the peer once and in
+ * order.
  *
  * The model changes first, then the session, whose callbacks may take further
  * steps in their turn.
@@ -251,7 +253,7 @@ step_arrive(void)
 static void
 step_confirm(void)
 {
-	uint64_t i;
+	uint64_t got, i;
 
 	if (model.receiver == NULL)
 		return;
@@ -263,9 +265,29 @@ step_confirm(void)
 		note(CONFIRMED_AND_DROPPED, model.taken);
 		for (i = model.gone + 1; i <= model.taken; i++)
 			model.missable[i % N_KNOWN] = true;
-		model_drop_to(model.taken);
+		/* The close event is told as often as somebody asks. */
+		got = model.breaks ? smaller(model.taken, model.said) :
+				     model.taken;
+		model_drop_to(got);
 	}
 	session_confirm(model.session);
+}
+
+/* A receiver of SockJS ends with an answer that was confirmed, or is lost. */
+static void
+end_fragile(void)
+{
+	if (model.taken > model.gone || once_in(4)) {
+		note(model.taken > model.gone ? BROKEN_WITH_TAKEN : BROKEN,
+		    model.taken);
+		model_release(model_readable());
+		model_break();
+		session_lose(model.session);
+	} else {
+		note(DONE, model.taken);
+		model_release(model_readable());
+		session_detach(model.session);
+	}
 }
 
 static void
@@ -273,11 +295,13 @@ step_lose(void)
 {
 	if (model.receiver == NULL)
 		return;
+	if (model.breaks) {
+		end_fragile();
+		return;
+	}
 	note(model.taken > model.written ? LOST_WITH_TAKEN : LOST,
 	    model.taken);
-	model_detach(model_readable());
-	model.taken = model.written;
-	model.idle_at_ms = bridge.now_ms() + GRACE_MS;
+	model_release(model_readable());
 	session_detach(model.session);
 }
 
@@ -385,7 +409,7 @@ on_resume(void)
 /* --- steps: the client comes --- */
 
 struct arrival {
-	bool has_ack, keeps, hears;
+	bool has_ack, keeps, breaks, hears;
 	uint64_t ack;
 };
 
@@ -409,6 +433,11 @@ arrival(void)
 	case PLAIN:
 		a.has_ack = a.keeps = false;
 		break;
+	case FRAGILE:
+		a.has_ack = a.keeps = false;
+		a.breaks = true;
+		break;
+	case CLIENT__COUNT:
 	case WILD:
 		a.hears = false;
 		a.has_ack = !once_in(3);
@@ -419,7 +448,8 @@ arrival(void)
 		break;
 	}
 	if (!a.has_ack)
-		a.ack = model.taken;
+		a.ack = model.breaks ? smaller(model.taken, model.said) :
+				       model.taken;
 	return a;
 }
 
@@ -437,7 +467,7 @@ expect_acknowledge(const struct arrival *a)
 	}
 	if (a->ack < model.written)
 		note(REPLAYED, a->ack + 1);
-	if (model.client == PLAIN) {
+	if (model.client == PLAIN || model.client == FRAGILE) {
 		for (i = model.gone + 1; i <= model.taken; i++)
 			model.missable[i % N_KNOWN] = true;
 	}
@@ -471,6 +501,8 @@ acknowledge(const struct arrival *a, struct fake_receiver *r)
 		return fixture_attach_ack(model.session, r, a->ack);
 	if (a->keeps)
 		return fixture_attach_keeping(model.session, r);
+	if (a->breaks)
+		return fixture_attach_breaking(model.session, r);
 	return fixture_attach(model.session, r, UINT32_MAX) ? PS_OK :
 							      PS_ERR_CLOSED;
 }
@@ -484,6 +516,8 @@ note_arrival(const struct arrival *a)
 		note(ATTACHED_WITH_ACK, a->ack);
 	else if (a->keeps)
 		note(ATTACHED_KEEPING, a->ack);
+	else if (a->breaks)
+		note(ATTACHED_BREAKING, a->ack);
 	else
 		note(ATTACHED_WITHOUT_ACK, a->ack);
 }
@@ -513,6 +547,7 @@ step_attach(void)
 	note_arrival(&a);
 	model.receiver = r;
 	model.keeps = a.keeps;
+	model.breaks = a.breaks;
 	model.hears = a.hears;
 	model.has_polled = true;
 	r->hold_ms = 1 + below(2 * GRACE_MS);
@@ -838,7 +873,7 @@ begin_session(void)
 	peer = (struct fake_peer){ .sent = peer.sent };
 	set_callbacks(on_deliver, on_expire, on_release, on_resume);
 	opener = (struct fake_opener){ 0 };
-	model.client = (enum client)below(3);
+	model.client = (enum client)below(CLIENT__COUNT);
 	model.next = 1;
 	model.has_peer = true;
 	model.idle_at_ms = model.stall_at_ms = UINT64_MAX;
