@@ -20,6 +20,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/channels.c %D%/channels.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/downstream.c %D%/downstream.h \
+	%D%/downstream_open.c %D%/downstream_read.c \
+	%D%/downstream_state.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/emit.c %D%/emit.h \
 	%D%/emit_ids.c %D%/emit_ids.h \

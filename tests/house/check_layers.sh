@@ -86,7 +86,7 @@ parked\.h|websocket\.h|downstream\.h|intake\.h|relay\.h'
 every=$all
 all=$(printf '%s\n' "$all" | grep -v ':framing/')
 forbid "the near side does not know the far side" \
-	'wsbridge/(parked|downstream)\.[ch]' \
+	'wsbridge/(parked|downstream(_[a-z]+)?)\.[ch]' \
 	'upstream\.h|application\.h|channel\.h|peer\.h|intake\.h|relay\.h'
 all=$every
 forbid "the far side does not know the near side" \
