@@ -29,9 +29,21 @@ result "the table of routes is understood" "$(
 	[ "$rows" -gt 0 ] &&
 		[ "$(printf '%s\n' "$routes" | grep -cE '^(BOTH|GET|POST) ')" \
 			-eq "$rows" ] || echo "$rows rows, but: $routes")"
-differ "$openapi has the routes of fcgi-app/routes.c" \
+# Those of SockJS: pages below a socket id, and transports below a session.
+places() {
+	sed -n "/^static const struct sockjs_place $1\\[/,/^};/p" \
+		fcgi-app/sockjs.c | sed -nE \
+		"s/^[[:space:]]*\\{ \"([^\"]*)\", SOCKJS_[A-Z]+, METHOD_([A-Z]+).*/\\2 $2\\1/p" |
+		sed 's,/$,,'
+}
+result "the tables of SockJS are understood" "$(
+	places transports "" | grep -qx 'POST xhr' || echo "no xhr")"
+differ "$openapi has the routes of fcgi-app/routes.c and sockjs.c" \
 	"$(printf '%s\n' "$routes" |
-		sed -E 's/^BOTH (.*)/GET \1\nPOST \1/')" \
+		sed -E 's/^BOTH (.*)/GET \1\nPOST \1/'
+		places pages '\/\*\/'
+		places transports '\/\*\/\*\/\*\/'
+		echo 'GET /*/iframe*.html')" \
 	"$(sed -nE -e 's/^  (\/[^:]*):$/\1/p' \
 		-e 's/^    (get|post):.*/\1/p' $openapi |
 		awk '/^\// { path = $0; gsub(/\{[a-z]+\}/, "*", path); next }
