@@ -67,6 +67,10 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/session.c %D%/session.h \
 	%D%/socket_info.c %D%/socket_info.h \
 	%D%/store.c %D%/store.h \
+	%D%/store_jobs.c \
+	%D%/store_look.c \
+	%D%/store_thread.c %D%/store_thread.h \
+	%D%/store_write.c \
 	%D%/table.c %D%/table.h \
 	%D%/target.c %D%/target.h \
 	%D%/timers.c %D%/timers.h \
