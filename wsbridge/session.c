@@ -454,7 +454,8 @@ session_queue(struct session *session, struct message *message)
 	    (session->state != SESSION_OPEN && queue_is_full(session));
 	if (session->deaf || session->state == SESSION_CLOSED ||
 	    (!message->is_free &&
-		!take_quota(session, PS_DOWN, 1, message->len, NULL))) {
+		!take_quota(session, PS_DOWN, 1,
+		    message->len - session->quotes, NULL))) {
 		message_unref(message);
 		return false;
 	}
@@ -632,7 +633,7 @@ make_messages(const struct session *session, struct ps_ipc_send *send,
     uint16_t n_known, struct message_queue *batch, const char **limit_r)
 {
 	const struct message *partial = session->partial;
-	uint64_t max = session_max_message(session, limit_r);
+	uint64_t max = session_max_message(session, limit_r) + session->quotes;
 	struct message *message;
 	enum ps_event_type type;
 	struct ps_slice data;
@@ -665,7 +666,8 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 {
 	uint32_t count = batch->count - (more ? 1 : 0);
 	struct message *last = message_queue_at(batch, count);
-	size_t bytes = batch->bytes - (more ? last->len : 0);
+	size_t bytes =
+	    batch->bytes - (more ? last->len : 0) - count * session->quotes;
 	struct message *message;
 
 	if (count > 0 &&
@@ -732,7 +734,7 @@ session_message_from_client(struct session *session, enum ps_event_type type,
 	*limit_r = NULL;
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return PS_ERR_CLOSED;
-	if (data.len > session_max_message(session, limit_r))
+	if (data.len > session_max_message(session, limit_r) + session->quotes)
 		return PS_ERR_TOO_LARGE;
 	message = message_create(type, data);
 	if (message == NULL || !message_queue_push(&batch, message)) {

@@ -758,6 +758,37 @@ a_row_is_closed_when_its_session_leaves(void **state)
 	assert_int_equal(row->traffic.bytes_down, 6);
 }
 
+/* Of JSON strings only what is inside counts, in both directions. */
+static void
+quotes_around_a_message_do_not_count(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	session->quotes = 2;
+	set_limit(PS_LIMIT_BYTES_PER_DAY, 19);
+	set_limit(PS_LIMIT_MESSAGE_BYTES, 5);
+	assert_int_equal(send_events(session, "t:\"12345\";t:\"12345\";"),
+	    PS_OK);
+	assert_int_equal(session->traffic.bytes_up, 10);
+	assert_int_equal(send_events(session, "t:\"123456\";"),
+	    PS_ERR_TOO_LARGE);
+	assert_string_equal(limit, "max_message_bytes");
+	assert_int_equal(session_message_from_client(session, PS_EVENT_TEXT,
+			     ps_slice_str("\"12345\""), &limit),
+	    PS_OK);
+	assert_int_equal(session_message_from_client(session, PS_EVENT_TEXT,
+			     ps_slice_str("\"123456\""), &limit),
+	    PS_ERR_TOO_LARGE);
+	fixture_from_peer(session, "\"1234\"");
+	assert_int_equal(session->traffic.bytes_down, 4);
+	assert_int_equal(session->state, SESSION_OPEN);
+	fixture_from_peer(session, "\"\""); /* which has none */
+	assert_int_equal(session->state, SESSION_OPEN);
+	fixture_from_peer(session, "\"1\"");
+	assert_int_equal(session->state, SESSION_CLOSING);
+}
+
 #define fresh(test) \
 	cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
@@ -778,6 +809,7 @@ main(void)
 		fresh(a_day_used_up_by_the_target_closes_with_1008),
 		fresh(a_session_is_deaf_after_the_limit_of_the_day),
 		fresh(both_directions_and_all_sessions_share_a_day),
+		fresh(quotes_around_a_message_do_not_count),
 		fresh(midnight_gives_another_day),
 		fresh(messages_while_closing_count_as_well),
 		fresh(the_smaller_limit_of_token_and_node_bounds_a_message),
