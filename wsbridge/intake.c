@@ -15,6 +15,7 @@
 #include "ps_socket.h"
 #include "relay.h"
 #include "service.h"
+#include "sockjs.h"
 
 /* Least room for a read; most frames are far smaller. */
 #define READ_BYTES (16 * 1024)
@@ -65,6 +66,7 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_LISTEN] = channels_on_listen,
 	[PS_IPC_MEMBERS] = channels_on_members,
 	[PS_IPC_HISTORY] = channels_on_history,
+	[PS_IPC_SOCKJS_PAGE] = sockjs_on_page,
 };
 
 /* The last handle to close after intake_stop() takes the rest along. */
