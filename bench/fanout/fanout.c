@@ -84,16 +84,19 @@ static const struct kind *const kinds[] = {
 	&ws_kind,
 	&raw_ws_kind,
 	&sockjs_ws_kind,
+	&sockjs_frames_kind,
 	&eventsource_kind,
 	&nchan_eventsource_kind,
 	&lines_kind,
 	&sockjs_lines_kind,
 	&poll_kind,
 	&nchan_poll_kind,
+	&sockjs_poll_kind,
 };
 
 static const struct publisher *const publishers[] = {
 	&json_publisher,
+	&message_publisher,
 	&post_publisher,
 	&ws_publisher,
 };
@@ -434,7 +437,8 @@ usage(void)
 {
 	fputs("usage: fanout --kind KIND --port N --path PATH [--ws-port N]\n"
 	      "              [--members N] [--channels N]\n"
-	      "              [--publisher json|post|ws --publish-path PATH]\n"
+	      "              [--publisher json|message|post|ws"
+	      " --publish-path PATH]\n"
 	      "              [--bytes N] [--window N,N...] [--rate N]\n"
 	      "              [--seconds S] [--warm S] [--pids PID,PID...]"
 	      " [--steps]\nkinds:",

@@ -62,8 +62,8 @@ struct fanout {
 extern struct fanout fanout;
 
 extern const struct kind ws_kind, raw_ws_kind, sockjs_ws_kind,
-    eventsource_kind, nchan_eventsource_kind, lines_kind, sockjs_lines_kind,
-    poll_kind, nchan_poll_kind;
+    sockjs_frames_kind, eventsource_kind, nchan_eventsource_kind, lines_kind,
+    sockjs_lines_kind, poll_kind, nchan_poll_kind, sockjs_poll_kind;
 
 /* The path with the member's channel in the place of `*`; until the next. */
 const char *member_path(const struct member *member);
@@ -78,6 +78,9 @@ void member_event(struct member *member, const char *text, size_t len);
 /* The member got a frame of polysocket's channels. */
 void member_frame(struct member *member, const char *frame, size_t len);
 
+/* And a frame of SockJS. */
+void member_sockjs(struct member *member, const char *frame, size_t len);
+
 /* How events are published. */
 struct publisher {
 	const char *name;
@@ -86,7 +89,8 @@ struct publisher {
 	bool (*publish)(const char *text, size_t len);
 };
 
-extern const struct publisher json_publisher, post_publisher, ws_publisher;
+extern const struct publisher json_publisher, message_publisher,
+    post_publisher, ws_publisher;
 
 void publisher_free(void);
 /* A text was refused for now, and is published again. */

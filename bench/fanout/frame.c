@@ -1,6 +1,7 @@
 /*
  * Frames of polysocket's channels, compact JSON that begins with its type: a
- * member counts on that, as parsing them costs more than they do.
+ * member counts on that, as parsing them costs more than they do. And those of
+ * SockJS.
  */
 #include "config.h"
 
@@ -80,5 +81,28 @@ member_frame(struct member *member, const char *frame, size_t len)
 	} else {
 		die("member %u: received %.*s", member->index,
 		    (int)(len < 200 ? len : 200), frame);
+	}
+}
+
+void
+member_sockjs(struct member *member, const char *frame, size_t len)
+{
+	const char *end = frame + len, *text = frame + 1;
+
+	if (len == 1 && *frame == 'o') {
+		member_joined(member, 1);
+	} else if (len > 3 && *frame == 'a') {
+		while (text < end && *text != ']') {
+			const char *next = text + 2; /* [" or ," */
+
+			text = memchr(next, '"', end - next);
+			if (text == NULL)
+				die("member %u: received %.*s", member->index,
+				    (int)len, frame);
+			member_event(member, next, text++ - next);
+		}
+	} else if (len == 0 || *frame != 'h') {
+		die("member %u: received %.*s", member->index, (int)len,
+		    frame);
 	}
 }

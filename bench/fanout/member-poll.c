@@ -1,13 +1,14 @@
 /*
  * Members that poll, again when they have the answer: a channel's, with an
- * acknowledgement, and nchan's, which tells by two header fields what comes
- * next.
+ * acknowledgement, nchan's, which tells by two header fields what comes next,
+ * and SockJS's.
  */
 #include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/lib/http.h"
 #include "fanout.h"
@@ -46,6 +47,27 @@ poll_nchan(struct poller *poller)
 			 "If-Modified-Since: %s\r\nIf-None-Match: %s\r\n",
 			 poller->modified, poller->etag);
 	http_get_with(&poller->http, member_path(&poller->member), own);
+}
+
+static void
+poll_sockjs(struct poller *poller)
+{
+	char path[MAX_PATH + MAX_ID];
+
+	snprintf(path, sizeof(path), "%s/000/fanout%d-%u/xhr", fanout.path,
+		 (int)getpid(), poller->member.index);
+	http_post(&poller->http, path, "text/plain", "", 0);
+}
+
+static void
+poll_again(struct poller *poller)
+{
+	if (fanout.kind == &nchan_poll_kind)
+		poll_nchan(poller);
+	else if (fanout.kind == &sockjs_poll_kind)
+		poll_sockjs(poller);
+	else
+		poll_channel(poller);
 }
 
 /* {"success":true,"events":[FRAME,FRAME],"seq":N} */
@@ -119,13 +141,13 @@ on_end(struct http *http)
 	if (fanout.kind == &nchan_poll_kind)
 		member_event(&poller->member, poller->body.data,
 			     poller->body.len);
+	else if (fanout.kind == &sockjs_poll_kind)
+		member_sockjs(&poller->member, poller->body.data,
+			      poller->body.len - (poller->body.len > 0));
 	else
 		answer_take(poller);
 	text_empty(&poller->body);
-	if (fanout.kind == &nchan_poll_kind)
-		poll_nchan(poller);
-	else
-		poll_channel(poller);
+	poll_again(poller);
 }
 
 static const struct http_handler handler = {
@@ -146,7 +168,7 @@ open_member(struct member *member)
 		poll_nchan(poller);
 		member_joined(member, 1);
 	} else {
-		poll_channel(poller);
+		poll_again(poller);
 	}
 }
 
@@ -166,6 +188,13 @@ const struct kind poll_kind = {
 
 const struct kind nchan_poll_kind = {
 	.name = "nchan-poll",
+	.size = sizeof(struct poller),
+	.open = open_member,
+	.leave = leave,
+};
+
+const struct kind sockjs_poll_kind = {
+	.name = "sockjs-poll",
 	.size = sizeof(struct poller),
 	.open = open_member,
 	.leave = leave,

@@ -47,33 +47,10 @@ frame_line(struct stream *stream, const char *line, size_t len)
 }
 
 static void
-sockjs_line(struct stream *stream, const char *line, size_t len)
-{
-	const char *end = line + len, *text = line + 1;
-
-	if (len == 1 && *line == 'o') {
-		member_joined(&stream->member, 1);
-	} else if (len > 3 && *line == 'a') {
-		while (text < end && *text != ']') {
-			const char *next = text + 2; /* [" or ," */
-
-			text = memchr(next, '"', end - next);
-			if (text == NULL)
-				die("member %u: received %.*s",
-				    stream->member.index, (int)len, line);
-			member_event(&stream->member, next, text++ - next);
-		}
-	} else if (len == 0 || *line != 'h') {
-		die("member %u: received %.*s", stream->member.index, (int)len,
-		    line);
-	}
-}
-
-static void
 line_take(struct stream *stream, const char *line, size_t len)
 {
 	if (fanout.kind == &sockjs_lines_kind)
-		sockjs_line(stream, line, len);
+		member_sockjs(&stream->member, line, len);
 	else if (fanout.kind == &lines_kind)
 		frame_line(stream, line, len);
 	else

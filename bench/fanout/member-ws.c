@@ -1,13 +1,14 @@
 /*
- * Members with a WebSocket: text messages that are the frames of a channel, or
- * just the events, as they are with SockJS's raw WebSocket, too. No extension
- * is offered, so nothing is compressed.
+ * Members with a WebSocket: text messages that are the frames of a channel or
+ * of SockJS, or just the events, as they are with SockJS's raw WebSocket, too.
+ * No extension is offered, so nothing is compressed.
  */
 #include "config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/lib/link.h"
 #include "fanout.h"
@@ -58,6 +59,8 @@ message_take(struct websocket *websocket, const char *text, size_t len)
 
 	if (fanout.kind == &ws_kind)
 		member_frame(member, text, len);
+	else if (fanout.kind == &sockjs_frames_kind)
+		member_sockjs(member, text, len);
 	else
 		member_event(member, text, len);
 }
@@ -164,7 +167,7 @@ handshake_read(struct websocket *websocket)
 		die("member %u: handshake: %.200s", websocket->member.index,
 		    head);
 	websocket->is_open = true;
-	if (fanout.kind != &ws_kind)
+	if (fanout.kind != &ws_kind && fanout.kind != &sockjs_frames_kind)
 		member_joined(&websocket->member, 1);
 	return end + 4 - head;
 }
@@ -198,8 +201,13 @@ static void
 open_member(struct member *member)
 {
 	struct websocket *websocket = (struct websocket *)member;
-	char handshake[MAX_PATH + 256];
+	char handshake[MAX_PATH + 256], below[MAX_ID] = "";
 
+	if (fanout.kind == &sockjs_ws_kind)
+		snprintf(below, sizeof(below), "/websocket");
+	else if (fanout.kind == &sockjs_frames_kind)
+		snprintf(below, sizeof(below), "/000/fanout%d-%u/websocket",
+			 (int)getpid(), member->index);
 	member->pong = pong;
 	websocket->link.on_data = on_data;
 	websocket->link.on_end = on_end;
@@ -210,9 +218,7 @@ open_member(struct member *member)
 			    "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 			    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 			    "Sec-WebSocket-Version: 13\r\n\r\n",
-			    member_path(member),
-			    fanout.kind == &sockjs_ws_kind ? "/websocket"
-							   : ""));
+			    member_path(member), below));
 }
 
 static void
@@ -231,6 +237,13 @@ const struct kind ws_kind = {
 
 const struct kind sockjs_ws_kind = {
 	.name = "sockjs-ws",
+	.size = sizeof(struct websocket),
+	.open = open_member,
+	.leave = leave,
+};
+
+const struct kind sockjs_frames_kind = {
+	.name = "sockjs-frames",
 	.size = sizeof(struct websocket),
 	.open = open_member,
 	.leave = leave,

@@ -1,6 +1,7 @@
 /*
- * Publishers: POSTs of a JSON string (polysocket) or of the bare text (nchan),
- * on as many connections as events may be under way; or one WebSocket whose
+ * Publishers: POSTs of a JSON string (a channel of polysocket), of it as the
+ * message of an object (an application) or of the bare text (nchan), on as many
+ * connections as events may be under way; or one WebSocket whose
  * text messages the server passes on to all others.
  */
 #include "config.h"
@@ -15,7 +16,7 @@ struct poster {
 	struct http http;
 	const char *type;
 	size_t len;
-	char body[MAX_TEXT + 2];
+	char body[MAX_TEXT + 16];
 };
 
 static struct poster posters[MAX_WINDOW];
@@ -74,33 +75,39 @@ find_free(void)
 	return i < MAX_WINDOW ? &posters[i] : NULL;
 }
 
+/* The text with what stands before and behind it. */
 static bool
-publish_json(const char *text, size_t len)
+publish(const char *type, const char *before, const char *text, size_t len,
+	const char *behind)
 {
 	struct poster *poster = find_free();
 
 	if (poster == NULL)
 		return false;
-	poster->type = "application/json";
-	poster->len = len + 2;
-	poster->body[0] = poster->body[len + 1] = '"';
-	memcpy(poster->body + 1, text, len);
+	poster->type = type;
+	poster->len = snprintf(poster->body, sizeof(poster->body), "%s%.*s%s",
+			       before, (int)len, text, behind);
 	post(poster);
 	return true;
 }
 
 static bool
+publish_json(const char *text, size_t len)
+{
+	return publish("application/json", "\"", text, len, "\"");
+}
+
+static bool
+publish_message(const char *text, size_t len)
+{
+	return publish("application/json", "{\"message\":\"", text, len,
+		       "\"}");
+}
+
+static bool
 publish_text(const char *text, size_t len)
 {
-	struct poster *poster = find_free();
-
-	if (poster == NULL)
-		return false;
-	poster->type = "text/plain";
-	poster->len = len;
-	memcpy(poster->body, text, len);
-	post(poster);
-	return true;
+	return publish("text/plain", "", text, len, "");
 }
 
 static void
@@ -161,5 +168,7 @@ ws_publish(const char *text, size_t len)
 }
 
 const struct publisher json_publisher = { "json", post_open, publish_json };
+const struct publisher message_publisher = { "message", post_open,
+					     publish_message };
 const struct publisher post_publisher = { "post", post_open, publish_text };
 const struct publisher ws_publisher = { "ws", ws_open, ws_publish };

@@ -41,14 +41,15 @@ struct load {
 	unsigned n_tokens;  /* of the database, see relay_create(); 0: none */
 	unsigned rate;      /* trips per second of all clients; 0: all they can */
 	unsigned post_len;  /* ceiling: body of a POST; 0 is GET */
-	const char *path;   /* emit: behind the prefix */
+	const char *path;   /* behind the prefix: emit; SockJS's service */
 	unsigned n_delivered; /* emit: members that it has to reach */
 	enum phase phase;
 };
 
 extern struct load load;
 extern const struct mode ceiling_mode, poll_mode, stream_mode, send_mode,
-    sockjs_poll_mode, sockjs_stream_mode, ws_mode, hold_mode, create_mode, emit_mode;
+    sockjs_poll_mode, sockjs_stream_mode, sockjs_send_mode, sockjs_ws_mode,
+    ws_mode, hold_mode, create_mode, emit_mode;
 
 void load_started(void);
 void load_trip(uint64_t began_ns);

@@ -46,10 +46,10 @@ struct load load = {
 };
 
 static const struct mode *const modes[] = {
-	&ceiling_mode, &poll_mode,        &stream_mode,
-	&send_mode,    &sockjs_poll_mode, &sockjs_stream_mode,
-	&ws_mode,      &hold_mode,        &create_mode,
-	&emit_mode,
+	&ceiling_mode,     &poll_mode,        &stream_mode,
+	&send_mode,        &sockjs_poll_mode, &sockjs_stream_mode,
+	&sockjs_send_mode, &sockjs_ws_mode,   &ws_mode,
+	&hold_mode,        &create_mode,      &emit_mode,
 };
 
 static double warm_s = 1, measure_s = 4;
@@ -285,6 +285,8 @@ options_parse(int argc, char **argv)
 		usage();
 	if (load.path == NULL && load.mode == &emit_mode)
 		usage();
+	if (load.path == NULL)
+		load.path = "/echo";
 }
 
 int
