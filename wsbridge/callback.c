@@ -462,6 +462,34 @@ callbacks_count(const struct callbacks *callbacks)
 	return callbacks->n_active;
 }
 
+static void
+write_host(const struct ps_target *target, char *host)
+{
+	snprintf(host, CALLBACK_HOST_MAX + 1,
+	    strchr(target->host, ':') == NULL ? "%s://%s:%u" : "%s://[%s]:%u",
+	    target->tls ? "https" : "http", target->host, target->port);
+}
+
+/*
+ * The URL in the one form that its host has here, since libcurl would read an
+ * international name in the charset of the locale. What is no URL of a
+ * callback is left for libcurl to fail with.
+ */
+static CURLcode
+tell_url(CURL *easy, const char *url)
+{
+	char text[CALLBACK_HOST_MAX + PS_TARGET_MAX + 1];
+	struct ps_target target;
+	size_t len;
+
+	if (ps_callback_parse(&target, ps_slice_str(url)) != NULL)
+		return curl_easy_setopt(easy, CURLOPT_URL, url);
+	write_host(&target, text);
+	len = strlen(text);
+	snprintf(text + len, sizeof(text) - len, "%s", target.path);
+	return curl_easy_setopt(easy, CURLOPT_URL, text);
+}
+
 /* The easy handle keeps its last URL: an application has but one, mostly. */
 static bool
 set_url(struct callback *callback, const char *url)
@@ -471,7 +499,7 @@ set_url(struct callback *callback, const char *url)
 	free(callback->url);
 	if ((callback->url = strdup(url)) == NULL)
 		return false;
-	if (curl_easy_setopt(callback->easy, CURLOPT_URL, url) == CURLE_OK)
+	if (tell_url(callback->easy, url) == CURLE_OK)
 		return true;
 	free(callback->url);
 	callback->url = NULL;
@@ -581,26 +609,10 @@ callback_cancel(struct callback *callback)
 bool
 callback_host(const char *url, char *host_r)
 {
-	CURLU *handle = curl_url();
-	char *scheme = NULL, *host = NULL, *port = NULL;
-	char name[PS_HOST_MAX + 1];
-	bool ok;
+	struct ps_target target;
 
-	ok = handle != NULL &&
-	    curl_url_set(handle, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_get(handle, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    curl_url_get(handle, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-	    curl_url_get(handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ==
-		CURLUE_OK &&
-	    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) &&
-	    ps_host_parse(name, ps_slice_str(host)) == PS_OK;
-	if (ok)
-		snprintf(host_r, CALLBACK_HOST_MAX + 1,
-		    strchr(name, ':') == NULL ? "%s://%s:%s" : "%s://[%s]:%s",
-		    scheme, name, port);
-	curl_free(scheme);
-	curl_free(host);
-	curl_free(port);
-	curl_url_cleanup(handle);
-	return ok;
+	if (ps_callback_parse(&target, ps_slice_str(url)) != NULL)
+		return false;
+	write_host(&target, host_r);
+	return true;
 }

@@ -39,6 +39,7 @@ static const struct {
 } names[] = {
 	{ "app.example", { "127.0.0.1" } },
 	{ "inside.example", { "10.0.0.1" } },
+	{ "xn--bcher-kva.example", { "127.0.0.1" } },
 	{ "both.example", { "10.0.0.1", "127.0.0.1" } },
 	{ "slow.example", { "127.0.0.1" } },
 };
@@ -515,6 +516,8 @@ start_to_name(struct call *c, const char *name)
 static void
 addresses_of_names_are_looked_at(void **state)
 {
+	char host[64];
+
 	(void)state;
 	start_to_name(&call, "app.example");
 	wait_for(&call);
@@ -528,11 +531,17 @@ addresses_of_names_are_looked_at(void **state)
 	start_to_name(&call, "both.example");
 	wait_for(&call);
 	assert_int_equal(call.status, 204);
+	start_to_name(&call, "B\u00fccher.example");
+	wait_for(&call);
+	assert_int_equal(call.status, 204);
+	snprintf(host, sizeof(host), "xn--bcher-kva.example:%u",
+	    responder.port);
+	assert_string_equal(header("\r\nHost: "), host);
 	start_to_name(&call, "nowhere.example");
 	wait_for(&call);
 	assert_string_equal(call.error,
 	    "could not resolve host: nowhere.example");
-	assert_int_equal(n_asked, 4);
+	assert_int_equal(n_asked, 5);
 	/* Nor does a name pass that led to such an address before. */
 	start_to_name(&call, "inside.example");
 	wait_for(&call);
@@ -674,6 +683,8 @@ hosts_have_one_name(void **state)
 		{ "https://app.example", "https://app.example:443" },
 		{ "https://app.example:443?q", "https://app.example:443" },
 		{ "HTTPS://app.example:8443/", "https://app.example:8443" },
+		{ "https://B\u00fccher.example/",
+		    "https://xn--bcher-kva.example:443" },
 		{ "http://[::1]:80/", "http://[::1]:80" },
 		{ "http://127.0.0.1:8080/", "http://127.0.0.1:8080" },
 	};
