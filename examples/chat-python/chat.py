@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 """A small chat behind polysocket: `CHAT_CONFIG=chat.ini chat.py [PORT]`.
 
-A web server in front passes the chat's URL on to us, without its path: GET /
-is the page, POST / signs in, POST /callback is what polysocket tells us: who
-comes and goes, and what people say. Standard library only.
+GET / is the page, POST / signs in, POST /callback is what polysocket tells us:
+who comes and goes, and what people say. Standard library only.
 """
 
 import configparser
@@ -64,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(size)
         try:
             with contextlib.closing(Chat(self.server.settings)) as chat:
-                if self.path.endswith("/callback"):
+                if self.path == "/callback":
                     self.answer(chat.take_callback(self.headers, body))
                 else:
                     self.answer(chat.sign_in(body))
@@ -243,9 +242,10 @@ class Chat:
         connect = (http.client.HTTPSConnection if url.scheme == "https"
                    else http.client.HTTPConnection)
         with contextlib.closing(connect(url.netloc, timeout=10)) as connection:
-            connection.request(method, url.path + path, json.dumps(body or {}), {
-                "Content-Type": "application/json",
-                "Authorization": "Bearer " + self.settings["application"]})
+            connection.request(
+                method, url.path + path, json.dumps(body or {}), {
+                    "Content-Type": "application/json",
+                    "Authorization": "Bearer " + self.settings["application"]})
             response = connection.getresponse()
             reply = response.read()
         if response.status not in (200, 404):
