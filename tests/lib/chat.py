@@ -4,8 +4,8 @@
         ...chat.url...
 
 Of a stack that has not started `install()` makes one that serves the chat in
-PHP beside polysocket. What runs is a copy in the stack's directory, as somebody
-would make it who installs it, so that the web server's user may read it.
+PHP beside polysocket. What runs is a copy in the stack's directory, as
+somebody would make it who installs it: the web server's user may read it.
 """
 
 import shutil
@@ -49,6 +49,10 @@ def copy_examples(stack):
                     examples_of(stack) / "chat")
 
 
+def origin(url):
+    return "/".join(url.split("/")[:3])
+
+
 class Chat:
     """`secret` is that of a token which is there; otherwise one is made that
     lets nobody but the chat's own page in."""
@@ -62,8 +66,10 @@ class Chat:
 
     def add_token(self):
         self.secret = "secret-of-the-chat"
+        # An iframe's requests come from polysocket's own origin.
+        origins = {origin(self.url), origin(self.stack.url)}
         number = self.stack.add_token(
-            self.secret, [self.origin], (), (), name="chat", publish_auth=1)
+            self.secret, origins, (), (), name="chat", publish_auth=1)
         self.stack.sql(insert("token_callbacks", {
             "token_id": number, "pattern": self.url + "*"}))
         self.stack.wait_policy()
@@ -97,10 +103,6 @@ class Chat:
         done = subprocess.run(["sqlite3", self.database_path, sql], text=True,
                               capture_output=True, check=True, timeout=20)
         return done.stdout.splitlines()
-
-    @property
-    def origin(self):
-        return "/".join(self.url.split("/")[:3])
 
     def run(self, command, stdin=subprocess.DEVNULL):
         self.process = self.stack.run(self.name, [
@@ -150,7 +152,7 @@ class PythonChat(Chat):
 
     def start(self):
         copy_examples(self.stack)
-        self.port = free_port()
+        self.port = self.port or free_port()
         if self.secret is None:
             self.add_token()
         self.write_settings()
