@@ -6,6 +6,7 @@
 unit_tests = \
 	%D%/unit/test_address \
 	%D%/unit/test_assembly \
+	%D%/unit/test_authorization \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
 	%D%/unit/test_callback \
@@ -24,6 +25,7 @@ unit_tests = \
 	%D%/unit/test_handshake \
 	%D%/unit/test_intake \
 	%D%/unit/test_jobs \
+	%D%/unit/test_kept \
 	%D%/unit/test_limit \
 	%D%/unit/test_memory \
 	%D%/unit/test_message \
@@ -90,6 +92,9 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read_on,--wrap=history_cancel \
 	-Wl,--wrap=acks_take,--wrap=acks_leave \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
+%C%_unit_test_authorization_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
+	-Wl,--wrap=ps_db_put_authorization \
+	-Wl,--wrap=ps_db_delete_authorization
 %C%_unit_test_callback_SOURCES = %D%/unit/test_callback.c \
 	%D%/unit/responder.c %D%/unit/responder.h
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)

@@ -7,30 +7,21 @@
 
 #include <openssl/rand.h>
 
+#include "authorization_row.h"
+#include "ps_db_authorizations.h"
 #include "ps_log.h"
 #include "ps_policy.h"
+#include "ps_url.h"
 #include "session.h"
 
-/* RFC 6455, 7.4.1; and what SockJS servers say when they are done. */
-#define GOING_AWAY 1001
-#define POLICY_VIOLATION 1008
-#define TRY_AGAIN_LATER 1013
+/* What SockJS servers say when they are done. */
 #define GO_AWAY 3000
-
-/* Of messages kept for all clients of the node together. */
-#define KEPT_BYTES_MAX (64u << 20)
 
 /* A timer does not hear of it when the clock is set. */
 #define LOOK_AGAIN_S 3600
 
 /* Characters of a socket id that a log may show. */
 #define SHOWN 4
-
-struct kept_message {
-	TAILQ_ENTRY(kept_message) entry;
-	struct message *message;
-	uint64_t until_ms;
-};
 
 bool
 authorizations_init(struct bridge *bridge, uint64_t seed)
@@ -39,20 +30,6 @@ authorizations_init(struct bridge *bridge, uint64_t seed)
 	TAILQ_INIT(&bridge->authorizations.live);
 	return table_init(&bridge->authorizations.by_id, seed) &&
 	    table_init(&bridge->authorizations.by_client, seed);
-}
-
-static void
-drop_kept(struct authorization *authorization)
-{
-	struct kept_message *kept = TAILQ_FIRST(&authorization->kept);
-	size_t size = kept->message->len;
-
-	TAILQ_REMOVE(&authorization->kept, kept, entry);
-	authorization->n_kept--;
-	authorization->kept_bytes -= size;
-	authorization->bridge->authorizations.kept_bytes -= size;
-	message_unref(kept->message);
-	free(kept);
 }
 
 static void
@@ -81,8 +58,7 @@ forget(struct bridge *bridge, struct authorization *authorization)
 {
 	authorization->is_gone = true;
 	timers_cancel(&bridge->timers, &authorization->timer);
-	while (!TAILQ_EMPTY(&authorization->kept))
-		drop_kept(authorization);
+	kept_clear(&authorization->kept, &bridge->authorizations.kept_bytes);
 	table_remove(&bridge->authorizations.by_id, &authorization->node);
 	table_remove(&bridge->authorizations.by_client,
 	    &authorization->client_node);
@@ -148,10 +124,9 @@ is_over(const struct authorization *authorization)
 static void
 set_timer(struct authorization *authorization)
 {
-	const struct kept_message *kept = TAILQ_FIRST(&authorization->kept);
 	struct bridge *bridge = authorization->bridge;
 	int64_t left_s = authorization->expires_at_s - bridge->unix_s();
-	uint64_t at_ms = UINT64_MAX;
+	uint64_t at_ms = UINT64_MAX, until_ms;
 
 	if (authorization->expires_at_s != INT64_MAX) {
 		if (left_s < 0)
@@ -160,8 +135,9 @@ set_timer(struct authorization *authorization)
 			left_s = LOOK_AGAIN_S;
 		at_ms = bridge->now_ms() + (uint64_t)left_s * 1000;
 	}
-	if (kept != NULL && kept->until_ms < at_ms)
-		at_ms = kept->until_ms;
+	until_ms = kept_until_ms(&authorization->kept);
+	if (until_ms < at_ms)
+		at_ms = until_ms;
 	if (at_ms == UINT64_MAX)
 		timers_cancel(&bridge->timers, &authorization->timer);
 	else
@@ -174,21 +150,20 @@ on_timer(struct timer *timer)
 	struct authorization *authorization =
 	    PS_CONTAINER(timer, struct authorization, timer);
 	struct bridge *bridge = authorization->bridge;
-	const struct kept_message *kept;
 
+	if (bridge->draining)
+		return; /* its successor sees to it */
 	if (is_over(authorization)) {
 		authorization_withdraw(bridge, authorization, "its time is over");
 		return;
 	}
-	while ((kept = TAILQ_FIRST(&authorization->kept)) != NULL &&
-	    kept->until_ms <= bridge->now_ms())
-		drop_kept(authorization);
+	kept_expire(&authorization->kept, &bridge->authorizations.kept_bytes,
+	    bridge->now_ms());
 	set_timer(authorization);
 }
 
-/* Closes its sessions, a few in each turn. */
-static void
-close_all(struct authorization *authorization, uint16_t code,
+void
+authorization_close(struct authorization *authorization, uint16_t code,
     const char *reason)
 {
 	authorization->close_code = code;
@@ -214,35 +189,6 @@ close_some(struct authorization *authorization, unsigned units)
 	return done;
 }
 
-/* Its client has not taken what it was given, however often it was offered. */
-static bool
-is_slow(const struct session *session)
-{
-	return session->paused && session_unsent(session, 0) != NULL;
-}
-
-static void
-set_delivered(struct connection *connection)
-{
-	if (!connection->is_undelivered)
-		return;
-	connection->is_undelivered = false;
-	TAILQ_REMOVE(&connection->authorization->undelivered, connection,
-	    undelivered);
-}
-
-/* The connection may be gone when this returns. */
-static void
-deliver(struct connection *connection)
-{
-	struct session *session = connection->session;
-
-	set_delivered(connection);
-	session_deliver(session);
-	if (connection->authorization != NULL && is_slow(session))
-		session_expel(session, TRY_AGAIN_LATER, "slow client");
-}
-
 static unsigned
 serve(struct fanout_job *job, unsigned units)
 {
@@ -254,7 +200,7 @@ serve(struct fanout_job *job, unsigned units)
 
 	while (done < units &&
 	    (connection = TAILQ_FIRST(&authorization->undelivered)) != NULL) {
-		deliver(connection);
+		connection_deliver(connection);
 		done++;
 	}
 	done += close_some(authorization, units - done);
@@ -303,7 +249,7 @@ create(struct bridge *bridge, const struct authorization_terms *terms)
 	authorization->expires_at_s = INT64_MAX;
 	TAILQ_INIT(&authorization->connections);
 	TAILQ_INIT(&authorization->undelivered);
-	TAILQ_INIT(&authorization->kept);
+	kept_init(&authorization->kept);
 	return authorization;
 }
 
@@ -380,18 +326,112 @@ authorization_renew(struct bridge *bridge,
 	return take_terms(authorization, terms) ? authorization : NULL;
 }
 
-/* Once for each revision of the policy. */
-static bool
-is_covered(struct bridge *bridge, struct authorization *authorization)
+static struct authorization *
+find_by_id(struct bridge *bridge, struct ps_slice socket_id)
 {
+	return (struct authorization *)table_find(
+	    &bridge->authorizations.by_id, socket_id);
+}
+
+/* The row is what the administrator wants, and may have another time. */
+static bool
+take_row(struct authorization *authorization,
+    const struct ps_authorization_row *row)
+{
+	const struct authorization_terms terms = {
+		.callback = ps_slice_str(row->callback),
+		.events = row->events,
+	};
+
+	if (!take_terms(authorization, &terms))
+		return false;
+	authorization->created_at_s = row->created_at_s;
+	authorization->renewed_at_s = row->renewed_at_s;
+	authorization->expires_at_s = row->expires_at_s;
+	set_timer(authorization);
+	return true;
+}
+
+static struct authorization *
+create_loaded(struct bridge *bridge, const struct ps_authorization_row *row)
+{
+	const struct authorization_terms terms = { .token_id = row->token_id,
+		.client = ps_slice_str(row->client) };
+	struct authorization *before = authorization_find_client(bridge,
+	    row->token_id, terms.client);
+	struct authorization *authorization = create(bridge, &terms);
+
+	if (authorization == NULL)
+		return NULL;
+	if (before != NULL)
+		authorization_end(before, "replaced by administrator");
+	memcpy(authorization->socket_id, row->socket_id, PS_SOCKET_ID_LEN);
+	if (!take_row(authorization, row)) {
+		release(authorization);
+		return NULL;
+	}
+	add(authorization);
+	return authorization;
+}
+
+static bool
+is_for(const struct authorization *authorization,
+    const struct ps_authorization_row *row)
+{
+	return authorization->token_id == row->token_id &&
+	    strcmp(authorization->client, row->client) == 0;
+}
+
+void
+authorization_load(struct bridge *bridge,
+    const struct ps_authorization_row *row)
+{
+	struct authorization *authorization =
+	    find_by_id(bridge, ps_slice_str(row->socket_id));
+	bool ok;
+
+	if (strlen(row->socket_id) != PS_SOCKET_ID_LEN)
+		return;
+	if (authorization != NULL && !is_for(authorization, row)) {
+		authorization_end(authorization, "changed by administrator");
+		authorization = NULL;
+	}
+	if (authorization != NULL)
+		ok = take_row(authorization, row);
+	else
+		ok = create_loaded(bridge, row) != NULL;
+	if (!ok)
+		ps_warning("authorization %.*s: out of memory", SHOWN,
+		    row->socket_id);
+}
+
+static bool
+allows_callback(const struct ps_token *token,
+    const struct authorization *authorization)
+{
+	struct ps_target target;
+
+	return ps_callback_parse(&target,
+		   ps_slice_str(authorization->callback)) == NULL &&
+	    ps_token_allows_callback(token, &target);
+}
+
+/* The token's patterns are asked once for each revision of the policy. */
+bool
+authorization_is_covered(struct authorization *authorization)
+{
+	const struct bridge *bridge = authorization->bridge;
+	const struct ps_token *token =
+	    authorization_token(bridge, authorization);
 	uint64_t revision;
 
-	if (authorization_token(bridge, authorization) == NULL)
+	if (token == NULL)
 		return false;
 	revision = ps_policy_revision(bridge->policy);
 	if (authorization->judged != revision) {
 		authorization->judged = revision;
-		authorization->is_covered = true;
+		authorization->is_covered =
+		    allows_callback(token, authorization);
 	}
 	return authorization->is_covered;
 }
@@ -402,16 +442,10 @@ unless_over(struct authorization *authorization)
 {
 	if (authorization == NULL || !is_over(authorization))
 		return authorization;
-	authorization_withdraw(authorization->bridge, authorization,
-	    "its time is over");
+	if (!authorization->bridge->draining)
+		authorization_withdraw(authorization->bridge, authorization,
+		    "its time is over");
 	return NULL;
-}
-
-static struct authorization *
-find_by_id(struct bridge *bridge, struct ps_slice socket_id)
-{
-	return (struct authorization *)table_find(
-	    &bridge->authorizations.by_id, socket_id);
 }
 
 struct authorization *
@@ -420,7 +454,8 @@ authorization_find(struct bridge *bridge, struct ps_slice socket_id)
 	struct authorization *authorization =
 	    unless_over(find_by_id(bridge, socket_id));
 
-	return authorization != NULL && is_covered(bridge, authorization) ?
+	return authorization != NULL &&
+		authorization_is_covered(authorization) ?
 	    authorization :
 	    NULL;
 }
@@ -449,7 +484,7 @@ authorization_add_session(struct authorization *authorization,
     struct connection *connection)
 {
 	struct bridge *bridge = authorization->bridge;
-	const struct kept_message *kept;
+	struct message *message;
 
 	connection->authorization = authorization;
 	TAILQ_INSERT_TAIL(&authorization->connections, connection, entry);
@@ -459,14 +494,12 @@ authorization_add_session(struct authorization *authorization,
 		TAILQ_INSERT_TAIL(&bridge->authorizations.live,
 		    authorization, live);
 	}
-	while ((kept = TAILQ_FIRST(&authorization->kept)) != NULL) {
-		/* The quota of its token may end it at that. */
-		if (connection->authorization != NULL &&
-		    kept->until_ms > bridge->now_ms())
-			session_queue(connection->session,
-			    message_ref(kept->message));
-		drop_kept(authorization);
-	}
+	/* The quota of its token may end it at that. */
+	while (connection->authorization != NULL &&
+	    (message = kept_take(&authorization->kept,
+		 &bridge->authorizations.kept_bytes, bridge->now_ms())) !=
+		NULL)
+		session_queue(connection->session, message);
 	set_timer(authorization);
 }
 
@@ -477,7 +510,7 @@ authorization_remove_session(struct connection *connection)
 
 	if (authorization == NULL)
 		return;
-	set_delivered(connection);
+	connection_forget(connection);
 	TAILQ_REMOVE(&authorization->connections, connection, entry);
 	connection->authorization = NULL;
 	if (--authorization->n_connections == 0)
@@ -485,69 +518,14 @@ authorization_remove_session(struct connection *connection)
 		    authorization, live);
 }
 
-/* As much waits as may. */
-static bool
-is_full(const struct session *session)
-{
-	const struct message_queue *queue = &session->queue;
-
-	return queue->count >= session->bridge->config->queue_messages ||
-	    (queue->count > 0 &&
-		queue->bytes >= session_queue_bytes(session, NULL));
-}
-
-/* What it was not offered yet does not make a client slow. */
-static bool
-has_room(struct connection *connection)
-{
-	if (is_full(connection->session))
-		deliver(connection);
-	return connection->authorization != NULL;
-}
-
-bool
-connection_publish(struct connection *connection, struct message *message)
-{
-	struct authorization *authorization = connection->authorization;
-
-	if (!has_room(connection)) {
-		message_unref(message);
-		return false;
-	}
-	if (!session_queue(connection->session, message))
-		return false;
-	if (!connection->is_undelivered &&
-	    connection->authorization != NULL) {
-		connection->is_undelivered = true;
-		TAILQ_INSERT_TAIL(&authorization->undelivered, connection,
-		    undelivered);
-		fanout_note(&authorization->bridge->fanout,
-		    &authorization->job);
-	}
-	return true;
-}
-
-/* False when there is no room for it, or no memory. */
 static bool
 keep(struct authorization *authorization, struct message *message)
 {
 	struct bridge *bridge = authorization->bridge;
-	const struct ps_config *config = bridge->config;
-	struct kept_message *kept;
 
-	if (authorization->n_kept >= config->kept_messages ||
-	    message->len > config->kept_bytes ||
-	    authorization->kept_bytes > config->kept_bytes - message->len ||
-	    bridge->authorizations.kept_bytes + message->len >
-		KEPT_BYTES_MAX ||
-	    (kept = calloc(1, sizeof(*kept))) == NULL)
+	if (!kept_add(&authorization->kept, &bridge->authorizations.kept_bytes,
+		bridge->config, message, bridge->now_ms()))
 		return false;
-	kept->message = message_ref(message);
-	kept->until_ms = bridge->now_ms() + config->kept_time;
-	TAILQ_INSERT_TAIL(&authorization->kept, kept, entry);
-	authorization->n_kept++;
-	authorization->kept_bytes += message->len;
-	bridge->authorizations.kept_bytes += message->len;
 	set_timer(authorization);
 	return true;
 }
@@ -572,16 +550,28 @@ authorization_publish(struct authorization *authorization,
 }
 
 void
-authorization_withdraw(struct bridge *bridge,
-    struct authorization *authorization, const char *why)
+authorization_end(struct authorization *authorization, const char *why)
 {
 	if (authorization->is_gone)
 		return;
 	ps_info("authorization %.*s: withdrawn (%s), %u sessions are closed",
 	    SHOWN, authorization->socket_id, why,
 	    authorization->n_connections);
-	forget(bridge, authorization);
-	close_all(authorization, GO_AWAY, "Go away!");
+	forget(authorization->bridge, authorization);
+	authorization_close(authorization, GO_AWAY, "Go away!");
+}
+
+void
+authorization_withdraw(struct bridge *bridge,
+    struct authorization *authorization, const char *why)
+{
+	if (authorization->is_gone)
+		return;
+	if (authorization_row_delete(bridge, authorization->socket_id, NULL,
+		NULL) == NULL)
+		ps_warning("authorization %.*s: its row stays", SHOWN,
+		    authorization->socket_id);
+	authorization_end(authorization, why);
 }
 
 void
@@ -590,68 +580,5 @@ authorization_forgotten(struct bridge *bridge, struct ps_slice socket_id)
 	struct authorization *authorization = find_by_id(bridge, socket_id);
 
 	if (authorization != NULL)
-		authorization_withdraw(bridge, authorization,
-		    "deleted by administrator");
-}
-
-/* Those that were looked at go to the end of the line. */
-static unsigned
-judge_some(struct fanout_job *job, unsigned units)
-{
-	struct bridge *bridge = PS_CONTAINER(job, struct bridge,
-	    authorizations.judge);
-	struct authorization_list *live = &bridge->authorizations.live;
-	uint64_t revision = ps_policy_revision(bridge->policy);
-	struct authorization *authorization;
-	unsigned done;
-
-	for (done = 0; done < units; done++) {
-		authorization = TAILQ_FIRST(live);
-		if (authorization == NULL || authorization->seen == revision)
-			return done;
-		authorization->seen = revision;
-		TAILQ_REMOVE(live, authorization, live);
-		TAILQ_INSERT_TAIL(live, authorization, live);
-		if (!is_covered(bridge, authorization) &&
-		    authorization->close_code == 0)
-			close_all(authorization, POLICY_VIOLATION,
-			    "callback refused");
-	}
-	fanout_note(&bridge->fanout, job);
-	return done;
-}
-
-void
-authorizations_judge(struct bridge *bridge)
-{
-	bridge->authorizations.judge.serve = judge_some;
-	fanout_note(&bridge->fanout, &bridge->authorizations.judge);
-}
-
-/* Each closes its own, and is in front until it has none. */
-static unsigned
-drain_some(struct fanout_job *job, unsigned units)
-{
-	struct bridge *bridge = PS_CONTAINER(job, struct bridge,
-	    authorizations.drain);
-	struct authorization *authorization;
-	unsigned done = 0;
-
-	while (done < units &&
-	    (authorization = TAILQ_FIRST(&bridge->authorizations.live)) !=
-		NULL) {
-		authorization->close_code = GOING_AWAY;
-		authorization->close_reason = "server shutting down";
-		done += close_some(authorization, units - done);
-	}
-	if (!TAILQ_EMPTY(&bridge->authorizations.live))
-		fanout_note(&bridge->fanout, job);
-	return done;
-}
-
-void
-authorizations_drain(struct bridge *bridge)
-{
-	bridge->authorizations.drain.serve = drain_some;
-	fanout_note(&bridge->fanout, &bridge->authorizations.drain);
+		authorization_end(authorization, "deleted by administrator");
 }

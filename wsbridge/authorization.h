@@ -17,27 +17,12 @@
 #define AUTHORIZATION_H
 
 #include "bridge.h"
+#include "connection.h"
+#include "kept.h"
 #include "message.h"
 
 struct ps_authorization_row;
 struct ps_token;
-struct session;
-
-/* What a session is to those who publish: embedded in its application, which
- * fills in session, transport and connected_at_s. */
-struct connection {
-	TAILQ_ENTRY(connection) entry;
-	TAILQ_ENTRY(connection) undelivered; /* while `is_undelivered` */
-	struct authorization *authorization; /* NULL: it is of none (any more) */
-	struct session *session;
-	const char *transport; /* such as "xhr"; borrowed for ever */
-	int64_t connected_at_s;
-	bool is_undelivered;
-};
-
-TAILQ_HEAD(connection_list, connection);
-
-struct kept_message;
 
 struct authorization {
 	struct table_node node;	       /* first: by socket id */
@@ -59,10 +44,7 @@ struct authorization {
 	struct connection_list undelivered;
 	struct fanout_job job; /* delivers, and closes */
 
-	/* For the next session, oldest first. */
-	TAILQ_HEAD(, kept_message) kept;
-	uint32_t n_kept;
-	size_t kept_bytes;
+	struct kept kept; /* for the next session */
 
 	struct timer timer; /* of its end, or of the oldest that is kept */
 
@@ -92,8 +74,8 @@ void authorizations_deinit(struct bridge *bridge);
  * TOO_MANY_AUTHORIZATIONS, or BRIDGE_FULL without memory. */
 struct authorization *authorization_renew(struct bridge *bridge,
     const struct authorization_terms *terms, enum ps_code *code_r);
-/* At the start, from the store: one that is over or there already is passed
- * over. */
+/* From the store: at the start, or since the administrator has written it. The
+ * socket id of one that is there stays as it is. */
 void authorization_load(struct bridge *bridge,
     const struct ps_authorization_row *row);
 
@@ -123,23 +105,21 @@ void authorization_remove_session(struct connection *connection);
  */
 uint32_t authorization_publish(struct authorization *authorization,
     struct message *message, bool store, bool *queued_r);
-/* The same to one. False when it was not queued, since its client does not
- * take what it is given, or the day of its token is used up: it is closed. */
-bool connection_publish(struct connection *connection,
-    struct message *message);
 
 /* Sessions are closed in this turn and the next ones, the row is deleted;
  * `why` is for the log. It is gone after the turn, if not before. */
 void authorization_withdraw(struct bridge *bridge,
     struct authorization *authorization, const char *why);
-/* The same where the administrator has deleted the row. */
+/* The same, leaving the row to whoever waits until it is deleted... */
+void authorization_end(struct authorization *authorization, const char *why);
+/* ...or to the administrator, who has deleted it. */
 void authorization_forgotten(struct bridge *bridge,
     struct ps_slice socket_id);
 
-/* The policy is another one: closes sessions of authorizations that it covers
- * no more, some in each turn. */
-void authorizations_judge(struct bridge *bridge);
-/* All sessions of applications are closed with 1001, some in each turn. */
-void authorizations_drain(struct bridge *bridge);
+/* Whether its token is valid and covers the callback. */
+bool authorization_is_covered(struct authorization *authorization);
+/* Closes its sessions, a few in each turn; the reason is borrowed for ever. */
+void authorization_close(struct authorization *authorization, uint16_t code,
+    const char *reason);
 
 #endif

@@ -120,7 +120,8 @@ struct bridge {
 		struct table by_id, by_client;
 		struct authorization_list all, live;
 		size_t kept_bytes; /* of messages for the next sessions */
-		struct fanout_job judge, drain;
+		size_t n_repeat;   /* rows that are to be written again */
+		struct fanout_job judge, repeat;
 	} authorizations;
 	struct table sockjs_sessions;
 	struct callbacks *callbacks; /* NULL: there is no loop yet */

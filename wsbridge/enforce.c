@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "authorizations.h"
 #include "ps_log.h"
 #include "session.h"
 #include "store.h"
@@ -139,6 +140,8 @@ enforce_policy(struct bridge *bridge, struct ps_policy *policy)
 			quotas_remove(&bridge->quotas, quota);
 	}
 	expel(bridge);
+	if (policy != NULL)
+		authorizations_judge(bridge);
 }
 
 void

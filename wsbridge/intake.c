@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "applications.h"
 #include "channels.h"
 #include "ps_ipc.h"
 #include "ps_log.h"
@@ -66,6 +67,8 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_LISTEN] = channels_on_listen,
 	[PS_IPC_MEMBERS] = channels_on_members,
 	[PS_IPC_HISTORY] = channels_on_history,
+	[PS_IPC_AUTHORIZE] = applications_on_authorize,
+	[PS_IPC_WITHDRAW] = applications_on_withdraw,
 	[PS_IPC_SOCKJS_PAGE] = sockjs_on_page,
 };
 

@@ -2,6 +2,8 @@
 
 #include "ledger.h"
 
+#include "authorization.h"
+#include "authorizations.h"
 #include "enforce.h"
 #include "ps_log.h"
 #include "record.h"
@@ -32,6 +34,7 @@ on_replaced(void *owner)
 {
 	ps_info("ledger: the database does not know what lives, it is told");
 	records_repeat(owner);
+	authorizations_repeat(owner);
 }
 
 static void
@@ -84,6 +87,18 @@ on_elsewhere(void *owner, const struct store_use *uses, size_t count)
 	}
 }
 
+static void
+on_authorization(void *owner, const struct ps_authorization_row *row)
+{
+	authorization_load(owner, row);
+}
+
+static void
+on_withdrawn(void *owner, const char *socket_id)
+{
+	authorization_forgotten(owner, ps_slice_str(socket_id));
+}
+
 bool
 ledger_open(struct bridge *bridge)
 {
@@ -92,12 +107,15 @@ ledger_open(struct bridge *bridge)
 		.close_request = on_close_request,
 		.replaced = on_replaced,
 		.elsewhere = on_elsewhere,
+		.authorization = on_authorization,
+		.withdrawn = on_withdrawn,
 	};
 	static const struct store_memory memory = {
 		.usage = on_usage,
 		.create = on_create,
 		.elsewhere = on_sessions,
 		.creates_s = QUOTA_WINDOW_S,
+		.authorization = on_authorization,
 	};
 
 	bridge->quotas.write = write_over_day;

@@ -8,8 +8,11 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/acks.c %D%/acks.h \
 	%D%/address.c %D%/address.h \
 	%D%/application.h \
+	%D%/applications.c %D%/applications.h \
 	%D%/assembly.c %D%/assembly.h \
 	%D%/authorization.c %D%/authorization.h \
+	%D%/authorization_row.c %D%/authorization_row.h \
+	%D%/authorizations.c %D%/authorizations.h \
 	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
 	%D%/callback.c %D%/callback.h \
@@ -18,6 +21,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/channels.h %D%/channels_emit.c \
 	%D%/client_frame.c \
 	%D%/channels.c %D%/channels.h \
+	%D%/connection.c %D%/connection.h \
 	%D%/deflate.c %D%/deflate.h \
 	%D%/downstream.c %D%/downstream.h \
 	%D%/downstream_open.c %D%/downstream_read.c \
@@ -42,6 +46,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/history_reply.c \
 	%D%/intake.c %D%/intake.h \
 	%D%/jobs.c %D%/jobs.h \
+	%D%/kept.c %D%/kept.h \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/member.c %D%/member.h \

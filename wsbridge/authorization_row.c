@@ -1,0 +1,113 @@
+#include "config.h"
+
+#include "authorization_row.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ps_log.h"
+#include "store.h"
+
+struct row_change {
+	struct store_job job; /* first */
+	row_change_fn done;
+	void *owner;
+	struct ps_authorization_row row; /* texts are in `texts` */
+	char socket_id[PS_SOCKET_ID_LEN + 1];
+	char texts[]; /* client and callback */
+};
+
+static int
+run_put(struct store_job *job, struct ps_db *db)
+{
+	return ps_db_put_authorization(db, &((struct row_change *)job)->row);
+}
+
+static int
+run_delete(struct store_job *job, struct ps_db *db)
+{
+	return ps_db_delete_authorization(db,
+	    ((struct row_change *)job)->socket_id);
+}
+
+static void
+on_done(struct store_job *job, int ret)
+{
+	struct row_change *change = (struct row_change *)job;
+
+	/* Who waits says so to whom it matters. */
+	if (ret != PS_OK && change->done == NULL)
+		ps_warning("authorization %.4s: its row is not written (%d)",
+		    change->socket_id, ret);
+	if (change->done != NULL)
+		change->done(change->owner, ret == PS_OK);
+	free(change);
+}
+
+static struct row_change *
+create(const char *socket_id, size_t texts_len, row_change_fn done,
+    void *owner)
+{
+	struct row_change *change =
+	    calloc(1, sizeof(*change) + texts_len);
+
+	if (change == NULL)
+		return NULL;
+	memcpy(change->socket_id, socket_id, PS_SOCKET_ID_LEN);
+	change->row.socket_id = change->socket_id;
+	change->done = done;
+	change->owner = owner;
+	change->job.done = on_done;
+	return change;
+}
+
+static struct row_change *
+lend(struct bridge *bridge, struct row_change *change)
+{
+	if (store_do(bridge->store, &change->job))
+		return change;
+	free(change);
+	return NULL;
+}
+
+struct row_change *
+authorization_row_put(const struct authorization *authorization,
+    row_change_fn done, void *owner)
+{
+	size_t client_size = strlen(authorization->client) + 1;
+	size_t callback_size = strlen(authorization->callback) + 1;
+	struct row_change *change = create(authorization->socket_id,
+	    client_size + callback_size, done, owner);
+
+	if (change == NULL)
+		return NULL;
+	change->job.run = run_put;
+	change->row.token_id = authorization->token_id;
+	change->row.client = memcpy(change->texts, authorization->client,
+	    client_size);
+	change->row.callback = memcpy(change->texts + client_size,
+	    authorization->callback, callback_size);
+	change->row.events = authorization->events;
+	change->row.created_at_s = authorization->created_at_s;
+	change->row.renewed_at_s = authorization->renewed_at_s;
+	change->row.expires_at_s = authorization->expires_at_s;
+	return lend(authorization->bridge, change);
+}
+
+struct row_change *
+authorization_row_delete(struct bridge *bridge, const char *socket_id,
+    row_change_fn done, void *owner)
+{
+	struct row_change *change = create(socket_id, 0, done, owner);
+
+	if (change == NULL)
+		return NULL;
+	change->job.run = run_delete;
+	return lend(bridge, change);
+}
+
+void
+row_change_forget(struct row_change *change)
+{
+	change->done = NULL;
+}

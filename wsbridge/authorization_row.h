@@ -1,0 +1,29 @@
+/*
+ * The rows of authorizations: each change of one is written by the store, and
+ * whoever asked for it may wait until it is committed. Changes are written in
+ * the order in which they were made.
+ */
+#ifndef AUTHORIZATION_ROW_H
+#define AUTHORIZATION_ROW_H
+
+#include "authorization.h"
+
+struct row_change;
+
+/* What has become of it; without `ok` it is not written. */
+typedef void (*row_change_fn)(void *owner, bool ok);
+
+/*
+ * The row as the authorization is now, and the end of a row. `done` is called
+ * later, never from inside; NULL: nobody waits. NULL when it cannot be: there is
+ * no database, or no memory.
+ */
+struct row_change *authorization_row_put(
+    const struct authorization *authorization, row_change_fn done,
+    void *owner);
+struct row_change *authorization_row_delete(struct bridge *bridge,
+    const char *socket_id, row_change_fn done, void *owner);
+/* Its owner goes away: it is written all the same. */
+void row_change_forget(struct row_change *change);
+
+#endif
