@@ -30,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_memory \
 	%D%/unit/test_message \
 	%D%/unit/test_metrics \
+	%D%/unit/test_outbox \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
 	%D%/unit/test_parked_sockjs \
@@ -106,6 +107,14 @@ allocations = %D%/unit/allocations.c %D%/unit/allocations.h
 	-Wl,--wrap=history_read,--wrap=history_read_on \
 	-Wl,--wrap=history_cancel,--wrap=history_put \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+outbox_fixture = %D%/unit/outbox_fixture.c %D%/unit/outbox_fixture.h
+outbox_wraps = $(AM_LDFLAGS) \
+	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
+	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
+	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
+	-Wl,--wrap=ps_db_read_outbox
+%C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
+%C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_model_SOURCES = \

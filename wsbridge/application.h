@@ -17,7 +17,7 @@
 
 /* The peer of a session; it is freed after the turn in which that ends. */
 struct application {
-	struct garbage garbage;	      /* first */
+	struct garbage garbage;       /* first */
 	struct connection connection; /* of its authorization */
 	struct session *session;      /* NULL: it has ended */
 	struct bridge *bridge;
@@ -29,7 +29,8 @@ struct application {
 
 /* Slices are borrowed. */
 struct application_terms {
-	struct authorization *authorization; /* as authorization_find() has it */
+	struct authorization
+	    *authorization; /* as authorization_find() has it */
 	struct ps_slice origin, agent, remote_addr; /* for the records */
 	const char *transport; /* such as "xhr"; borrowed for ever */
 };
@@ -39,7 +40,8 @@ struct application_terms {
  * not: as session_create(), DRAINING, TOKEN_UNKNOWN, OUTBOX_FULL.
  */
 struct session *application_create(struct bridge *bridge,
-    const struct application_terms *terms, struct refusal *refusal_r);
+				   const struct application_terms *terms,
+				   struct refusal *refusal_r);
 
 /* NULL: the session has none (any more). */
 struct application *application_of(const struct session *session);

@@ -10,6 +10,7 @@
 #include "authorization.h"
 #include "emit.h"
 #include "message.h"
+#include "outbox.h"
 #include "ps_clock.h"
 #include "ps_place.h"
 
@@ -72,7 +73,7 @@ bridge_init(struct bridge *bridge, struct ps_config *config)
 	    !table_init(&bridge->channels_by_name, seed) ||
 	    !table_init(&bridge->members_by_client, seed) ||
 	    !table_init(&bridge->ack_waits, seed) || !emit_init(bridge) ||
-	    !authorizations_init(bridge, seed) ||
+	    !authorizations_init(bridge, seed) || !outbox_init(bridge, seed) ||
 	    !table_init(&bridge->sockjs_sessions, seed) ||
 	    !quotas_init(&bridge->quotas, seed) ||
 	    !addresses_init(&bridge->addresses, seed))
@@ -87,6 +88,7 @@ bridge_deinit(struct bridge *bridge)
 	bridge_free_garbage(bridge);
 	close_pending(bridge);
 	emit_deinit(bridge);
+	outbox_deinit(bridge);
 	authorizations_deinit(bridge);
 	table_deinit(&bridge->sockjs_sessions);
 	timers_deinit(&bridge->timers);

@@ -5,6 +5,7 @@
 #include "authorization.h"
 #include "authorizations.h"
 #include "enforce.h"
+#include "outbox.h"
 #include "ps_log.h"
 #include "record.h"
 #include "store.h"
@@ -99,6 +100,18 @@ on_withdrawn(void *owner, const char *socket_id)
 	authorization_forgotten(owner, ps_slice_str(socket_id));
 }
 
+static void
+on_revived(void *owner, const struct ps_outbox_lane *lane)
+{
+	outbox_revived(owner, lane);
+}
+
+static void
+on_lane(void *owner, const struct ps_outbox_lane *lane)
+{
+	outbox_load(owner, lane);
+}
+
 bool
 ledger_open(struct bridge *bridge)
 {
@@ -109,6 +122,7 @@ ledger_open(struct bridge *bridge)
 		.elsewhere = on_elsewhere,
 		.authorization = on_authorization,
 		.withdrawn = on_withdrawn,
+		.revived = on_revived,
 	};
 	static const struct store_memory memory = {
 		.usage = on_usage,
@@ -116,6 +130,7 @@ ledger_open(struct bridge *bridge)
 		.elsewhere = on_sessions,
 		.creates_s = QUOTA_WINDOW_S,
 		.authorization = on_authorization,
+		.lane = on_lane,
 	};
 
 	bridge->quotas.write = write_over_day;

@@ -9,6 +9,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/address.c %D%/address.h \
 	%D%/application.h \
 	%D%/applications.c %D%/applications.h \
+	%D%/application.c %D%/application.h \
 	%D%/assembly.c %D%/assembly.h \
 	%D%/authorization.c %D%/authorization.h \
 	%D%/authorization_row.c %D%/authorization_row.h \
@@ -19,10 +20,12 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/callback_loop.c %D%/callback_loop.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/channels.h %D%/channels_emit.c \
+	%D%/circuit.c %D%/circuit.h \
 	%D%/client_frame.c \
 	%D%/channels.c %D%/channels.h \
 	%D%/connection.c %D%/connection.h \
 	%D%/deflate.c %D%/deflate.h \
+	%D%/delivery.c %D%/delivery.h \
 	%D%/downstream.c %D%/downstream.h \
 	%D%/downstream_open.c %D%/downstream_read.c \
 	%D%/downstream_state.h \
@@ -48,11 +51,13 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/jobs.c %D%/jobs.h \
 	%D%/kept.c %D%/kept.h \
 	%D%/ledger.c %D%/ledger.h \
+	%D%/lane.c %D%/lane.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/member.c %D%/member.h \
 	%D%/message.c %D%/message.h \
 	%D%/metrics.c %D%/metrics.h \
-	%D%/outbox.h \
+	%D%/outbox.c %D%/outbox.h \
+	%D%/outbox_rows.c %D%/outbox_rows.h \
 	%D%/parent.c %D%/parent.h \
 	%D%/parked.c %D%/parked.h \
 	%D%/peer.h \
@@ -67,6 +72,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/refusal.h \
 	%D%/relay.c %D%/relay.h \
 	%D%/replay.c %D%/replay.h \
+	%D%/reply.c %D%/reply.h \
 	%D%/resolver.c %D%/resolver.h \
 	%D%/service.c %D%/service.h \
 	%D%/session.c %D%/session.h \

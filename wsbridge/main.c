@@ -18,6 +18,7 @@
 #include "drain.h"
 #include "intake.h"
 #include "ledger.h"
+#include "outbox.h"
 #include "parent.h"
 #include "place.h"
 #include "ps_db.h"
@@ -313,6 +314,7 @@ stop(void)
 	intake_stop(bridge);
 	websocket_stop(bridge);
 	ledger_close(bridge);
+	outbox_stop(bridge);
 	callbacks_destroy(bridge->callbacks);
 	bridge_stop(bridge);
 	if (resolver_count() > 0) {

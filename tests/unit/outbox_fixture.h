@@ -1,0 +1,86 @@
+/*
+ * What stands in for the database and for applications in tests of the outbox:
+ * rows in memory, a store that does a job when the test says so, and callbacks
+ * that the test answers. A test that has this among its sources is linked with
+ * outbox_wraps (tests/local.mk). Setup and teardown are for cmocka; they have
+ * those of fixture.h in them.
+ */
+#ifndef OUTBOX_FIXTURE_H
+#define OUTBOX_FIXTURE_H
+
+#include "fixture.h"
+
+#include "wsbridge/callback.h"
+#include "wsbridge/jobs.h"
+#include "wsbridge/outbox.h"
+
+#define FAKE_ROWS_MAX 4096
+#define FAKE_CALLS_MAX 512
+/* The application of most tests, and its patterns: anything. */
+#define TOKEN 1
+
+struct fake_row {
+	char session[24], client[24], callback[64], error[64];
+	uint64_t number;
+	int64_t token_id, accepted_at_ms, since_ms;
+	unsigned attempts;
+	bool is_dead;
+	char *body;
+};
+
+/* The table; rows are in the order in which they were put. */
+extern struct fake_row fake_rows[FAKE_ROWS_MAX];
+extern size_t n_fake_rows;
+/* Puts of this session are refused by the schema; empty: of none. */
+extern char refused_session[24];
+/* Every read has no memory. */
+extern bool reads_fail;
+
+struct fake_call {
+	bool is_active;
+	char url[64], id[80], key[16], body[256];
+	callback_done_fn done;
+	void *owner;
+};
+
+/* Those that were started; [i] is the i-th one since the last forgetting. */
+extern struct fake_call fake_calls[FAKE_CALLS_MAX];
+extern size_t n_fake_calls;
+extern size_t n_active_calls, most_active_calls;
+extern bool calls_fail; /* there is no memory for one */
+
+int outbox_setup(void **state);
+int outbox_teardown(void **state);
+
+/* The application `token_id` may call this, such as "http://a". */
+void allow_callbacks(int64_t token_id, const char *pattern);
+
+/* Whether the store has a job. */
+bool store_has_job(void);
+/* It does the job, with that result, and lets the turn end. Where that is not
+ * PS_OK, nothing is written. */
+void store_end(int ret);
+/* Commits whatever there is until nothing is left. */
+void store_settle(void);
+/* The job runs, is rolled back, and waits as before. */
+void store_roll_back(void);
+
+/* A callback of a session; false: there was no memory. */
+bool say(const char *session, uint64_t number, const char *body);
+bool say_to(const char *session, uint64_t number, const char *url,
+	    const char *body);
+struct fake_row *find_row(const char *session, uint64_t number);
+
+/* The first callback under way that is for this row; NULL: there is none. */
+struct fake_call *find_call(const char *session, uint64_t number);
+/* The application answers; 0: it does not. */
+void answer(struct fake_call *call, int status, const char *body);
+/* Every callback that is or comes under way is answered, and written. */
+void answer_all(int status);
+
+/* A bridge that was killed starts again from the rows. */
+void outbox_restart(void);
+/* The administrator does this. */
+void revive_row(struct fake_row *row);
+
+#endif

@@ -1,0 +1,90 @@
+#include "config.h"
+
+#include "reply.h"
+
+#include "application.h"
+#include "ps_json.h"
+#include "ps_json_literal.h"
+#include "ps_json_parts.h"
+#include "ps_log.h"
+
+/* The two quotes of a literal are not part of the message. */
+#define QUOTES 2
+
+/* A string goes as it is, any other value as its JSON text. */
+static struct message *
+make_message(struct bridge *bridge, struct ps_slice value)
+{
+	struct ps_writer *literal = &bridge->scratch;
+
+	ps_writer_reset(literal);
+	if (!ps_json_is_string(value))
+		ps_json_literal_text(literal, value);
+	else if (ps_json_literal(literal, value) != PS_OK)
+		return NULL;
+	return literal->failed
+		   ? NULL
+		   : message_create(PS_EVENT_TEXT,
+				    ps_slice(literal->data, literal->len));
+}
+
+/* False when there is nobody to deliver to any more. */
+static bool
+deliver(struct application *application, struct ps_slice value)
+{
+	struct session *session = application->session;
+	struct message *message;
+
+	if (session == NULL || session->state != SESSION_OPEN ||
+	    application->connection.authorization == NULL)
+		return false;
+	message = make_message(application->bridge, value);
+	if (message == NULL) {
+		session_expel(session, 1011, "out of memory");
+		return false;
+	}
+	if (message->len - QUOTES > session_max_message(session, NULL)) {
+		ps_warning("outbox: session %s: a message in a reply is longer "
+			   "than max_message",
+			   session->name);
+		message_unref(message);
+		return true;
+	}
+	return connection_publish(&application->connection, message);
+}
+
+static void
+deliver_members(struct application *application, struct ps_slice object)
+{
+	struct ps_slice name, value, element;
+	bool goes_on = true;
+
+	while (goes_on && ps_json_next_member(&object, &name, &value)) {
+		if (ps_slice_is(name, "\"message\""))
+			goes_on = deliver(application, value);
+		if (!ps_slice_is(name, "\"messages\"") || value.data[0] != '[')
+			continue;
+		while (goes_on && ps_json_next_element(&value, &element))
+			goes_on = deliver(application, element);
+	}
+}
+
+void
+reply_deliver(struct bridge *bridge, struct ps_slice session_name,
+	      struct ps_slice body)
+{
+	struct session *session = session_find_name(bridge, session_name);
+	struct application *application =
+	    session == NULL ? NULL : application_of(session);
+	struct ps_writer compact = { 0 };
+	size_t n_names;
+
+	if (application == NULL || body.len == 0 ||
+	    ps_json_check(body, &n_names) != PS_OK)
+		return;
+	ps_json_compact(&compact, body);
+	if (!compact.failed && compact.data[0] == '{')
+		deliver_members(application,
+				ps_slice(compact.data, compact.len));
+	ps_writer_deinit(&compact);
+}
