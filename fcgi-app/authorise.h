@@ -20,6 +20,16 @@ struct authority {
  * is no such token. Give it back with authority_release().
  */
 bool authorise_token(struct request *request, struct authority *authority_r);
+/*
+ * The same of an application, whose id is the secret of a token that has
+ * callbacks: one answer, at the same cost, whatever it lacks. Its origin may be
+ * used, if it has one: it is no page.
+ */
+bool authorise_application(struct request *request, struct ps_slice id,
+    struct authority *authority_r);
+/* The id of the token, 0 where none is sent or it is none; false when it has
+ * answered. */
+bool authorise_sender(struct request *request, int64_t *token_id_r);
 void authority_release(struct authority *authority); /* all zero is fine */
 
 /*

@@ -12,7 +12,9 @@ static const struct {
 	uint64_t value;
 } fixed[] = {
 	{ LIMIT_CALLBACK, PS_CALLBACK_MAX },
+	{ LIMIT_CALLBACK_URL, PS_CALLBACK_URL_MAX },
 	{ LIMIT_CHANNEL, PS_CHANNEL_MAX },
+	{ LIMIT_CLIENT, PS_CLIENT_MAX },
 	{ LIMIT_CLIENTS, PS_CLIENTS_MAX },
 	{ LIMIT_CLIENTS_NUMBER, PS_CLIENTS_NUMBER_MAX },
 	{ LIMIT_DEPTH, PS_JSON_DEPTH_MAX },
@@ -67,9 +69,10 @@ put_option(struct ps_writer *json, const struct ps_config *config,
 	uint64_t value;
 
 	memcpy(&value, (const char *)config + option->offset, sizeof(value));
-	/* An option that may be 0 has no limit then, but of history there is
-	 * none. */
-	if (value == 0 && strncmp(option->name, "history_", 8) != 0)
+	/* An option that may be 0 has no limit then, but of what is kept there
+	 * is none. */
+	if (value == 0 && strncmp(option->name, "history_", 8) != 0 &&
+	    strncmp(option->name, "kept_", 5) != 0)
 		value = PS_NO_LIMIT;
 	put(json, option->name, value);
 }

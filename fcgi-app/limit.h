@@ -13,7 +13,9 @@
 
 /* Those that are no options; ps_limits.h has their values and reasons. */
 #define LIMIT_CALLBACK "max_callback"
+#define LIMIT_CALLBACK_URL "max_callback_url"
 #define LIMIT_CHANNEL "max_channel"
+#define LIMIT_CLIENT "max_client"
 #define LIMIT_CLIENTS "max_clients"
 #define LIMIT_CLIENTS_NUMBER "max_clients_number"
 #define LIMIT_DEPTH "max_depth"

@@ -6,6 +6,7 @@ pkglibexec_PROGRAMS += %D%/polysocket.fcgi
 
 %C%_libfcgiapp_a_SOURCES = \
 	%D%/acceptors.c %D%/acceptors.h \
+	%D%/applications.c %D%/applications.h \
 	%D%/authorise.c %D%/authorise.h \
 	%D%/channels.c %D%/channels.h \
 	%D%/emit.c \

@@ -178,7 +178,8 @@ parse_method(struct ps_slice text)
 		const char *name;
 		enum method method;
 	} methods[] = { { "GET", METHOD_GET }, { "POST", METHOD_POST },
-		{ "HEAD", METHOD_HEAD }, { "OPTIONS", METHOD_OPTIONS } };
+		{ "HEAD", METHOD_HEAD }, { "OPTIONS", METHOD_OPTIONS },
+		{ "DELETE", METHOD_DELETE } };
 	size_t i;
 
 	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
@@ -380,8 +381,19 @@ request_parse_form(struct request *request)
 	    LIMIT_PARAMETERS);
 }
 
+static int
+parse_json(struct request *request, const char *aside)
+{
+	const struct ps_writer *body = &request->body;
+
+	return aside == NULL ?
+	    params_parse_json(request->params, body->data, body->len) :
+	    params_parse_json_but(request->params, body->data, body->len,
+		aside);
+}
+
 bool
-request_parse_body(struct request *request)
+request_parse_body(struct request *request, const char *aside)
 {
 	struct ps_writer *body = &request->body;
 
@@ -391,8 +403,7 @@ request_parse_body(struct request *request)
 	case BODY_FORM:
 		return request_parse_form(request);
 	case BODY_JSON:
-		return was_parsed(request,
-		    params_parse_json(request->params, body->data, body->len),
+		return was_parsed(request, parse_json(request, aside),
 		    "the body is not a JSON object with unique names and "
 		    "valid UTF-8",
 		    "the body is nested too deeply", LIMIT_DEPTH);

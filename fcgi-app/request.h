@@ -23,6 +23,7 @@ enum method {
 	METHOD_HEAD = 1u << 1,
 	METHOD_POST = 1u << 2,
 	METHOD_OPTIONS = 1u << 3,
+	METHOD_DELETE = 1u << 4,
 };
 
 struct handoff;
@@ -85,8 +86,9 @@ enum body_type { BODY_FORM, BODY_JSON, BODY_LINES, BODY_UNKNOWN };
 
 /* By its Content-Type; JSON where there is none. */
 enum body_type request_body_type(const struct request *request);
-/* Take parameters from the body. Return false when they have answered. */
-bool request_parse_body(struct request *request);
+/* Take parameters from the body, but for a member `aside` of JSON (NULL: none;
+ * see params.h). Return false when they have answered. */
+bool request_parse_body(struct request *request, const char *aside);
 bool request_parse_form(struct request *request); /* it is one */
 
 /* Answer and finish; the sentence may be NULL, members are JSON text. */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "applications.h"
 #include "channels.h"
 #include "limit.h"
 #include "ps_channel.h"
@@ -13,6 +14,7 @@
 #include "sockjs.h"
 
 #define BOTH (METHOD_GET | METHOD_POST)
+#define REMOVABLE (METHOD_POST | METHOD_DELETE)
 #define ALWAYS 0 /* whatever services are on */
 #define RELAY PS_SERVICE_RELAY
 #define CHANNELS PS_SERVICE_CHANNELS
@@ -43,6 +45,9 @@ static const struct route routes[] = {
 	{ "/x/*", BOTH, RELAY, ROUTE_JSONP_IGNORED, SECOND, PS_IPC_FRAMING_LINES, relay_receive },
 	{ "/e/*", BOTH, RELAY, ROUTE_JSONP_IGNORED, SECOND, PS_IPC_FRAMING_EVENTSOURCE, relay_receive },
 	{ "/c/*", BOTH, RELAY, ROUTE_JSONP_ALLOWED, SECOND, 0, relay_close },
+	{ "/authorize/*/*", REMOVABLE, APPLICATIONS, ROUTE_JSONP_CB, FIRST, 0, applications_authorize },
+	{ "/publish/*", BOTH, APPLICATIONS, ROUTE_JSONP_ALLOWED, FIRST, 0, applications_publish },
+	{ "/publish/*/*", METHOD_POST, APPLICATIONS, ROUTE_JSONP_ALLOWED, FIRST, 0, applications_publish },
 	{ "/*/emit", BOTH, CHANNELS, ROUTE_JSONP_CB, CHANNEL, 0, channels_emit },
 	{ "/*/listen", BOTH, CHANNELS, ROUTE_JSONP_ALLOWED, CHANNEL, 0, channels_listen },
 	{ "/*/history", METHOD_GET, CHANNELS, ROUTE_JSONP_ALLOWED, CHANNEL, 0, channels_history },
@@ -118,6 +123,8 @@ allow_text(unsigned methods)
 {
 	if (methods == BOTH)
 		return "GET, HEAD, POST, OPTIONS";
+	if (methods & METHOD_DELETE)
+		return "POST, DELETE, OPTIONS";
 	return methods == METHOD_GET ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
@@ -193,7 +200,9 @@ read_request(struct request *request, const struct route *route)
 	if (!request_read_body(request))
 		return false;
 	return is_channel ||
-	    (request_parse_body(request) && take_callback(request, route));
+	    (request_parse_body(request,
+		 route->service == APPLICATIONS ? "message" : NULL) &&
+		take_callback(request, route));
 }
 
 void

@@ -27,7 +27,7 @@ rows=$(sed -n '/^static const struct route routes/,/^};/p' \
 	fcgi-app/routes.c | grep -c '^[[:space:]]*{ "')
 result "the table of routes is understood" "$(
 	[ "$rows" -gt 0 ] &&
-		[ "$(printf '%s\n' "$routes" | grep -cE '^(BOTH|GET|POST) ')" \
+		[ "$(printf '%s\n' "$routes" | grep -cE '^(BOTH|REMOVABLE|GET|POST) ')" \
 			-eq "$rows" ] || echo "$rows rows, but: $routes")"
 # Those of SockJS: pages below a socket id, and transports below a session.
 places() {
@@ -40,12 +40,13 @@ result "the tables of SockJS are understood" "$(
 	places transports "" | grep -qx 'POST xhr' || echo "no xhr")"
 differ "$openapi has the routes of fcgi-app/routes.c and sockjs.c" \
 	"$(printf '%s\n' "$routes" |
-		sed -E 's/^BOTH (.*)/GET \1\nPOST \1/'
+		sed -E -e 's/^BOTH (.*)/GET \1\nPOST \1/' \
+			-e 's/^REMOVABLE (.*)/POST \1\nDELETE \1/'
 		places pages '\/\*\/'
 		places transports '\/\*\/\*\/\*\/'
 		echo 'GET /*/iframe*.html')" \
 	"$(sed -nE -e 's/^  (\/[^:]*):$/\1/p' \
-		-e 's/^    (get|post):.*/\1/p' $openapi |
+		-e 's/^    (get|post|delete):.*/\1/p' $openapi |
 		awk '/^\// { path = $0; gsub(/\{[a-z]+\}/, "*", path); next }
 			{ print toupper($0), path }')"
 

@@ -44,6 +44,17 @@ static const struct {
 	{ "history_events", true },
 	{ "history_age", true },
 	{ "max_emit_ids", true },
+	{ "heartbeat_interval", true },
+	{ "callback_timeout", false },
+	{ "callback_retry", false },
+	{ "callback_backoff", false },
+	{ "callback_connections", false },
+	{ "callback_reply_bytes", true },
+	{ "outbox_messages", true },
+	{ "max_authorizations", true },
+	{ "kept_messages", true },
+	{ "kept_bytes", true },
+	{ "kept_time", true },
 	{ "drain_timeout", false },
 	{ "close_timeout", false },
 	{ "keep_sessions", false },
@@ -55,7 +66,9 @@ static const struct {
 	uint64_t value;
 } fixed[] = {
 	{ "max_callback", PS_CALLBACK_MAX },
+	{ "max_callback_url", PS_CALLBACK_URL_MAX },
 	{ "max_channel", PS_CHANNEL_MAX },
+	{ "max_client", PS_CLIENT_MAX },
 	{ "max_clients", PS_CLIENTS_MAX },
 	{ "max_clients_number", PS_CLIENTS_NUMBER_MAX },
 	{ "max_depth", PS_JSON_DEPTH_MAX },
@@ -189,10 +202,13 @@ a_limit_that_does_not_exist_is_null(void **state)
 	(void)state;
 	config->max_sessions_per_address = 0;
 	config->max_creates_per_second = 0;
-	config->history_events = 0;
+	config->history_events = config->kept_messages = 0;
 	list();
-	assert_true(has("history_events", &value)); /* none are kept */
+	/* None are kept. */
+	assert_true(has("history_events", &value));
 	assert_int_equal(json_object_get_uint64(value), 0);
+	assert_non_null(value);
+	assert_true(has("kept_messages", &value));
 	assert_non_null(value);
 	assert_true(has("max_sessions_per_address", &value));
 	assert_null(value);
