@@ -100,8 +100,9 @@ class Chat:
 
     def rows(self, sql):
         """Of the chat's own database, by sqlite3."""
-        done = subprocess.run(["sqlite3", self.database_path, sql], text=True,
-                              capture_output=True, check=True, timeout=20)
+        done = subprocess.run(
+            ["sqlite3", "-cmd", ".timeout 5000", self.database_path, sql],
+            text=True, capture_output=True, check=True, timeout=20)
         return done.stdout.splitlines()
 
     def run(self, command, stdin=subprocess.DEVNULL):

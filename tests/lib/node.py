@@ -8,13 +8,14 @@
     with Browser() as browser, browser.open(page_url) as page:
         ann = page.connect(url, "jsonp-polling")
 
-scripts/check installs the modules of tests/node/package.json and says where by
-NODE_PATH; what is in build/tools is found without. It has Chromium installed,
-too, and says so by POLYSOCKET_BROWSER. So with these variables a missing module
-or browser fails the tests, and without them it skips those that need it:
-why_not() and why_no_browser() tell.
+scripts/check installs the modules of tests/node/package.json and says where
+by NODE_PATH; what is in build/tools is found without. It has Chromium
+installed, too, and says so by POLYSOCKET_BROWSER. So with these variables a
+missing module or browser fails the tests, and without them it skips those
+that need it: why_not() and why_no_browser() tell.
 """
 
+import contextlib
 import functools
 import http.server
 import json
@@ -79,7 +80,8 @@ class Node:
         return self
 
     def __exit__(self, *_):
-        self.process.stdin.close()      # and it ends, with its browser
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()      # and it ends, with its browser
         try:
             self.process.wait(ANSWER_S)
         except subprocess.TimeoutExpired:
@@ -93,6 +95,8 @@ class Node:
         try:
             self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
             line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
         finally:
             late.cancel()
         if not line:

@@ -2,6 +2,8 @@
 // What happens waits here until it is asked for.
 "use strict";
 
+const PATIENCE_MS = 20000;
+
 function users(SockJS) {
   const all = [];
 
@@ -9,19 +11,23 @@ function users(SockJS) {
   // the end.
   function next({ user }) {
     const it = all[user];
-    return new Promise(resolve => {
-      if (it.happened.length > 0)
-        resolve(it.happened.shift());
-      else
-        it.waiting.push(resolve);
+    if (it.happened.length > 0)
+      return it.happened.shift();
+    return new Promise((resolve, reject) => {
+      it.resolve = resolve;
+      it.late = setTimeout(() => {
+        it.resolve = null;
+        reject(new Error("nothing happened"));
+      }, PATIENCE_MS);
     });
   }
 
   function happens(it, event) {
-    if (it.waiting.length > 0)
-      it.waiting.shift()(event);
-    else
-      it.happened.push(event);
+    if (!it.resolve)
+      return it.happened.push(event);
+    clearTimeout(it.late);
+    it.resolve(event);
+    it.resolve = null;
   }
 
   return {
@@ -30,7 +36,7 @@ function users(SockJS) {
     async connect({ url, transport }) {
       const socket = new SockJS(url, null,
         { transports: transport || undefined, timeout: 15000 });
-      const it = { socket, happened: [], waiting: [] };
+      const it = { socket, happened: [], resolve: null };
       const user = all.push(it) - 1;
       socket.onopen = () => happens(it, { transport: socket.transport });
       socket.onmessage = event => happens(it, { message: event.data });
