@@ -158,12 +158,13 @@ ps_db_each_lane(struct ps_db *db, const char *node,
 }
 
 int
-ps_db_find_lane(struct ps_db *db, const char *session,
+ps_db_find_lane(struct ps_db *db, const char *node, const char *session,
     void (*found)(void *arg, const struct ps_outbox_lane *lane), void *arg)
 {
 	struct listener listener = { arg, found };
 
-	ps_sql_bind_text(db->statements[PS_SQL_LANE], 1, session);
+	ps_sql_bind_text(db->statements[PS_SQL_LANE], 1, node);
+	ps_sql_bind_text(db->statements[PS_SQL_LANE], 2, session);
 	return ps_sql_each(db, PS_SQL_LANE, lane_row, &listener);
 }
 

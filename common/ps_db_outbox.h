@@ -71,7 +71,8 @@ PS_MUST_CHECK int ps_db_count_outbox(struct ps_db *db, int64_t token_id,
 PS_MUST_CHECK int ps_db_each_lane(struct ps_db *db, const char *node,
     void (*found)(void *arg, const struct ps_outbox_lane *lane), void *arg);
 /* The same for that of this session, if there is one. */
-PS_MUST_CHECK int ps_db_find_lane(struct ps_db *db, const char *session,
+PS_MUST_CHECK int ps_db_find_lane(struct ps_db *db, const char *node,
+    const char *session,
     void (*found)(void *arg, const struct ps_outbox_lane *lane), void *arg);
 /* Deletes at most `max` dead rows that were accepted before `before_s`. */
 PS_MUST_CHECK int ps_db_prune_outbox(struct ps_db *db, int64_t before_s,

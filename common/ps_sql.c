@@ -196,7 +196,8 @@ const char *const ps_sql[] = {
 				" WHERE token_id = ?1 AND state = 'ready'",
 	[PS_SQL_LANES] = LANES " AND NOT " IS_ELSEWHERE("session", "<> ?1")
 			       " GROUP BY session",
-	[PS_SQL_LANE] = LANES " AND session = ?1 GROUP BY session",
+	[PS_SQL_LANE] = LANES " AND NOT " IS_ELSEWHERE("session", "<> ?1")
+			      " AND session = ?2 GROUP BY session",
 	[PS_SQL_PRUNE_OUTBOX] =
 	    "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
 	    " WHERE state = 'dead' AND accepted_at < datetime(?1, 'unixepoch')"

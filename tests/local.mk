@@ -41,6 +41,7 @@ unit_tests = \
 	%D%/unit/test_ps_code \
 	%D%/unit/test_ps_config \
 	%D%/unit/test_ps_db \
+	%D%/unit/test_ps_db_applications \
 	%D%/unit/test_ps_db_bridges \
 	%D%/unit/test_ps_db_events \
 	%D%/unit/test_ps_ipc \
@@ -72,6 +73,7 @@ unit_tests = \
 	%D%/unit/test_session_quota \
 	%D%/unit/test_sockjs_paths \
 	%D%/unit/test_store \
+	%D%/unit/test_store_applications \
 	%D%/unit/test_table \
 	%D%/unit/test_target \
 	%D%/unit/test_timers \
@@ -138,6 +140,8 @@ outbox_wraps = $(AM_LDFLAGS) \
 	%D%/unit/session_model.c %D%/unit/session_model.h
 %C%_unit_test_session_model_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc
+%C%_unit_test_store_applications_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=ps_clock_ms
 %C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=time
 check_PROGRAMS += $(unit_tests)

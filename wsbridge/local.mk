@@ -81,6 +81,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/store.c %D%/store.h \
 	%D%/store_jobs.c \
 	%D%/store_look.c \
+	%D%/store_news.c \
 	%D%/store_thread.c %D%/store_thread.h \
 	%D%/store_write.c \
 	%D%/table.c %D%/table.h \

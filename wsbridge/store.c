@@ -6,11 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "ps_db_changes.h"
 #include "ps_log.h"
 #include "store_thread.h"
 
-/* Close requests told in one turn of the loop. */
-#define REQUESTS_BATCH 128
+/* Told in one turn of the loop: each may close sessions. */
+#define NEWS_BATCH 128
 
 /* From the loop. */
 
@@ -112,26 +113,25 @@ store_configure(struct store *store, const struct ps_config *config)
 }
 
 static void
-tell_requests(struct store *store, struct request_list *requests)
+tell_news(struct store *store, struct news_list *list)
 {
-	struct request *request;
+	struct news *news;
 	size_t i;
 
-	for (i = 0; i < REQUESTS_BATCH &&
-	     (request = STAILQ_FIRST(requests)) != NULL;
+	for (i = 0; i < NEWS_BATCH && (news = STAILQ_FIRST(list)) != NULL;
 	     i++) {
-		STAILQ_REMOVE_HEAD(requests, next);
-		store->ops->close_request(store->owner, request->id);
-		free(request);
+		STAILQ_REMOVE_HEAD(list, next);
+		store_tell_news(store, news);
+		free(news);
 	}
 }
 
-/* Tells what is in the mail; many close requests in several turns. */
+/* Tells what is in the mail; much news in several turns. */
 static void
 on_mail(uv_async_t *async)
 {
 	struct store *store = async->data;
-	struct request_list requests = STAILQ_HEAD_INITIALIZER(requests);
+	struct news_list news = STAILQ_HEAD_INITIALIZER(news);
 	struct ps_policy *next;
 	struct uses *elsewhere;
 	bool policy, replaced;
@@ -144,7 +144,7 @@ on_mail(uv_async_t *async)
 	store->mail.policy = store->mail.replaced = false;
 	store->mail.next = NULL;
 	store->mail.elsewhere = NULL;
-	STAILQ_CONCAT(&requests, &store->mail.requests);
+	STAILQ_CONCAT(&news, &store->mail.news);
 	pthread_mutex_unlock(&store->thread.mutex);
 	if (replaced)
 		store->ops->replaced(store->owner);
@@ -160,17 +160,31 @@ on_mail(uv_async_t *async)
 		uv_async_send(&store->async);
 	if (reading_box_has_room_again(&store->readings))
 		ps_thread_wake(&store->thread);
-	tell_requests(store, &requests);
-	if (STAILQ_EMPTY(&requests))
+	tell_news(store, &news);
+	if (STAILQ_EMPTY(&news))
 		return;
 	pthread_mutex_lock(&store->thread.mutex);
-	STAILQ_CONCAT(&requests, &store->mail.requests);
-	STAILQ_CONCAT(&store->mail.requests, &requests);
+	STAILQ_CONCAT(&news, &store->mail.news);
+	STAILQ_CONCAT(&store->mail.news, &news);
 	pthread_mutex_unlock(&store->thread.mutex);
 	uv_async_send(&store->async);
 }
 
 /* Start and end. */
+
+static int
+remember_applications(struct store *store, const struct store_memory *memory)
+{
+	int ret = ps_db_last_change(store->db, &store->change);
+
+	if (ret == PS_OK && memory->authorization != NULL)
+		ret = ps_db_each_authorization(store->db,
+		    memory->authorization, store->owner);
+	if (ret == PS_OK && memory->lane != NULL)
+		ret = ps_db_each_lane(store->db, store->node, memory->lane,
+		    store->owner);
+	return ret;
+}
 
 /* What a new bridge has to know; nothing runs beside it yet. */
 static int
@@ -192,7 +206,7 @@ remember(struct store *store, const struct store_memory *memory)
 	    (ret = store_load_policy(store, &policy)) != PS_OK)
 		return ret;
 	store->ops->policy(store->owner, policy);
-	return PS_OK;
+	return remember_applications(store, memory);
 }
 
 /* At our own place there is none: who has its lock is the only one. */
@@ -232,13 +246,13 @@ open_database(struct store *store, const struct store_memory *memory)
 static void
 store_free(struct store *store)
 {
-	struct request *request;
+	struct news *news;
 
 	ps_db_close(store->db);
 	backlog_deinit(&store->backlog);
-	while ((request = STAILQ_FIRST(&store->mail.requests)) != NULL) {
-		STAILQ_REMOVE_HEAD(&store->mail.requests, next);
-		free(request);
+	while ((news = STAILQ_FIRST(&store->mail.news)) != NULL) {
+		STAILQ_REMOVE_HEAD(&store->mail.news, next);
+		free(news);
 	}
 	free(store->mail.elsewhere);
 	ps_policy_unref(store->mail.next);
@@ -267,7 +281,7 @@ store_create(const struct ps_config *config, const char *tag,
 	ps_thread_init(&store->thread);
 	reading_box_init(&store->readings);
 	jobs_init(&store->jobs);
-	STAILQ_INIT(&store->mail.requests);
+	STAILQ_INIT(&store->mail.news);
 	store->path = strdup(config->database);
 	store->node = strdup(config->node);
 	store->socket = strdup(config->bridge_socket);

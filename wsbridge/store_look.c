@@ -4,14 +4,16 @@
 #include "store_thread.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ps_clock.h"
+#include "ps_db_changes.h"
 
 /* Looks at another bridge of the node, whether it lives and what it uses. */
 #define OTHERS_PERIOD_MS 1000
+/* The name of what was changed: a socket id, or a session's. */
+#define CHANGE_MAX 128
 
 /* A policy is handed over, or NULL to have the present one looked at again. */
 static void
@@ -35,22 +37,6 @@ post_replaced(struct store *store)
 {
 	pthread_mutex_lock(&store->thread.mutex);
 	store->mail.replaced = true;
-	pthread_mutex_unlock(&store->thread.mutex);
-	uv_async_send(&store->async);
-}
-
-static void
-post_close_request(void *arg, const char *id)
-{
-	struct store *store = arg;
-	size_t size = strlen(id) + 1;
-	struct request *request = malloc(sizeof(*request) + size);
-
-	if (request == NULL)
-		return;
-	memcpy(request->id, id, size);
-	pthread_mutex_lock(&store->thread.mutex);
-	STAILQ_INSERT_TAIL(&store->mail.requests, request, next);
 	pthread_mutex_unlock(&store->thread.mutex);
 	uv_async_send(&store->async);
 }
@@ -81,9 +67,11 @@ store_enter_anew(struct store *store)
 {
 	int ret = store_enter(store);
 
-	if (ret == PS_OK)
-		post_replaced(store);
-	return ret;
+	if (ret != PS_OK)
+		return ret;
+	store->is_strange = store->is_unseen = true;
+	post_replaced(store);
+	return PS_OK;
 }
 
 int
@@ -131,6 +119,69 @@ look_at_commits(struct store *store)
 	return store_enter_anew(store);
 }
 
+static int
+look_at_all_applications(struct store *store)
+{
+	int ret;
+
+	if ((ret = ps_db_last_change(store->db, &store->change)) != PS_OK ||
+	    (ret = ps_db_each_authorization(store->db,
+		 store_post_authorization, store)) != PS_OK)
+		return ret;
+	return ps_db_each_lane(store->db, store->node, store_post_lane, store);
+}
+
+/* An authorization, on its way to the mail if there is one. */
+struct found {
+	struct store *store;
+	bool any;
+};
+
+static void
+on_authorization(void *arg, const struct ps_authorization_row *row)
+{
+	struct found *found = arg;
+
+	found->any = true;
+	store_post_authorization(found->store, row);
+}
+
+static int
+look_at_authorization(struct store *store, const char *socket_id)
+{
+	struct found found = { store, false };
+	int ret = ps_db_find_authorization(store->db, socket_id,
+	    on_authorization, &found);
+
+	if (ret == PS_OK && !found.any)
+		store_post_withdrawn(store, socket_id);
+	return ret;
+}
+
+static int
+look_at_applications(struct store *store)
+{
+	enum ps_change_kind kind;
+	char name[CHANGE_MAX];
+	int ret = PS_OK;
+
+	if (store->is_strange)
+		ret = look_at_all_applications(store);
+	if (ret == PS_OK)
+		store->is_strange = false;
+	while (ret == PS_OK &&
+	    (ret = ps_db_next_change(store->db, &store->change, &kind, name,
+		 sizeof(name))) == PS_OK &&
+	    *name != '\0') {
+		if (kind == PS_CHANGE_LANE)
+			ret = ps_db_find_lane(store->db, store->node, name,
+			    store_post_lane, store);
+		else
+			ret = look_at_authorization(store, name);
+	}
+	return ret;
+}
+
 int
 store_look_for_changes(struct store *store)
 {
@@ -148,7 +199,9 @@ store_look_for_changes(struct store *store)
 	if ((ret = look_at_commits(store)) == PS_OK &&
 	    (ret = look_at_policy(store)) == PS_OK)
 		ret = ps_db_each_close_request(store->db, store->node,
-		    post_close_request, store);
+		    store_post_close_request, store);
+	if (ret == PS_OK)
+		ret = look_at_applications(store);
 	store->is_unseen = ret != PS_OK;
 	return ret;
 }

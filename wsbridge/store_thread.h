@@ -2,7 +2,8 @@
  * What the parts of the store share: store.c has the loop's side of it, and in
  * the thread store_thread.c says what comes when, store_look.c looks for what
  * others have changed, store_write.c writes records, reads and prunes, and
- * store_jobs.c does jobs. For these files alone.
+ * store_jobs.c does jobs; store_news.c goes from one to the other. For these
+ * files alone.
  */
 #ifndef STORE_THREAD_H
 #define STORE_THREAD_H
@@ -17,12 +18,23 @@
 /* Between two looks at what seldom changes. */
 #define PRUNE_PERIOD_MS 60000
 
-struct request {
-	STAILQ_ENTRY(request) next;
-	char id[]; /* of a session that is to be closed */
+/* What the administrator wants, or has changed. */
+struct news {
+	STAILQ_ENTRY(news) next;
+	enum news_kind {
+		NEWS_CLOSE_REQUEST, /* of a session: `texts` is its name */
+		NEWS_AUTHORIZATION, /* there is this one */
+		NEWS_WITHDRAWN,	    /* `texts` is its socket id */
+		NEWS_LANE,	    /* it is to be tried */
+	} kind;
+	union {
+		struct ps_authorization_row authorization;
+		struct ps_outbox_lane lane;
+	};
+	char texts[];
 };
 
-STAILQ_HEAD(request_list, request);
+STAILQ_HEAD(news_list, news);
 
 /* What others have in use, as it is collected. */
 struct uses {
@@ -47,7 +59,7 @@ struct store {
 	struct {
 		bool policy, replaced;
 		struct ps_policy *next; /* NULL: look at the same again */
-		struct request_list requests;
+		struct news_list news;
 		struct uses *elsewhere; /* the latest, or NULL */
 	} mail; /* for the loop */
 
@@ -61,16 +73,27 @@ struct store {
 	bool is_new;	/* just opened: nothing of it was looked at */
 	bool has_others; /* bridges of the node */
 	bool is_unseen; /* something changed and was not looked at */
+	bool is_strange; /* it may have others than the loop knows */
+	int64_t change; /* of applications, that was read last */
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
 	uint64_t cycle_at_ms; /* when more is due than jobs */
-	uint64_t prune_at_ms, prune_events_at_ms, others_at_ms;
+	uint64_t prune_at_ms, prune_events_at_ms, prune_outbox_at_ms,
+	    others_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
 	bool told_failure; /* in the log */
 	uint64_t told_lost, told_lost_events;
 	uint64_t tell_lost_events_ms;
 	bool told_loss;
 };
+
+/* store_news.c: puts copies into the mail; and tells one, on the loop. */
+void store_post_close_request(void *store, const char *id);
+void store_post_withdrawn(void *store, const char *socket_id);
+void store_post_authorization(void *store,
+    const struct ps_authorization_row *row);
+void store_post_lane(void *store, const struct ps_outbox_lane *lane);
+void store_tell_news(const struct store *store, const struct news *news);
 
 /* What the thread runs. */
 void *store_run(void *store);

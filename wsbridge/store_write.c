@@ -6,11 +6,14 @@
 #include <time.h>
 
 #include "ps_clock.h"
+#include "ps_db_changes.h"
 
 /* Records in one transaction: an administrator waits no longer for the lock. */
 #define BATCH 1000
 /* Pruned at once. */
 #define PRUNE_ROWS 500
+/* Bridges that are well have read a change by then. */
+#define CHANGES_S 60
 /* Of one channel: more than a transaction writes. */
 #define CLIP_EVENTS (2 * BATCH)
 /* Whoever asks for more in a row lets others go first. */
@@ -196,19 +199,28 @@ store_write_waiting(struct store *store)
 	return ret;
 }
 
+/* What is over since before then is not kept. */
+static int64_t
+keep_after_s(struct store *store)
+{
+	uint64_t keep_ms;
+
+	pthread_mutex_lock(&store->thread.mutex);
+	keep_ms = store->keep_ms;
+	pthread_mutex_unlock(&store->thread.mutex);
+	return time(NULL) - (int64_t)(keep_ms / 1000);
+}
+
 static int
 prune_sessions(struct store *store)
 {
 	uint64_t now_ms = ps_clock_ms();
-	int64_t before_s;
 	int deleted, ret;
 
 	if (now_ms < store->prune_at_ms)
 		return PS_OK;
-	pthread_mutex_lock(&store->thread.mutex);
-	before_s = time(NULL) - (int64_t)(store->keep_ms / 1000);
-	pthread_mutex_unlock(&store->thread.mutex);
-	ret = ps_db_prune(store->db, before_s, PRUNE_ROWS, &deleted);
+	ret = ps_db_prune(store->db, keep_after_s(store), PRUNE_ROWS,
+	    &deleted);
 	if (ret == PS_OK && deleted < PRUNE_ROWS)
 		store->prune_at_ms = now_ms + PRUNE_PERIOD_MS;
 	return ret;
@@ -230,10 +242,32 @@ prune_events(struct store *store)
 	return ret;
 }
 
+/* What is dead, and what all bridges have read of changes. */
+static int
+prune_applications(struct store *store)
+{
+	uint64_t now_ms = ps_clock_ms();
+	int deleted, ret;
+
+	if (now_ms < store->prune_outbox_at_ms)
+		return PS_OK;
+	ret = ps_db_prune_outbox(store->db, keep_after_s(store), PRUNE_ROWS,
+	    &deleted);
+	if (ret == PS_OK)
+		ret = ps_db_prune_changes(store->db, store->change,
+		    time(NULL) - CHANGES_S);
+	if (ret == PS_OK && deleted < PRUNE_ROWS)
+		store->prune_outbox_at_ms = now_ms + PRUNE_PERIOD_MS;
+	return ret;
+}
+
 int
 store_prune(struct store *store)
 {
-	int ret = prune_sessions(store);
+	int ret;
 
-	return ret == PS_OK ? prune_events(store) : ret;
+	if ((ret = prune_sessions(store)) != PS_OK ||
+	    (ret = prune_events(store)) != PS_OK)
+		return ret;
+	return prune_applications(store);
 }
