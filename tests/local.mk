@@ -78,7 +78,8 @@ unit_tests = \
 	%D%/unit/test_target \
 	%D%/unit/test_timers \
 	%D%/unit/test_turns \
-	%D%/unit/test_webhook
+	%D%/unit/test_webhook \
+	%D%/unit/test_ws_style
 
 if HAVE_CMOCKA
 check_LIBRARIES = %D%/unit/libunit.a

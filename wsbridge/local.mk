@@ -95,6 +95,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/webhook.c %D%/webhook.h \
 	%D%/websocket.c %D%/websocket.h \
 	%D%/ws_channel.c %D%/ws_style.h \
+	%D%/ws_sockjs.c \
 	%D%/ws_text.c %D%/ws_text.h
 
 %C%_wsbridge_SOURCES = %D%/main.c

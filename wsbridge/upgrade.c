@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "application.h"
 #include "member.h"
 #include "ps_channel.h"
 #include "ps_limits.h"
@@ -28,7 +29,7 @@ struct upgrade {
 	struct bridge *bridge;
 	const struct handshake *handshake;
 	struct ps_style style;
-	struct ps_slice remote_addr;
+	struct ps_slice remote_addr, agent;
 	/* Of a channel. */
 	struct ps_slice params[PARAM__COUNT]; /* decoded */
 	struct member_terms terms;
@@ -163,7 +164,7 @@ take_agent(struct upgrade *upgrade)
 	if (!ps_utf8_is_plain(agent.data, agent.len))
 		return refuse(upgrade, PS_CODE_BAD_PARAMETER,
 		    "from has a control character");
-	upgrade->terms.agent = agent;
+	upgrade->agent = agent;
 	return true;
 }
 
@@ -176,7 +177,6 @@ read_query(struct upgrade *upgrade)
 		if (!take_param(upgrade, ps_slice_cut(&query, '&')))
 			return false;
 	}
-	upgrade->terms.since = upgrade->params[PARAM_SINCE];
 	return take_agent(upgrade);
 }
 
@@ -220,6 +220,8 @@ authorise(struct upgrade *upgrade)
 		PS_MAY_LISTEN))
 		return refuse_token(upgrade, token, PS_CODE_CHANNEL_REFUSED);
 	upgrade->terms.origin = upgrade->style.origin;
+	upgrade->terms.agent = upgrade->agent;
+	upgrade->terms.since = upgrade->params[PARAM_SINCE];
 	upgrade->terms.rights = (struct ps_ipc_rights){
 		.token_id = token->id,
 		.revision = ps_policy_revision(bridge->policy),
@@ -288,11 +290,150 @@ check_channel(struct upgrade *upgrade, struct ps_slice path)
 	    take_presence(upgrade);
 }
 
+/* --- SockJS --- */
+
+static bool
+is_socket_id(struct ps_slice s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++) {
+		char c = s.data[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '2' && c <= '7')))
+			return false;
+	}
+	return s.len == PS_SOCKET_ID_LEN;
+}
+
+/* A WebSocket below what may be a socket id. */
+static bool
+is_sockjs(struct ps_slice path)
+{
+	static const char last[] = "/websocket";
+	size_t len = sizeof(last) - 1;
+	struct ps_slice rest = path;
+
+	return is_socket_id(ps_slice_cut(&rest, '/')) && path.len > len &&
+	    memcmp(path.data + path.len - len, last, len) == 0;
+}
+
+/* What stands for a server or a session may be anything without a dot. */
+static bool
+take_name(struct ps_slice name, size_t max)
+{
+	return ps_request_decode(&name, (char *)(uintptr_t)name.data, false) ==
+	    PS_OK &&
+	    name.len > 0 && name.len <= max &&
+	    memchr(name.data, '.', name.len) == NULL;
+}
+
+/* <socket_id>/websocket, or with server and session in between, which mean
+ * nothing here: each WebSocket is a session of its own. */
+static bool
+find_socket(struct upgrade *upgrade, struct ps_slice path,
+    struct application_terms *terms)
+{
+	struct ps_slice socket_id = ps_slice_cut(&path, '/');
+	const struct ps_token *token;
+	bool is_raw = ps_slice_is(path, "websocket");
+
+	if (!has_service(upgrade, PS_SERVICE_APPLICATIONS) ||
+	    (!is_raw &&
+		(!take_name(ps_slice_cut(&path, '/'), SIZE_MAX) ||
+		    !take_name(ps_slice_cut(&path, '/'),
+			PS_SOCKJS_SESSION_MAX) ||
+		    !ps_slice_is(path, "websocket"))))
+		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
+	if (upgrade->bridge->policy == NULL)
+		return refuse(upgrade, PS_CODE_DATABASE_UNAVAILABLE, NULL);
+	terms->authorization = authorization_find(upgrade->bridge, socket_id);
+	token = terms->authorization == NULL ?
+	    NULL :
+	    authorization_token(upgrade->bridge, terms->authorization);
+	if (token == NULL || !token->sockjs_websocket)
+		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
+	terms->transport = is_raw ? "websocket-raw" : "websocket";
+	upgrade->result->style = is_raw ? &ws_raw : &ws_sockjs;
+	return true;
+}
+
+static bool
+check_handshake(struct upgrade *upgrade)
+{
+	static const struct {
+		enum ps_code code;
+		const char *sentence;
+	} refusals[] = {
+		[HANDSHAKE_NO_GET] = { PS_CODE_METHOD_NOT_ALLOWED, NULL },
+		[HANDSHAKE_NO_HTTP_1_1] = { PS_CODE_BAD_REQUEST,
+		    "the request is not of HTTP/1.1 with one Host" },
+		[HANDSHAKE_NO_UPGRADE] = { PS_CODE_BAD_REQUEST,
+		    "Can \"Upgrade\" only to \"WebSocket\"." },
+		[HANDSHAKE_NO_CONNECTION] = { PS_CODE_BAD_REQUEST,
+		    "\"Connection\" must be \"Upgrade\"." },
+		[HANDSHAKE_NO_VERSION] = { PS_CODE_UPGRADE_REQUIRED,
+		    "the version of the WebSocket protocol is not 13, 8 or 7" },
+		[HANDSHAKE_NO_KEY] = { PS_CODE_BAD_REQUEST,
+		    "Sec-WebSocket-Key is not 16 bytes in base64" },
+	};
+	enum handshake_fault fault =
+	    handshake_find_fault(upgrade->handshake, true);
+
+	return fault == HANDSHAKE_FINE ||
+	    refuse(upgrade, refusals[fault].code, refusals[fault].sentence);
+}
+
+/* Drafts of the protocol have the page's origin in a header of their own. */
+static struct ps_slice
+find_origin(const struct handshake *handshake)
+{
+	struct ps_slice origin = handshake_header(handshake, "Origin");
+
+	if (origin.len == 0)
+		origin = handshake_header(handshake, "Sec-WebSocket-Origin");
+	return ps_request_origin(origin,
+	    handshake_header(handshake, "Referer"));
+}
+
+static bool
+check_sockjs(struct upgrade *upgrade, struct ps_slice path,
+    struct application_terms *terms)
+{
+	const struct ps_token *token;
+
+	upgrade->style.flags = PS_STYLE_SOCKJS;
+	upgrade->style.origin = find_origin(upgrade->handshake);
+	if (!find_socket(upgrade, path, terms) || !check_handshake(upgrade))
+		return false;
+	if (upgrade->bridge->draining)
+		return refuse(upgrade, PS_CODE_DRAINING, NULL);
+	if (!read_query(upgrade))
+		return false;
+	token = authorization_token(upgrade->bridge, terms->authorization);
+	if (!ps_token_allows_origin(token, upgrade->style.origin)) {
+		upgrade->style.flags |= PS_STYLE_NO_CORS;
+		return refuse_token(upgrade, token, PS_CODE_ORIGIN_REFUSED);
+	}
+	terms->origin = upgrade->style.origin;
+	terms->agent = upgrade->agent;
+	terms->remote_addr = upgrade->remote_addr;
+	return true;
+}
+
+/* --- both --- */
+
 static struct session *
 create(struct upgrade *upgrade)
 {
 	struct ps_slice path = find_path(upgrade);
+	struct application_terms terms = { 0 };
 
+	if (is_sockjs(path))
+		return check_sockjs(upgrade, path, &terms) ?
+		    application_create(upgrade->bridge, &terms,
+			&upgrade->refusal) :
+		    NULL;
 	upgrade->result->style = &ws_channel;
 	return check_channel(upgrade, path) ?
 	    member_create(upgrade->bridge, &upgrade->terms,
