@@ -123,7 +123,7 @@ struct bridge {
 		size_t n_repeat;   /* rows that are to be written again */
 		struct fanout_job judge, repeat;
 	} authorizations;
-	struct table sockjs_sessions;
+	struct table sockjs_sessions; /* by HTTP, by their URLs; see sockjs.h */
 	struct callbacks *callbacks; /* NULL: there is no loop yet */
 	struct outbox *outbox;
 

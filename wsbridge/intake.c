@@ -70,6 +70,8 @@ static const handler_fn handlers[PS_IPC__COUNT] = {
 	[PS_IPC_AUTHORIZE] = applications_on_authorize,
 	[PS_IPC_WITHDRAW] = applications_on_withdraw,
 	[PS_IPC_SOCKJS_PAGE] = sockjs_on_page,
+	[PS_IPC_SOCKJS_RECEIVE] = sockjs_on_receive,
+	[PS_IPC_SOCKJS_SEND] = sockjs_on_send,
 };
 
 /* The last handle to close after intake_stop() takes the rest along. */

@@ -77,7 +77,8 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/service.c %D%/service.h \
 	%D%/session.c %D%/session.h \
 	%D%/socket_info.c %D%/socket_info.h \
-	%D%/sockjs.h %D%/sockjs_page.c \
+	%D%/sockjs.c %D%/sockjs.h \
+	%D%/sockjs_page.c \
 	%D%/store.c %D%/store.h \
 	%D%/store_jobs.c \
 	%D%/store_look.c \

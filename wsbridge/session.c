@@ -251,6 +251,7 @@ destroy(struct garbage *garbage)
 	message_unref(session->partial);
 	free(session->close);
 	free(session->recipient);
+	free(session->url);
 	free(session->row);
 	free(session);
 }
@@ -325,6 +326,8 @@ session_end(struct session *session, const char *why)
 	timers_cancel(&bridge->timers, &session->timer);
 	table_remove(&bridge->sessions_by_id, &session->node);
 	table_remove(&bridge->sessions_by_name, &session->name_node);
+	if (session->url != NULL)
+		table_remove(&bridge->sockjs_sessions, session->url);
 	TAILQ_REMOVE(&bridge->sessions, session, all);
 	addresses_release(&bridge->addresses, session->address);
 	session->opener_ops = NULL;

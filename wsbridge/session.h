@@ -74,6 +74,7 @@ enum session_delivery {
 struct session {
 	struct table_node node;	 /* first: by id */
 	struct table_node name_node;
+	struct table_node *url; /* in sockjs_sessions; owned, or NULL */
 	TAILQ_ENTRY(session) all;
 	struct garbage garbage;
 	struct bridge *bridge;
