@@ -174,6 +174,13 @@ on_close(void *peer, uint16_t code, struct ps_slice reason)
 	session_peer_closed(session, code, reason, true);
 }
 
+void
+application_close(struct application *application, uint16_t code,
+		  struct ps_slice reason)
+{
+	on_close(application, code, reason);
+}
+
 static void
 on_abandon(void *peer, uint16_t code)
 {

@@ -46,6 +46,10 @@ struct session *application_create(struct bridge *bridge,
 /* NULL: the session has none (any more). */
 struct application *application_of(const struct session *session);
 
+/* The application closes it: its client hears this code and reason. */
+void application_close(struct application *application, uint16_t code,
+		       struct ps_slice reason);
+
 /*
  * Calls wait->done() once all that the session's client has said so far is
  * committed, or cannot be: then the session is closed with 1011. Perhaps before

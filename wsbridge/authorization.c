@@ -179,9 +179,10 @@ close_some(struct authorization *authorization, unsigned units)
 
 	while (authorization->close_code != 0 && done < units &&
 	    (connection = TAILQ_FIRST(&authorization->connections)) != NULL) {
-		authorization_remove_session(connection);
 		session_expel(connection->session, authorization->close_code,
 		    authorization->close_reason);
+		/* One that is closing already had left, or does so now. */
+		authorization_remove_session(connection);
 		done++;
 	}
 	if (TAILQ_EMPTY(&authorization->connections))

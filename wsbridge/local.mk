@@ -9,6 +9,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/address.c %D%/address.h \
 	%D%/application.h \
 	%D%/applications.c %D%/applications.h \
+	%D%/applications_publish.c \
 	%D%/application.c %D%/application.h \
 	%D%/assembly.c %D%/assembly.h \
 	%D%/authorization.c %D%/authorization.h \
