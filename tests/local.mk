@@ -31,6 +31,7 @@ unit_tests = \
 	%D%/unit/test_message \
 	%D%/unit/test_metrics \
 	%D%/unit/test_outbox \
+	%D%/unit/test_outbox_model \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
 	%D%/unit/test_parked_sockjs \
@@ -118,6 +119,9 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=ps_db_read_outbox
 %C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
 %C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
+%C%_unit_test_outbox_model_SOURCES = \
+	%D%/unit/test_outbox_model.c $(outbox_fixture)
+%C%_unit_test_outbox_model_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_model_SOURCES = \

@@ -24,8 +24,8 @@ application_of(const struct session *session)
 static void
 put_subject(const struct application *application, struct ps_writer *json)
 {
-	ps_writer_printf(json, ",\"session\":\"%s\",\"client\":",
-			 application->session->name);
+	ps_writer_printf(json,
+	    ",\"session\":\"%s\",\"client\":", application->session->name);
 	ps_json_string(json, ps_slice_str(application->client));
 }
 
@@ -67,7 +67,7 @@ put_connected(struct application *application)
 
 static void
 put_disconnected(struct application *application, uint16_t code,
-		 struct ps_slice reason)
+    struct ps_slice reason)
 {
 	struct ps_writer *json = &application->bridge->scratch;
 
@@ -80,7 +80,7 @@ put_disconnected(struct application *application, uint16_t code,
 	if (!put(application, true))
 		ps_error("application: session %s: its end is not told (out "
 			 "of memory)",
-			 application->session->name);
+		    application->session->name);
 }
 
 static void
@@ -114,11 +114,11 @@ on_find_excess(void *peer, size_t count, size_t bytes)
 	size_t n_waiting, waiting;
 
 	outbox_count(application->bridge, ps_slice_str(session->name),
-		     &n_waiting, &waiting);
+	    &n_waiting, &waiting);
 	if (waiting > 0 && waiting + bytes > max)
 		return limit;
 	return outbox_find_excess(application->bridge, application->token_id,
-				  count, bytes);
+	    count, bytes);
 }
 
 static bool
@@ -145,8 +145,7 @@ on_count_queued(void *peer, size_t *count_r, size_t *bytes_r)
 	const struct application *application = peer;
 
 	outbox_count(application->bridge,
-		     ps_slice_str(application->session->name), count_r,
-		     bytes_r);
+	    ps_slice_str(application->session->name), count_r, bytes_r);
 }
 
 /* What is published does not wait: who does not take it is expelled. */
@@ -189,15 +188,13 @@ on_abandon(void *peer, uint16_t code)
 	leave(application, code, ps_slice_str(application->session->cause));
 }
 
-static const struct peer_ops peer_ops = { on_find_excess,  on_send,
-					  on_count_queued, on_pause,
-					  on_pause,        on_stalled,
-					  on_close,        on_abandon };
+static const struct peer_ops peer_ops = { on_find_excess, on_send,
+	on_count_queued, on_pause, on_pause, on_stalled, on_close, on_abandon };
 
 /* For the token as it is now: whoever connects has only a socket id. */
 static struct session *
 make_session(struct bridge *bridge, const struct application_terms *terms,
-	     struct refusal *refusal_r)
+    struct refusal *refusal_r)
 {
 	const struct ps_token *token =
 	    authorization_token(bridge, terms->authorization);
@@ -216,8 +213,7 @@ make_session(struct bridge *bridge, const struct application_terms *terms,
 		NULL)
 		return NULL;
 	rights = (struct ps_ipc_rights){ token->id,
-					 ps_policy_revision(bridge->policy),
-					 token->limits };
+		ps_policy_revision(bridge->policy), token->limits };
 	if ((quota = enforce_create(bridge, &rights, refusal_r)) == NULL)
 		return NULL;
 	return session_create(bridge, terms->remote_addr, quota, refusal_r);
@@ -249,22 +245,20 @@ static void
 announce(struct session *session, const struct application_terms *terms)
 {
 	const struct authorization *authorization = terms->authorization;
-	const struct record_subject subject = {
-		PS_SESSION_APPLICATION, ps_slice_str(authorization->client),
-		terms->origin, terms->remote_addr, terms->agent
-	};
+	const struct record_subject subject = { PS_SESSION_APPLICATION,
+		ps_slice_str(authorization->client), terms->origin,
+		terms->remote_addr, terms->agent };
 
 	ps_info("session %s: %s of %.4s... by %s for %.*s (%.*s)",
-		session->name, authorization->client, authorization->socket_id,
-		terms->transport, (int)terms->remote_addr.len,
-		terms->remote_addr.data, (int)terms->agent.len,
-		terms->agent.data);
+	    session->name, authorization->client, authorization->socket_id,
+	    terms->transport, (int)terms->remote_addr.len,
+	    terms->remote_addr.data, (int)terms->agent.len, terms->agent.data);
 	record_begin(session, &subject);
 }
 
 struct session *
 application_create(struct bridge *bridge, const struct application_terms *terms,
-		   struct refusal *refusal_r)
+    struct refusal *refusal_r)
 {
 	struct session *session = make_session(bridge, terms, refusal_r);
 	struct application *application;
@@ -281,7 +275,7 @@ application_create(struct bridge *bridge, const struct application_terms *terms,
 	announce(session, terms);
 	session_opened(session, ps_slice(NULL, 0));
 	authorization_add_session(terms->authorization,
-				  &application->connection);
+	    &application->connection);
 	/* What was kept for it may have used up the day of its token. */
 	if (application->session == NULL || !terms->authorization->events)
 		return session;

@@ -40,8 +40,7 @@ struct application_terms {
  * not: as session_create(), DRAINING, TOKEN_UNKNOWN, OUTBOX_FULL.
  */
 struct session *application_create(struct bridge *bridge,
-				   const struct application_terms *terms,
-				   struct refusal *refusal_r);
+    const struct application_terms *terms, struct refusal *refusal_r);
 
 /* NULL: the session has none (any more). */
 struct application *application_of(const struct session *session);

@@ -226,7 +226,7 @@ go_down(struct host *host, const char *error)
 	struct lane *lane;
 
 	ps_warning("outbox: %s does not answer (%s), it is tried now and then",
-		   host->name, error);
+	    host->name, error);
 	host->is_down = true;
 	host->n_probes = 0;
 	host->outbox->hosts_down++;
@@ -245,12 +245,12 @@ circuit_failed(struct lane *lane, const char *error)
 	if (!host->is_down && host->n_failures >= CIRCUIT_FAILURES) {
 		go_down(host, error);
 		timers_set(&bridge->timers, &host->timer,
-			   bridge->now_ms() + circuit_backoff(bridge, 1));
+		    bridge->now_ms() + circuit_backoff(bridge, 1));
 	} else if (lane->is_probe) {
 		host->n_probes++;
 		timers_set(&bridge->timers, &host->timer,
-			   bridge->now_ms() +
-			       circuit_backoff(bridge, host->n_probes + 1));
+		    bridge->now_ms() +
+			circuit_backoff(bridge, host->n_probes + 1));
 	}
 	circuit_release(lane);
 }

@@ -42,9 +42,9 @@ rest(struct lane *lane, uint64_t ms)
 static const char *
 find_url(const struct lane *lane)
 {
-	const struct authorization *authorization = authorization_find_client(
-	    lane->outbox->bridge, lane->application->token_id,
-	    ps_slice_str(lane->client));
+	const struct authorization *authorization =
+	    authorization_find_client(lane->outbox->bridge,
+		lane->application->token_id, ps_slice_str(lane->client));
 	const struct outbox_row *row = TAILQ_FIRST(&lane->rows);
 
 	if (authorization != NULL)
@@ -73,7 +73,7 @@ read_on(struct lane *lane)
 /* What is left of a row while that is written: its body is needed no more. */
 static void
 note_change(struct lane *lane, struct outbox_row *row, enum row_change change,
-	    const char *error)
+    const char *error)
 {
 	struct outbox_row *rest;
 
@@ -118,8 +118,8 @@ bury(struct lane *lane, const char *error)
 	struct outbox_row *row = lane_take(lane);
 
 	ps_warning("outbox: session %s: callback %" PRIu64 " is %s (%s)",
-		   lane_name(lane), row->number,
-		   outbox_is_stored(lane->outbox) ? "dead" : "lost", error);
+	    lane_name(lane), row->number,
+	    outbox_is_stored(lane->outbox) ? "dead" : "lost", error);
 	lane->outbox->dead++;
 	note_change(lane, row, ROW_DEAD, error);
 }
@@ -136,7 +136,7 @@ fail(struct lane *lane, const char *error)
 	if (lane->failing_since_ms == 0)
 		lane->failing_since_ms = now(lane);
 	ps_debug("outbox: session %s: callback %" PRIu64 " failed (%s)",
-		 lane_name(lane), number, error);
+	    lane_name(lane), number, error);
 	if (now(lane) >= over_at_ms(lane, row)) {
 		bury(lane, error);
 		lane->n_failures = 0;
@@ -169,8 +169,8 @@ static void
 withdraw(struct lane *lane)
 {
 	struct bridge *bridge = lane->outbox->bridge;
-	struct authorization *authorization = authorization_find_client(
-	    bridge, lane->application->token_id, ps_slice_str(lane->client));
+	struct authorization *authorization = authorization_find_client(bridge,
+	    lane->application->token_id, ps_slice_str(lane->client));
 
 	lane->give_up = "410 Gone";
 	if (authorization != NULL)
@@ -216,14 +216,12 @@ on_called(void *owner, const struct callback_result *result)
 /* NULL, or why the token does not let this URL be called. */
 static const char *
 find_fault(const struct lane *lane, const char *url,
-	   const struct ps_token **token_r)
+    const struct ps_token **token_r)
 {
 	const struct bridge *bridge = lane->outbox->bridge;
-	const struct ps_token *token =
-	    bridge->policy == NULL
-		? NULL
-		: ps_policy_find_id(bridge->policy,
-				    lane->application->token_id);
+	const struct ps_token *token = bridge->policy == NULL ?
+	    NULL :
+	    ps_policy_find_id(bridge->policy, lane->application->token_id);
 	struct ps_target target;
 	const char *fault;
 
@@ -236,9 +234,9 @@ find_fault(const struct lane *lane, const char *url,
 		return fault;
 	if (token->callback_key_len == 0)
 		return "the token's callback_key cannot be decoded";
-	return ps_token_allows_callback(token, &target)
-		   ? NULL
-		   : "the token does not cover the callback";
+	return ps_token_allows_callback(token, &target) ?
+	    NULL :
+	    "the token does not cover the callback";
 }
 
 static void
@@ -261,12 +259,12 @@ call(struct lane *lane)
 		return;
 	}
 	snprintf(id, sizeof(id), "msg_%s_%" PRIu64, lane_name(lane),
-		 row->number);
+	    row->number);
 	request.id = id;
 	request.key = ps_slice((const char *)token->callback_key,
-			       token->callback_key_len);
+	    token->callback_key_len);
 	lane->callback = callback_start(lane->outbox->bridge->callbacks,
-					&request, on_called, lane);
+	    &request, on_called, lane);
 	if (lane->callback == NULL) {
 		circuit_release(lane);
 		rest(lane, NO_MEMORY_MS);
@@ -315,7 +313,7 @@ expire(struct lane *lane)
 	const struct outbox_row *row;
 
 	while (lane->host != NULL && lane->host->is_down &&
-	       lane->n_changes < LANE_ROWS) {
+	    lane->n_changes < LANE_ROWS) {
 		row = TAILQ_FIRST(&lane->rows);
 		if (row == NULL && lane->n_stored > 0) {
 			lane->is_expiring = true;
@@ -327,9 +325,9 @@ expire(struct lane *lane)
 		lane->look_at_ms = over_at_ms(lane, row);
 		if (now(lane) < lane->look_at_ms)
 			break;
-		bury(lane, lane->host->error == NULL
-			       ? "the host does not answer"
-			       : lane->host->error);
+		bury(lane,
+		    lane->host->error == NULL ? "the host does not answer" :
+						lane->host->error);
 		lane->is_expiring = true;
 	}
 	if (lane->n_changes < LANE_ROWS)
@@ -359,7 +357,7 @@ delivery_host_down(struct lane *lane)
 	if (lane->failing_since_ms == 0)
 		lane->failing_since_ms = now(lane);
 	at_ms = lane->failing_since_ms +
-		lane->outbox->bridge->config->callback_retry;
+	    lane->outbox->bridge->config->callback_retry;
 	set_timer(lane, at_ms > lane->look_at_ms ? at_ms : lane->look_at_ms);
 	lane_drop_rows(lane);
 }
@@ -403,7 +401,7 @@ void
 delivery_on_end(struct lane *lane)
 {
 	ps_warning("outbox: session %s: %" PRIu64 " callbacks are dead (%s)",
-		   lane_name(lane), lane->n_stored, lane->give_up);
+	    lane_name(lane), lane->n_stored, lane->give_up);
 	lane->outbox->dead += lane->n_stored;
 	lane_set_stored(lane, 0, lane->after);
 	lane->give_up = NULL;

@@ -14,7 +14,7 @@ struct application_use *
 application_use_find(const struct outbox *outbox, int64_t token_id)
 {
 	return (struct application_use *)table_find(&outbox->applications,
-						    token_key(&token_id));
+	    token_key(&token_id));
 }
 
 static struct application_use *
@@ -55,7 +55,7 @@ lane_find(const struct outbox *outbox, struct ps_slice session)
 
 struct lane *
 lane_create(struct outbox *outbox, struct ps_slice session, int64_t token_id,
-	    struct ps_slice client)
+    struct ps_slice client)
 {
 	struct application_use *use = get_application(outbox, token_id);
 	struct lane *lane;
@@ -93,6 +93,7 @@ lane_destroy(struct lane *lane)
 	while ((row = lane_take(lane)) != NULL)
 		row_destroy(row);
 	lane_set_stored(lane, 0, 0);
+	lane_page_empty(&lane->page);
 	timers_cancel(&outbox->bridge->timers, &lane->timer);
 	table_remove(&outbox->lanes_by_session, &lane->node);
 	TAILQ_REMOVE(&outbox->lanes, lane, all);
@@ -165,10 +166,10 @@ may_keep(const struct lane *lane, size_t len)
 	if (!outbox_is_stored(lane->outbox))
 		return true;
 	return lane->n_stored == 0 && !lane->is_revived &&
-	       lane->state != LANE_READING && lane->state != LANE_ENDING &&
-	       lane->state != LANE_RESTING && lane->n_rows < LANE_ROWS &&
-	       (lane->n_rows == 0 || lane->bytes + len <= LANE_BYTES) &&
-	       lane->outbox->kept_bytes + len <= OUTBOX_BYTES;
+	    lane->state != LANE_READING && lane->state != LANE_ENDING &&
+	    lane->state != LANE_RESTING && lane->n_rows < LANE_ROWS &&
+	    (lane->n_rows == 0 || lane->bytes + len <= LANE_BYTES) &&
+	    lane->outbox->kept_bytes + len <= OUTBOX_BYTES;
 }
 
 void
@@ -222,8 +223,7 @@ void
 lane_take_page(struct lane *lane)
 {
 	struct lane_page *page = &lane->page;
-	uint64_t n_left =
-	    lane->n_stored -
+	uint64_t n_left = lane->n_stored -
 	    (lane->n_stored < page->count ? lane->n_stored : page->count);
 	uint64_t after = page->after;
 	struct outbox_row *row;

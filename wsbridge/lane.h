@@ -127,12 +127,12 @@ struct application_use {
 };
 
 struct application_use *application_use_find(const struct outbox *outbox,
-					     int64_t token_id);
+    int64_t token_id);
 
 struct lane *lane_find(const struct outbox *outbox, struct ps_slice session);
 /* NULL when memory is out. */
 struct lane *lane_create(struct outbox *outbox, struct ps_slice session,
-			 int64_t token_id, struct ps_slice client);
+    int64_t token_id, struct ps_slice client);
 /* Nothing of it is waited for or under way. */
 void lane_destroy(struct lane *lane);
 
@@ -144,7 +144,7 @@ lane_name(const struct lane *lane)
 
 /* Copies; NULL when memory is out. */
 struct outbox_row *row_create(uint64_t number, struct ps_slice body,
-			      struct ps_slice callback);
+    struct ps_slice callback);
 void row_destroy(struct outbox_row *row); /* NULL is fine */
 
 /* A row that is to be committed; and is, or could not be. */

@@ -34,7 +34,7 @@ add_readers(struct outbox *outbox, struct batch *batch)
 	unsigned n;
 
 	for (n = 0; n < PAGES_AT_ONCE && !outbox->is_settling &&
-		    (lane = TAILQ_FIRST(&outbox->readers)) != NULL;
+	     (lane = TAILQ_FIRST(&outbox->readers)) != NULL;
 	     n++) {
 		TAILQ_REMOVE(&outbox->readers, lane, entry);
 		TAILQ_INSERT_TAIL(&batch->readers, lane, entry);
@@ -82,7 +82,7 @@ lend(struct outbox *outbox)
 		add_held(outbox);
 	} else if (TAILQ_EMPTY(&batch->puts)) {
 		timers_set(&bridge->timers, &outbox->retry_timer,
-			   outbox->retry_at_ms);
+		    outbox->retry_at_ms);
 		return;
 	}
 	add_readers(outbox, batch);
@@ -103,7 +103,7 @@ tell(struct lane *lane, uint64_t number, bool ok)
 	struct commit_wait *wait;
 
 	while ((wait = TAILQ_FIRST(&lane->waits)) != NULL &&
-	       wait->number <= number) {
+	    wait->number <= number) {
 		outbox_unwait(wait);
 		wait->done(wait, ok);
 	}
@@ -136,8 +136,8 @@ refuse(struct lane *lane, bool is_tried_again)
 	session = session_find_name(outbox->bridge, lane->node.key);
 	if (session != NULL)
 		session_expel(session, NOT_WRITTEN, "not written");
-	ps_error("outbox: session %s: what was said could not be written",
-		 lane_name(lane));
+	ps_warning("outbox: session %s: what was said could not be written",
+	    lane_name(lane));
 }
 
 static void
@@ -249,13 +249,12 @@ check_settled(struct outbox *outbox)
 	const struct bridge *bridge = outbox->bridge;
 	void (*settled)(void *owner) = outbox->settled;
 	bool is_written = outbox->under_way == NULL &&
-			  batch_is_empty(outbox->collecting) &&
-			  TAILQ_EMPTY(&outbox->held);
+	    batch_is_empty(outbox->collecting) && TAILQ_EMPTY(&outbox->held);
 
 	if (settled == NULL ||
 	    (!outbox->is_too_late &&
-	     (!is_written || !TAILQ_EMPTY(&outbox->calling) ||
-	      !TAILQ_EMPTY(&bridge->authorizations.live))))
+		(!is_written || !TAILQ_EMPTY(&outbox->calling) ||
+		    !TAILQ_EMPTY(&bridge->authorizations.live))))
 		return;
 	if (!is_written)
 		ps_warning(
@@ -305,8 +304,8 @@ outbox_init(struct bridge *bridge, uint64_t seed)
 	batch_init(&outbox->batches[1], outbox);
 	outbox->collecting = &outbox->batches[0];
 	return table_init(&outbox->lanes_by_session, seed) &&
-	       table_init(&outbox->applications, seed) &&
-	       table_init(&outbox->hosts, seed);
+	    table_init(&outbox->applications, seed) &&
+	    table_init(&outbox->hosts, seed);
 }
 
 static void
@@ -356,7 +355,7 @@ outbox_stop(struct bridge *bridge)
 
 const char *
 outbox_find_excess(struct bridge *bridge, int64_t token_id, size_t count,
-		   size_t bytes)
+    size_t bytes)
 {
 	const struct outbox *outbox = bridge->outbox;
 	const struct application_use *use =
@@ -365,7 +364,7 @@ outbox_find_excess(struct bridge *bridge, int64_t token_id, size_t count,
 
 	if (waiting + count > bridge->config->outbox_messages ||
 	    (outbox->unwritten_bytes > 0 &&
-	     outbox->unwritten_bytes + bytes > OUTBOX_BYTES))
+		outbox->unwritten_bytes + bytes > OUTBOX_BYTES))
 		return "outbox_messages";
 	return NULL;
 }
@@ -379,7 +378,7 @@ outbox_put(struct bridge *bridge, const struct outbox_entry *entry)
 
 	if (lane == NULL)
 		lane = lane_create(outbox, entry->session, entry->token_id,
-				   entry->client);
+		    entry->client);
 	if (lane == NULL)
 		return false;
 	row = row_create(entry->number, entry->body, entry->callback);
@@ -403,7 +402,7 @@ outbox_put(struct bridge *bridge, const struct outbox_entry *entry)
 
 void
 outbox_wait(struct bridge *bridge, struct ps_slice session,
-	    struct commit_wait *wait)
+    struct commit_wait *wait)
 {
 	struct lane *lane = lane_find(bridge->outbox, session);
 	const struct outbox_row *last =
@@ -429,7 +428,7 @@ outbox_unwait(struct commit_wait *wait)
 
 void
 outbox_count(struct bridge *bridge, struct ps_slice session, size_t *count_r,
-	     size_t *bytes_r)
+    size_t *bytes_r)
 {
 	const struct lane *lane = lane_find(bridge->outbox, session);
 
@@ -437,8 +436,8 @@ outbox_count(struct bridge *bridge, struct ps_slice session, size_t *count_r,
 	if (lane == NULL)
 		return;
 	*count_r = lane->n_rows + lane->n_stored + lane->n_unwritten;
-	*bytes_r = outbox_is_stored(lane->outbox) ? lane->unwritten_bytes
-						  : lane->bytes;
+	*bytes_r = outbox_is_stored(lane->outbox) ? lane->unwritten_bytes :
+						    lane->bytes;
 }
 
 void
@@ -457,11 +456,11 @@ get_lane(struct bridge *bridge, const struct ps_outbox_lane *row)
 
 	if (lane == NULL)
 		lane = lane_create(outbox, session, row->token_id,
-				   ps_slice_str(row->client));
+		    ps_slice_str(row->client));
 	if (lane == NULL)
 		ps_error("outbox: session %s: its callbacks wait for the next "
 			 "start (out of memory)",
-			 row->session);
+		    row->session);
 	return lane;
 }
 
@@ -495,7 +494,7 @@ on_settle_timer(struct timer *timer)
 	if (!TAILQ_EMPTY(&outbox->calling)) {
 		delivery_cancel(outbox);
 		timers_set(&outbox->bridge->timers, timer,
-			   outbox->bridge->now_ms() + OUTBOX_WRITE_MS);
+		    outbox->bridge->now_ms() + OUTBOX_WRITE_MS);
 	} else {
 		outbox->is_too_late = true;
 	}
@@ -512,7 +511,7 @@ outbox_settle(struct bridge *bridge, void (*done)(void *owner), void *owner)
 	outbox->settled_owner = owner;
 	outbox->settle_timer.fire = on_settle_timer;
 	timers_set(&bridge->timers, &outbox->settle_timer,
-		   bridge->now_ms() + OUTBOX_FLIGHT_MS);
+	    bridge->now_ms() + OUTBOX_FLIGHT_MS);
 	outbox_wake(outbox);
 }
 

@@ -66,18 +66,18 @@ struct outbox_entry {
 /* NULL, or the name of the limit that `count` more callbacks, of `bytes` in
  * all, of this application would exceed. */
 const char *outbox_find_excess(struct bridge *bridge, int64_t token_id,
-			       size_t count, size_t bytes);
+    size_t count, size_t bytes);
 /* Accepts it, limits or not, to be committed. False when memory is out. */
 PS_MUST_CHECK bool outbox_put(struct bridge *bridge,
-			      const struct outbox_entry *entry);
+    const struct outbox_entry *entry);
 /* See application_wait(). */
 void outbox_wait(struct bridge *bridge, struct ps_slice session,
-		 struct commit_wait *wait);
+    struct commit_wait *wait);
 void outbox_unwait(struct commit_wait *wait);
 /* What a session has put and is not delivered yet, and the bytes of what is in
  * memory only. */
 void outbox_count(struct bridge *bridge, struct ps_slice session,
-		  size_t *count_r, size_t *bytes_r);
+    size_t *count_r, size_t *bytes_r);
 
 /* A session with an application has ended. */
 void outbox_session_over(struct bridge *bridge);
@@ -94,7 +94,7 @@ void outbox_revived(struct bridge *bridge, const struct ps_outbox_lane *lane);
  * was delivered is written, or cannot be. No callback is started ever after.
  */
 void outbox_settle(struct bridge *bridge, void (*done)(void *owner),
-		   void *owner);
+    void *owner);
 /* `done` will not be called. */
 void outbox_unsettle(struct bridge *bridge);
 

@@ -25,7 +25,7 @@ bool
 batch_is_empty(const struct batch *batch)
 {
 	return TAILQ_EMPTY(&batch->puts) && TAILQ_EMPTY(&batch->changes) &&
-	       TAILQ_EMPTY(&batch->ends) && TAILQ_EMPTY(&batch->readers);
+	    TAILQ_EMPTY(&batch->ends) && TAILQ_EMPTY(&batch->readers);
 }
 
 /*
@@ -53,8 +53,8 @@ put(struct batch *batch, struct ps_db *db)
 			.accepted_at_ms = row->accepted_at_ms,
 		};
 
-		ret = lane->is_refused ? PS_ERR_MALFORMED
-				       : ps_db_put_outbox(db, &values);
+		ret = lane->is_refused ? PS_ERR_MALFORMED :
+					 ps_db_put_outbox(db, &values);
 		row->is_refused = ret == PS_ERR_MALFORMED;
 		row->lane->is_refused = row->is_refused;
 		if (ret != PS_OK && !row->is_refused)
@@ -67,8 +67,8 @@ static int
 write_failure(const struct outbox_row *row, struct ps_db *db)
 {
 	const struct ps_outbox_key key = { lane_name(row->lane), row->number };
-	int ret = ps_db_fail_outbox(
-	    db, &key, row->error == NULL ? "out of memory" : row->error,
+	int ret = ps_db_fail_outbox(db, &key,
+	    row->error == NULL ? "out of memory" : row->error,
 	    row->change == ROW_DEAD);
 
 	if (ret != PS_ERR_MALFORMED)
@@ -76,7 +76,7 @@ write_failure(const struct outbox_row *row, struct ps_db *db)
 	/* Nothing else could ever be written if this had to be. */
 	ps_error("outbox: session %s: the database does not take what became "
 		 "of callback %" PRIu64,
-		 key.session, key.number);
+	    key.session, key.number);
 	return PS_OK;
 }
 
@@ -111,7 +111,7 @@ on_row(void *arg, const struct ps_outbox_row *values)
 {
 	struct lane *lane = arg;
 	struct outbox_row *row = row_create(values->number, values->body,
-					    ps_slice_str(values->callback));
+	    ps_slice_str(values->callback));
 
 	if (row == NULL) {
 		lane->page.failed = true;
@@ -124,9 +124,8 @@ on_row(void *arg, const struct ps_outbox_row *values)
 	return PS_OK;
 }
 
-/* Whatever was read before the transaction was rolled back goes. */
-static void
-empty_page(struct lane_page *page)
+void
+lane_page_empty(struct lane_page *page)
 {
 	struct outbox_row *row;
 
@@ -144,9 +143,10 @@ read_page(struct lane *lane, struct ps_db *db)
 	struct lane_page *page = &lane->page;
 	int ret;
 
-	empty_page(page);
+	/* It may have been read before the transaction was rolled back. */
+	lane_page_empty(page);
 	ret = ps_db_read_outbox(db, lane_name(lane), page->after, LANE_ROWS,
-				LANE_BYTES, on_row, lane);
+	    LANE_BYTES, on_row, lane);
 	return page->failed ? PS_OK : ret;
 }
 

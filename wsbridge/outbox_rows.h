@@ -23,9 +23,10 @@ struct lane_page {
 	struct outbox_row_list rows;
 	uint64_t after;
 	uint32_t count;
-	bool more;   /* there may be */
 	bool failed; /* there was no memory for the next */
 };
+
+void lane_page_empty(struct lane_page *page);
 
 struct batch {
 	struct store_job job; /* first */

@@ -22,10 +22,9 @@ make_message(struct bridge *bridge, struct ps_slice value)
 		ps_json_literal_text(literal, value);
 	else if (ps_json_literal(literal, value) != PS_OK)
 		return NULL;
-	return literal->failed
-		   ? NULL
-		   : message_create(PS_EVENT_TEXT,
-				    ps_slice(literal->data, literal->len));
+	return literal->failed ? NULL :
+				 message_create(PS_EVENT_TEXT,
+				     ps_slice(literal->data, literal->len));
 }
 
 /* False when there is nobody to deliver to any more. */
@@ -46,7 +45,7 @@ deliver(struct application *application, struct ps_slice value)
 	if (message->len - QUOTES > session_max_message(session, NULL)) {
 		ps_warning("outbox: session %s: a message in a reply is longer "
 			   "than max_message",
-			   session->name);
+		    session->name);
 		message_unref(message);
 		return true;
 	}
@@ -71,7 +70,7 @@ deliver_members(struct application *application, struct ps_slice object)
 
 void
 reply_deliver(struct bridge *bridge, struct ps_slice session_name,
-	      struct ps_slice body)
+    struct ps_slice body)
 {
 	struct session *session = session_find_name(bridge, session_name);
 	struct application *application =
@@ -85,6 +84,6 @@ reply_deliver(struct bridge *bridge, struct ps_slice session_name,
 	ps_json_compact(&compact, body);
 	if (!compact.failed && compact.data[0] == '{')
 		deliver_members(application,
-				ps_slice(compact.data, compact.len));
+		    ps_slice(compact.data, compact.len));
 	ps_writer_deinit(&compact);
 }

@@ -10,6 +10,6 @@
 
 /* A reply that is none of these is nothing to complain about. */
 void reply_deliver(struct bridge *bridge, struct ps_slice session,
-		   struct ps_slice body);
+    struct ps_slice body);
 
 #endif

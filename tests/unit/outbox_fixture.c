@@ -11,13 +11,14 @@
 struct fake_row fake_rows[FAKE_ROWS_MAX];
 size_t n_fake_rows;
 char refused_session[24];
-bool reads_fail;
 
 struct fake_call fake_calls[FAKE_CALLS_MAX];
 size_t n_fake_calls, n_active_calls, most_active_calls;
 bool calls_fail;
+void (*on_fake_call)(const struct fake_call *call);
 
 static struct store_job *job;
+static bool is_closed;
 static struct fake_row saved_rows[FAKE_ROWS_MAX];
 static size_t n_saved_rows;
 static struct ps_policy *policy;
@@ -28,21 +29,21 @@ static uint64_t revision;
 bool __wrap_store_do(struct store *store, struct store_job *lent);
 int __wrap_ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *row);
 int __wrap_ps_db_delete_outbox(struct ps_db *db,
-			       const struct ps_outbox_key *keys, size_t count);
+    const struct ps_outbox_key *keys, size_t count);
 int __wrap_ps_db_fail_outbox(struct ps_db *db, const struct ps_outbox_key *key,
-			     const char *error, bool dead);
+    const char *error, bool dead);
 int __wrap_ps_db_fail_lane(struct ps_db *db, const char *session,
-			   const char *error);
+    const char *error);
 int __wrap_ps_db_read_outbox(struct ps_db *db, const char *session,
-			     uint64_t after, uint32_t limit, size_t max_bytes,
-			     int (*found)(void *arg,
-					  const struct ps_outbox_row *row),
-			     void *arg);
+    uint64_t after, uint32_t limit, size_t max_bytes,
+    int (*found)(void *arg, const struct ps_outbox_row *row), void *arg);
 
 bool
 __wrap_store_do(struct store *store, struct store_job *lent)
 {
 	(void)store;
+	if (is_closed)
+		return false;
 	assert_null(job);
 	job = lent;
 	return true;
@@ -71,20 +72,22 @@ __wrap_ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *put)
 	assert_null(find_row(put->session, put->number));
 	assert_true(n_fake_rows < FAKE_ROWS_MAX);
 	*row = (struct fake_row){ .number = put->number,
-				  .token_id = put->token_id,
-				  .accepted_at_ms = put->accepted_at_ms,
-				  .since_ms = put->accepted_at_ms };
+		.token_id = put->token_id,
+		.accepted_at_ms = put->accepted_at_ms,
+		.since_ms = put->accepted_at_ms };
 	snprintf(row->session, sizeof(row->session), "%s", put->session);
 	snprintf(row->client, sizeof(row->client), "%s", put->client);
 	snprintf(row->callback, sizeof(row->callback), "%s", put->callback);
-	row->body = strndup(put->body.data, put->body.len);
+	snprintf(row->body, sizeof(row->body), "%.*s", (int)put->body.len,
+	    put->body.data);
+	row->len = put->body.len;
 	n_fake_rows++;
 	return PS_OK;
 }
 
 int
 __wrap_ps_db_delete_outbox(struct ps_db *db, const struct ps_outbox_key *keys,
-			   size_t count)
+    size_t count)
 {
 	struct fake_row *row;
 
@@ -93,17 +96,15 @@ __wrap_ps_db_delete_outbox(struct ps_db *db, const struct ps_outbox_key *keys,
 		row = find_row(keys->session, keys->number);
 		if (row == NULL)
 			continue;
-		/* The body is freed with the table: a copy may refer to it. */
 		memmove(row, row + 1,
-			(size_t)(&fake_rows[--n_fake_rows] - row) *
-			    sizeof(*row));
+		    (size_t)(&fake_rows[--n_fake_rows] - row) * sizeof(*row));
 	}
 	return PS_OK;
 }
 
 int
 __wrap_ps_db_fail_outbox(struct ps_db *db, const struct ps_outbox_key *key,
-			 const char *error, bool dead)
+    const char *error, bool dead)
 {
 	struct fake_row *row = find_row(key->session, key->number);
 
@@ -154,18 +155,17 @@ find_next(const char *session, uint64_t after)
 
 int
 __wrap_ps_db_read_outbox(struct ps_db *db, const char *session, uint64_t after,
-			 uint32_t limit, size_t max_bytes,
-			 int (*found)(void *arg,
-				      const struct ps_outbox_row *row),
-			 void *arg)
+    uint32_t limit, size_t max_bytes,
+    int (*found)(void *arg, const struct ps_outbox_row *row), void *arg)
 {
+	static char body[256 * 1024];
 	struct fake_row *row;
 	size_t bytes = 0;
 	int ret = PS_OK;
 
 	(void)db;
 	for (; limit > 0 && bytes < max_bytes && ret == PS_OK &&
-	       (row = find_next(session, after)) != NULL;
+	     (row = find_next(session, after)) != NULL;
 	     limit--) {
 		const struct ps_outbox_row told = {
 			.session = row->session,
@@ -173,12 +173,15 @@ __wrap_ps_db_read_outbox(struct ps_db *db, const char *session, uint64_t after,
 			.token_id = row->token_id,
 			.client = row->client,
 			.callback = row->callback,
-			.body = ps_slice_str(row->body),
+			.body = ps_slice(body, row->len),
 			.attempts = row->attempts,
 			.accepted_at_ms = row->accepted_at_ms,
 			.retry_since_ms = row->since_ms,
 		};
 
+		assert_true(row->len < sizeof(body));
+		memset(body, 'x', row->len);
+		memcpy(body, row->body, strlen(row->body));
 		after = row->number;
 		bytes += told.body.len;
 		ret = found(arg, &told);
@@ -195,14 +198,14 @@ store_has_job(void)
 static void
 save(void)
 {
-	memcpy(saved_rows, fake_rows, sizeof(fake_rows));
+	memcpy(saved_rows, fake_rows, n_fake_rows * sizeof(fake_rows[0]));
 	n_saved_rows = n_fake_rows;
 }
 
 static void
 restore(void)
 {
-	memcpy(fake_rows, saved_rows, sizeof(fake_rows));
+	memcpy(fake_rows, saved_rows, n_saved_rows * sizeof(fake_rows[0]));
 	n_fake_rows = n_saved_rows;
 }
 
@@ -242,33 +245,46 @@ store_settle(void)
 /* The applications. */
 
 struct callback *__wrap_callback_start(struct callbacks *callbacks,
-				       const struct callback_request *request,
-				       callback_done_fn done, void *owner);
+    const struct callback_request *request, callback_done_fn done, void *owner);
 void __wrap_callback_cancel(struct callback *callback);
+
+static struct fake_call *
+find_place(void)
+{
+	size_t i;
+
+	if (n_fake_calls < FAKE_CALLS_MAX)
+		return &fake_calls[n_fake_calls++];
+	for (i = 0; i < FAKE_CALLS_MAX && fake_calls[i].is_active; i++)
+		;
+	assert_true(i < FAKE_CALLS_MAX);
+	return &fake_calls[i];
+}
 
 struct callback *
 __wrap_callback_start(struct callbacks *callbacks,
-		      const struct callback_request *request,
-		      callback_done_fn done, void *owner)
+    const struct callback_request *request, callback_done_fn done, void *owner)
 {
-	struct fake_call *call = &fake_calls[n_fake_calls];
+	struct fake_call *call;
 
 	(void)callbacks;
 	if (calls_fail)
 		return NULL;
-	assert_true(n_fake_calls < FAKE_CALLS_MAX);
-	n_fake_calls++;
+	call = find_place();
 	*call = (struct fake_call){ .is_active = true,
-				    .done = done,
-				    .owner = owner };
+		.len = request->body.len,
+		.done = done,
+		.owner = owner };
 	snprintf(call->url, sizeof(call->url), "%s", request->url);
 	snprintf(call->id, sizeof(call->id), "%s", request->id);
 	snprintf(call->key, sizeof(call->key), "%.*s", (int)request->key.len,
-		 request->key.data);
+	    request->key.data);
 	snprintf(call->body, sizeof(call->body), "%.*s", (int)request->body.len,
-		 request->body.data);
+	    request->body.data);
 	if (++n_active_calls > most_active_calls)
 		most_active_calls = n_active_calls;
+	if (on_fake_call != NULL)
+		on_fake_call(call);
 	return (struct callback *)call;
 }
 
@@ -289,7 +305,7 @@ find_call(const char *session, uint64_t number)
 	size_t i;
 
 	snprintf(id, sizeof(id), "msg_%s_%llu", session,
-		 (unsigned long long)number);
+	    (unsigned long long)number);
 	for (i = 0; i < n_fake_calls; i++)
 		if (fake_calls[i].is_active &&
 		    strcmp(fake_calls[i].id, id) == 0)
@@ -300,11 +316,9 @@ find_call(const char *session, uint64_t number)
 void
 answer(struct fake_call *call, int status, const char *body)
 {
-	const struct callback_result result = {
-		.status = status,
+	const struct callback_result result = { .status = status,
 		.body = ps_slice_str(body),
-		.error = status == 0 ? "connection refused" : ""
-	};
+		.error = status == 0 ? "connection refused" : "" };
 
 	assert_non_null(call);
 	assert_true(call->is_active);
@@ -357,10 +371,10 @@ void
 revive_row(struct fake_row *row)
 {
 	struct ps_outbox_lane lane = { .session = row->session,
-				       .token_id = row->token_id,
-				       .client = row->client,
-				       .first_number = row->number,
-				       .last_number = row->number };
+		.token_id = row->token_id,
+		.client = row->client,
+		.first_number = row->number,
+		.last_number = row->number };
 	size_t i;
 
 	row->is_dead = false;
@@ -368,7 +382,7 @@ revive_row(struct fake_row *row)
 	row->since_ms = bridge.unix_s() * 1000;
 	for (i = 0; i < n_fake_rows; i++)
 		lane.count += !fake_rows[i].is_dead &&
-			      strcmp(fake_rows[i].session, row->session) == 0;
+		    strcmp(fake_rows[i].session, row->session) == 0;
 	outbox_revived(&bridge, &lane);
 	fixture_turn();
 }
@@ -393,9 +407,9 @@ load(void)
 	for (i = 0; i < n_fake_rows; i++) {
 		const struct fake_row *row = &fake_rows[i];
 		struct ps_outbox_lane lane = { .session = row->session,
-					       .token_id = row->token_id,
-					       .client = row->client,
-					       .first_number = row->number };
+			.token_id = row->token_id,
+			.client = row->client,
+			.first_number = row->number };
 
 		if (!is_first_of_lane(i))
 			continue;
@@ -419,6 +433,7 @@ stop(void)
 {
 	struct store_job *done = job;
 
+	is_closed = true;
 	outbox_stop(&bridge);
 	job = NULL;
 	if (done != NULL)
@@ -434,6 +449,7 @@ outbox_restart(void)
 	outbox_deinit(&bridge);
 	assert_true(outbox_init(&bridge, 1));
 	n_fake_calls = 0;
+	is_closed = false;
 	load();
 }
 
@@ -441,11 +457,11 @@ void
 allow_callbacks(int64_t token_id, const char *pattern)
 {
 	struct ps_token token = { .id = token_id,
-				  .has_secret = true,
-				  .enabled = true,
-				  .expires_at_s = INT64_MAX,
-				  .callback_key = "key",
-				  .callback_key_len = 3 };
+		.has_secret = true,
+		.enabled = true,
+		.expires_at_s = INT64_MAX,
+		.callback_key = "key",
+		.callback_key_len = 3 };
 	size_t i;
 
 	for (i = 0; i < PS_TOKEN_LIMIT__COUNT; i++)
@@ -468,8 +484,10 @@ outbox_setup(void **state)
 		return -1;
 	n_fake_rows = n_fake_calls = n_active_calls = most_active_calls = 0;
 	*refused_session = '\0';
-	reads_fail = calls_fail = false;
+	calls_fail = false;
+	on_fake_call = NULL;
 	job = NULL;
+	is_closed = false;
 	fixture_set("queue_bytes=1KiB");
 	fixture_set("max_message=1KiB");
 	allow_callbacks(TOKEN, "http://*");

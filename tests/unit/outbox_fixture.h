@@ -25,7 +25,8 @@ struct fake_row {
 	int64_t token_id, accepted_at_ms, since_ms;
 	unsigned attempts;
 	bool is_dead;
-	char *body;
+	char body[64]; /* its beginning; the rest is of 'x' */
+	size_t len;
 };
 
 /* The table; rows are in the order in which they were put. */
@@ -33,20 +34,21 @@ extern struct fake_row fake_rows[FAKE_ROWS_MAX];
 extern size_t n_fake_rows;
 /* Puts of this session are refused by the schema; empty: of none. */
 extern char refused_session[24];
-/* Every read has no memory. */
-extern bool reads_fail;
 
 struct fake_call {
 	bool is_active;
 	char url[64], id[80], key[16], body[256];
+	size_t len; /* of the body */
 	callback_done_fn done;
 	void *owner;
 };
 
-/* Those that were started; [i] is the i-th one since the last forgetting. */
+/* Those that were started, in their order; the places of old ones are taken
+ * again when there is no other. */
 extern struct fake_call fake_calls[FAKE_CALLS_MAX];
-extern size_t n_fake_calls;
-extern size_t n_active_calls, most_active_calls;
+extern size_t n_fake_calls, n_active_calls, most_active_calls;
+/* NULL, or who hears of each. */
+extern void (*on_fake_call)(const struct fake_call *call);
 extern bool calls_fail; /* there is no memory for one */
 
 int outbox_setup(void **state);
@@ -68,7 +70,7 @@ void store_roll_back(void);
 /* A callback of a session; false: there was no memory. */
 bool say(const char *session, uint64_t number, const char *body);
 bool say_to(const char *session, uint64_t number, const char *url,
-	    const char *body);
+    const char *body);
 struct fake_row *find_row(const char *session, uint64_t number);
 
 /* The first callback under way that is for this row; NULL: there is none. */
