@@ -232,6 +232,7 @@ make_application(struct session *session, const struct application_terms *terms)
 	memcpy(application->client, authorization->client, size);
 	application->bridge = session->bridge;
 	application->session = session;
+	session->kind = PS_SESSION_APPLICATION;
 	application->token_id = authorization->token_id;
 	application->connection.session = session;
 	application->connection.transport = terms->transport;

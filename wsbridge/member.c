@@ -477,6 +477,7 @@ make_member(struct session *session, const struct member_terms *terms)
 	struct recipient *recipient = calloc(1, sizeof(*recipient));
 	struct member *member = calloc(1, sizeof(*member));
 
+	session->kind = PS_SESSION_CHANNEL;
 	session->recipient = recipient; /* freed with it */
 	if (recipient == NULL || member == NULL ||
 	    !draw_client_id(bridge, recipient))

@@ -37,20 +37,13 @@ struct figures {
 	uint64_t n_channels, n_members, n_joining, n_log_entries;
 };
 
-static enum ps_session_kind
-kind_of(const struct session *session)
-{
-	return session->recipient == NULL ? PS_SESSION_RELAY :
-					    PS_SESSION_CHANNEL;
-}
-
 static void
 add_session(struct figures *figures, const struct session *session)
 {
 	struct ps_traffic *traffic = &figures->traffic;
 	size_t count = 0, bytes = 0;
 
-	figures->sessions[kind_of(session)][session->state]
+	figures->sessions[session->kind][session->state]
 			 [session->receiver != NULL]++;
 	figures->queued_messages[DOWN] += session->queue.count;
 	figures->queued_bytes[DOWN] += session->queue.bytes;

@@ -273,14 +273,15 @@ reply_send(struct exchange *exchange, const struct session *session, int ret,
 	}
 }
 
-/* Nobody reaches a channel's member by what is the relay's, nor by a key that
- * is another one's, nor the relay's by what is a member's. */
+/* Nobody reaches a channel's member or an application's session by what is the
+ * relay's, nor a member by a key that is another one's, nor the relay's by what
+ * is a member's. */
 static bool
 is_meant(const struct session *session, const struct ps_ipc_member *who)
 {
 	if (session->state == SESSION_CONNECTING)
 		return false;
-	return who->client.len == 0 ? session->recipient == NULL :
+	return who->client.len == 0 ? session->kind == PS_SESSION_RELAY :
 				      member_is(session, who);
 }
 

@@ -79,6 +79,7 @@ struct session {
 	struct garbage garbage;
 	struct bridge *bridge;
 	enum session_state state;
+	enum ps_session_kind kind; /* as its creator says */
 	char id[PS_SESSION_ID_MAX + 1]; /* secret */
 	char name[SESSION_NAME_MAX];
 	uint64_t created_ms;

@@ -78,6 +78,24 @@ sessions_are_counted_by_state_and_receiver(void **state)
 }
 
 static void
+sessions_are_counted_by_kind(void **state)
+{
+	(void)state;
+	fixture_open();
+	fixture_open()->kind = PS_SESSION_CHANNEL;
+	fixture_open()->kind = PS_SESSION_APPLICATION;
+	fixture_open()->kind = PS_SESSION_APPLICATION;
+	assert_int_equal(
+	    figure("sessions{kind=\"relay\",state=\"open\",receiver=\"no\"}"), 1);
+	assert_int_equal(
+	    figure("sessions{kind=\"channel\",state=\"open\",receiver=\"no\"}"),
+	    1);
+	assert_int_equal(
+	    figure("sessions{kind=\"application\",state=\"open\",receiver=\"no\"}"),
+	    2);
+}
+
+static void
 addresses_are_those_with_sessions(void **state)
 {
 	struct quota *quota = fixture_quota();
@@ -577,6 +595,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		plain(sessions_are_counted_by_state_and_receiver),
+		plain(sessions_are_counted_by_kind),
 		plain(addresses_are_those_with_sessions),
 		plain(timers_are_counted_while_they_are_set),
 		plain(what_waits_in_both_directions_is_counted),
