@@ -286,6 +286,7 @@ int
 store_look_at_others(struct store *store)
 {
 	const struct ps_bridge_row row = store_bridge_row(store);
+	int64_t n_changes = ps_db_n_changes(store->db);
 	uint64_t now_ms = ps_clock_ms();
 	unsigned n_others;
 	int ret;
@@ -293,6 +294,9 @@ store_look_at_others(struct store *store)
 	if (now_ms < store->others_at_ms)
 		return PS_OK;
 	ret = ps_db_bury(store->db, &row, time(NULL), &n_others);
+	/* What one that died has left in the outbox is ours to deliver. */
+	if (ps_db_n_changes(store->db) != n_changes)
+		store->is_strange = store->is_unseen = true;
 	if (ret == PS_OK && (n_others > 0 || store->has_others))
 		ret = look_elsewhere(store, &row, n_others > 0);
 	if (ret != PS_OK)

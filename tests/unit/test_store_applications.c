@@ -13,7 +13,7 @@
 #include "loop.h"
 #include "ps_clock.h"
 #include "ps_log.h"
-#include "ps_schema.h"
+#include "ps_place.h"
 #include "wsbridge/store.h"
 
 #define TAG "abcdef"
@@ -619,6 +619,37 @@ another_file_is_told_like_a_start(void **state)
 }
 
 static void
+what_a_dead_predecessor_has_left_is_told(void **state)
+{
+	char path[PS_SOCKET_PATH_MAX];
+	int fd;
+
+	(void)state;
+	free(config->bridge_socket);
+	config->bridge_socket = strdup(database_beside("own"));
+	ps_place_path(path, config->bridge_socket, ps_slice_str("aolder"));
+	fd = ps_socket_listen(path, 0600);
+	assert_true(fd >= 0);
+	authorize(ID_A, "me");
+	admin_run("UPDATE authorizations SET events = 1; "
+		  "INSERT INTO bridges VALUES ('aolder', 'a', 1, '%s', '1', "
+		  "'2020-01-01', 0); "
+		  "INSERT INTO sessions (id, kind, token_id, node, subject, "
+		  "origin, remote_addr, agent, opened_at) VALUES ('aolder-1', "
+		  "'application', 1, 'a', 'me', '', '', '', '2020-01-01')",
+	    config->bridge_socket);
+	start();
+	assert_true(writer_had(&told, "a me http://x/ 1 "));
+	loop_run_for(&loop, A_WHILE_MS);
+	assert_int_equal(told.len, 0);
+	close(fd);
+	ahead_ms += PRUNE_PERIOD_MS;
+	run_until(told.len > strlen("a me http://x/ 1 "));
+	assert_non_null(strstr(told.data, "lane aolder-1 me "));
+	assert_int_equal(count(), 1);
+}
+
+static void
 nobody_has_to_hear_of_applications(void **state)
 {
 	static const struct store_ops deaf = {
@@ -692,6 +723,7 @@ main(void)
 		fresh(many_changes_are_told_in_several_turns),
 		fresh(what_is_revived_is_told_as_a_lane),
 		fresh(another_file_is_told_like_a_start),
+		fresh(what_a_dead_predecessor_has_left_is_told),
 		fresh(nobody_has_to_hear_of_applications),
 		fresh(what_is_dead_and_old_is_pruned),
 	};
