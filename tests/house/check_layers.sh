@@ -90,13 +90,15 @@ forbid "the near side does not know the far side" \
 	'upstream\.h|application\.h|channel\.h|peer\.h|intake\.h|relay\.h'
 all=$every
 forbid "the far side does not know the near side" \
-	'wsbridge/(upstream|application|channel|target|resolver)\.[ch]' \
+	'wsbridge/(upstream|application|callback|callback_loop|channel|target|resolver)\.[ch]' \
 	'parked\.h|downstream\.h|framing\.h|intake\.h|relay\.h'
 forbid "what all of the bridge stands on knows nothing of it" \
-	'wsbridge/(address|assembly|deflate|frames|handshake|message|peer|receiver|resolver|socket_info|table|target|timers|watch)\.[ch]' \
+	'wsbridge/(address|assembly|deflate|frames|handshake|message|peer|receiver|resolver|socket_info|table|target|timers|watch|webhook)\.[ch]' \
 	'bridge\.h|session\.h|exchange\.h|intake\.h|relay\.h|upstream\.h'
 forbid "only WebSockets need libwebsockets" \
 	'wsbridge/.*' "$websockets" 'wsbridge/(deflate|downstream|upstream|websocket)\.[ch]'
+forbid "only callbacks and URLs need libcurl" \
+	'.*' 'curl/.*' 'wsbridge/callback(_loop)?\.[ch]|common/ps_url\.c'
 
 forbid "only the modules of the database know SQLite" \
 	'.*' 'sqlite3\.h' 'common/ps_(db|schema)\.c|common/ps_sql\.h'
