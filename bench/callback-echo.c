@@ -3,8 +3,9 @@
  * of {"message":TEXT,...} with {"message":TEXT}, one of anything else with an
  * empty reply, and verifies no signature. With --count it keeps the messages
  * to itself, but looks at their numbers: each client's, as the load generator
- * makes them, must come from 0 on, without one that is missing, doubled or
- * out of order, or the program ends with an error. A GET tells how many came.
+ * makes them, must come from 0 on, once more in each run, without one that is
+ * missing, doubled or out of order, or the program ends with an error. A GET
+ * tells how many came.
  *
  * It prints its port on 127.0.0.1, and ends with the process that started it
  * or by a signal.
@@ -81,10 +82,10 @@ count(const char *message)
 	if (sscanf(message, "\"%u.%llu.", &client, &number) != 2 ||
 	    client >= MAX_CLIENTS)
 		die("not a message of the load generator: %.60s", message);
-	if (number != next_number[client])
+	if (number != 0 && number != next_number[client])
 		die("client %u: message %llu instead of %llu", client, number,
 		    next_number[client]);
-	next_number[client]++;
+	next_number[client] = number + 1;
 }
 
 static void

@@ -2,7 +2,8 @@
 it."""
 
 from front import Contestant, Load, say
-from called import ALONE, CALLING, OURS, TRANSPORTS, Run, called
+from called import (ALONE, CALLING, OURS, POLYSOCKET, SOCKJS, TRANSPORTS,
+                    Run, called)
 from report import shares, table
 
 SHARE = 1.5
@@ -21,22 +22,29 @@ class Echo:
     def measure(self):
         with called(self.run, "echoing", "calling") as stack:
             load = Load(stack, self.seconds)
-            for transport, title in TRANSPORTS.items():
-                mode = f"sockjs-{transport}"
-                self.of[transport, "ours"] = Contestant(
-                    f"polysocket, callback: {title}", mode, OURS,
-                    prefix=stack.prefix, path=f"/{stack.authorize()}")
-                self.of[transport, "calling"] = Contestant(
-                    f"sockjs-node, callback: {title}", mode, CALLING,
-                    path="/callback")
-                self.of[transport, "alone"] = Contestant(
-                    f"sockjs-node alone: {title}", mode, ALONE, path="/echo")
+            for transport in TRANSPORTS:
+                self.add(stack, transport)
             for number in range(self.rounds):
                 say(f"echo: round {number + 1} of {self.rounds}")
                 for contestant in self.of.values():
                     contestant.measure(load, self.clients)
 
+    def add(self, stack, transport):
+        title, mode = TRANSPORTS[transport], f"sockjs-{transport}"
+        if POLYSOCKET in self.run.of:
+            self.of[transport, "ours"] = Contestant(
+                f"polysocket, callback: {title}", mode, OURS,
+                prefix=stack.prefix, path=f"/{stack.authorize()}")
+        if SOCKJS in self.run.of:
+            self.of[transport, "calling"] = Contestant(
+                f"sockjs-node, callback: {title}", mode, CALLING,
+                path="/callback")
+            self.of[transport, "alone"] = Contestant(
+                f"sockjs-node alone: {title}", mode, ALONE, path="/echo")
+
     def check(self, goals):
+        if not self.run.compares():
+            return
         for transport, title in TRANSPORTS.items():
             goals.at_least(
                 f"echo through a callback by {title}, {self.clients} "

@@ -21,6 +21,7 @@ OPTIONS = {
     "queue_messages": "1000",
     "ws_listen": None,
 }
+POLYSOCKET, SOCKJS = WHOSE = ("polysocket", "sockjs-node")
 OURS = ("web server", "workers", "bridge", "application")
 ALONE = ("web server", "sockjs-node")
 CALLING = (*ALONE, "application")
@@ -32,9 +33,13 @@ class Run:
     def __init__(self, arguments):
         self.arguments = arguments
         self.quick = arguments.quick
+        self.of = arguments.of
         self.build = arguments.build
         self.options = {**OPTIONS, **dict(
             option.split("=", 1) for option in arguments.set)}
+
+    def compares(self):
+        return set(WHOSE) <= set(self.of)
 
     def node(self, name):
         """Where that of bench's programs for node is installed."""
@@ -92,13 +97,11 @@ class Called(Crowd):
             }}
             """
 
-    def start(self):
-        super().start()
+    def make_database(self):
+        super().make_database()
         token = self.add_token(self.secret, ("*",), (), ())
         self.sql(insert("token_callbacks", {
             "token_id": token, "pattern": "http://127.0.0.1:*/*"}))
-        self.wait_policy()
-        return self
 
     def stop(self, keep=False):
         for name in ("calling", "application"):
@@ -134,8 +137,9 @@ class Called(Crowd):
 
 @contextlib.contextmanager
 def called(run, *others, counts=False, on=None, **options):
-    """A fresh stack with its application, and the others that are named.
-    `on`: the directory that has its database, and all else."""
+    """A fresh stack with its application, and of sockjs-node's, where it is
+    compared to, the others that are named. `on`: the directory that has its
+    database, and all else."""
     with contextlib.ExitStack() as cleanup:
         directory = on and cleanup.enter_context(
             tempfile.TemporaryDirectory(prefix="ps-bench-", dir=on))
@@ -143,7 +147,7 @@ def called(run, *others, counts=False, on=None, **options):
         cleanup.callback(stack.stop)
         stack.start_echo()
         stack.start_application()
-        for other in others:
+        for other in others if SOCKJS in run.of else ():
             getattr(stack, f"start_{other}")()
         stack.start()
         yield stack
@@ -176,10 +180,15 @@ TRANSPORTS = {"ws": "WebSocket", "stream": "XHR streaming",
               "poll": "XHR polling"}
 FANOUT = {"ws": "sockjs-frames", "stream": "sockjs-lines",
           "poll": "sockjs-poll"}
-SESSIONS = {
-    (whose, transport): Session(f"{whose}, {title}", FANOUT[transport], find,
-                                roles)
-    for transport, title in TRANSPORTS.items()
-    for whose, find, roles in (("polysocket", of_application, OURS),
-                               ("sockjs-node", of_sockjs, ALONE))
-}
+
+
+def sessions(of):
+    """Those that are wanted, by whose and transport."""
+    return {
+        (whose, transport): Session(f"{whose}, {title}", FANOUT[transport],
+                                    find, roles)
+        for transport, title in TRANSPORTS.items()
+        for whose, find, roles in ((POLYSOCKET, of_application, OURS),
+                                   (SOCKJS, of_sockjs, ALONE))
+        if whose in of
+    }

@@ -76,11 +76,12 @@ class Crowd(Front):
     """The stack with a listener for WebSockets of its own and, beside it, the
     others that pass on what one says to many."""
 
-    def __init__(self, run):
+    def __init__(self, run, directory=None, **options):
         self.bench = run
         self.ws_port = free_port()
         super().__init__({**OPTIONS, "ws_listen": f"127.0.0.1:{self.ws_port}",
-                          **run.options}, build=run.build)
+                          **run.options, **options}, build=run.build,
+                         directory=directory)
         self.nginx = self.ws = self.floor = None
         self.nginx_port = self.node_port = self.floor_port = None
         self.names = itertools.count(1)

@@ -25,9 +25,9 @@ LIMITS_KB = (
 )
 
 
-def memory_of(crowd):
+def memory_of(crowd, chain=CHAIN):
     """PSS in bytes by role, with the parents that share pages."""
-    memory = dict.fromkeys(CHAIN, 0)
+    memory = dict.fromkeys(chain, 0)
     others = {crowd.worker_parent_pid: "workers",
               **dict.fromkeys(children(crowd.server_pid), "web server")}
     if crowd.nginx:

@@ -79,9 +79,13 @@ EXTRA_DIST += \
 	%D%/README.md \
 	%D%/CHANNELS.md \
 	%D%/RESULTS.md \
+	%D%/accepted.py \
+	%D%/applications \
 	%D%/beside.py \
 	%D%/broadcasts.py \
 	%D%/builds.py \
+	%D%/callbacks.py \
+	%D%/called.py \
 	%D%/changes.py \
 	%D%/channels \
 	%D%/conversation.py \
@@ -99,9 +103,12 @@ EXTRA_DIST += \
 	%D%/hostile \
 	%D%/hostility.py \
 	%D%/memory.py \
+	%D%/publishes.py \
 	%D%/relay \
 	%D%/report.py \
 	%D%/soak \
+	%D%/sockjs-callback/package.json \
+	%D%/sockjs-callback/server.js \
 	%D%/sockjs-echo/package.json \
 	%D%/sockjs-echo/server.js \
 	%D%/talk-node/clients.js \

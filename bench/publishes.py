@@ -6,7 +6,8 @@ import time
 from crowd import Members
 from crowd_memory import memory_of
 from front import SETTLE_S, say
-from called import SESSIONS, TRANSPORTS, Run, called
+from called import (POLYSOCKET, SOCKJS, TRANSPORTS, Run, called,
+                    sessions)
 from report import shares, table
 
 # Messages under way at once: one, so that it is told how long one takes, and
@@ -24,6 +25,7 @@ class Publishes:
     def __init__(self, arguments):
         self.run = Run(arguments)
         self.arguments = arguments
+        self.kinds = sessions(arguments.of)
         self.results = {}   # by whose, transport, sessions and under way
 
     def measure(self):
@@ -33,7 +35,7 @@ class Publishes:
                 for number in range(rounds):
                     say(f"publish: {n} sessions, round {number + 1} of "
                         f"{rounds}")
-                    for key, kind in SESSIONS.items():
+                    for key, kind in self.kinds.items():
                         self.measure_one(stack, key, kind, n)
 
     def measure_one(self, stack, key, kind, n):
@@ -55,13 +57,13 @@ class Publishes:
                 for role in results[0]["cpu_us"]}
 
     def check(self, goals):
-        for n in self.arguments.members:
+        for n in self.arguments.members if self.run.compares() else ():
             for transport, title in TRANSPORTS.items():
                 for window in (ONE, MANY):
                     ours, theirs = (
                         self.median((whose, transport), n, window,
                                     "per_second")
-                        for whose in ("polysocket", "sockjs-node"))
+                        for whose in (POLYSOCKET, SOCKJS))
                     goals.at_least(
                         f"publish to {n:,} sessions by {title}, {window} "
                         "under way: deliveries/s against sockjs-node's "
@@ -69,7 +71,7 @@ class Publishes:
 
     def text(self):
         def rows(window):
-            for key, kind in SESSIONS.items():
+            for key, kind in self.kinds.items():
                 for n in self.arguments.members:
                     cpu = self.cpu(key, n, window)
                     yield (kind.title, f"{n:,}", *(
@@ -92,11 +94,12 @@ class Sessions:
 
     def __init__(self, arguments):
         self.run = Run(arguments)
+        self.kinds = sessions(arguments.of)
         self.n = max(arguments.members)
         self.grown = {}     # by whose and transport: bytes each by role
 
     def measure(self):
-        for key, kind in SESSIONS.items():
+        for key, kind in self.kinds.items():
             say(f"memory: {self.n} sessions: {kind.title}")
             with called(self.run, "broadcast") as stack:
                 self.grown[key] = self.measure_one(stack, kind)
@@ -116,10 +119,12 @@ class Sessions:
 
     def check(self, goals):
         for transport, limit_kb in LIMITS_KB.items():
+            if (POLYSOCKET, transport) not in self.grown:
+                continue
             goals.at_most(
                 f"memory in the bridge of {self.n:,} idle sessions, each: "
                 f"{TRANSPORTS[transport]}",
-                self.grown["polysocket", transport]["bridge"] / 1024,
+                self.grown[POLYSOCKET, transport]["bridge"] / 1024,
                 limit_kb, " KB", 1)
 
     def text(self):
@@ -127,4 +132,4 @@ class Sessions:
                 + table(["sessions", *CHAIN], (
                     (kind.title, *(f"{self.grown[key][role] / 1024:.2f}"
                                    for role in CHAIN))
-                    for key, kind in SESSIONS.items())))
+                    for key, kind in self.kinds.items())))
