@@ -98,9 +98,12 @@ class Callback:
 
 
 class Responder:
-    """See the module."""
+    """See the module. `tls`: the SSLContext of an HTTPS server, whose
+    certificate has `name`."""
 
-    def __init__(self):
+    def __init__(self, tls=None, name="127.0.0.1"):
+        self.scheme = "https" if tls else "http"
+        self.name = name
         self.callbacks = []             # all, in the order they came
         self.changed = threading.Condition()
         self.over = threading.Event()
@@ -118,13 +121,16 @@ class Responder:
         self.server.request_queue_size = BACKLOG
         self.server.server_bind()
         self.server.server_activate()
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket,
+                                                 server_side=True)
         self.port = self.server.server_port
         self.thread = threading.Thread(
             target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://{self.name}:{self.port}{path}"
 
     def take(self, callback):
         """Keeps it and returns its answer."""
