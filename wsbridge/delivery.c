@@ -415,6 +415,7 @@ rewind_rows(struct lane *lane)
 {
 	lane_drop_rows(lane);
 	lane_set_stored(lane, lane->n_stored == 0 ? 1 : lane->n_stored, 0);
+	lane->is_guessed = true;
 	lane->is_revived = lane->is_expiring = false;
 	lane->n_failures = 0;
 	lane->failing_since_ms = lane->look_at_ms = 0;

@@ -236,10 +236,12 @@ lane_take_page(struct lane *lane)
 		push(lane, row);
 	}
 	/* What somebody has deleted by hand does not come any more. */
-	if (!page->failed && page->count < LANE_ROWS && bytes < LANE_BYTES)
+	if (!page->failed && page->count < LANE_ROWS && bytes < LANE_BYTES) {
 		n_left = 0;
-	else if (n_left == 0)
+		lane->is_guessed = false;
+	} else if (n_left == 0 && lane->is_guessed) {
 		n_left = 1;
+	}
 	lane_set_stored(lane, n_left, after);
 	page->count = 0;
 }

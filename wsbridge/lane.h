@@ -67,6 +67,7 @@ struct lane {
 	size_t bytes, unwritten_bytes; /* of their bodies */
 	uint64_t n_stored;  /* between the two; at least one where not 0 */
 	uint64_t after;     /* that are above this number */
+	bool is_guessed;    /* so many at least */
 	uint32_t n_changes; /* to be written */
 	uint64_t written;   /* the last number that was committed */
 	struct commit_wait_list waits;

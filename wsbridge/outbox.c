@@ -486,18 +486,25 @@ outbox_revived(struct bridge *bridge, const struct ps_outbox_lane *row)
 }
 
 static void
-on_settle_timer(struct timer *timer)
+on_too_late(struct timer *timer)
 {
 	struct outbox *outbox =
 	    PS_CONTAINER(timer, struct outbox, settle_timer);
 
-	if (!TAILQ_EMPTY(&outbox->calling)) {
-		delivery_cancel(outbox);
-		timers_set(&outbox->bridge->timers, timer,
-		    outbox->bridge->now_ms() + OUTBOX_WRITE_MS);
-	} else {
-		outbox->is_too_late = true;
-	}
+	outbox->is_too_late = true;
+	outbox_wake(outbox);
+}
+
+static void
+on_flight_over(struct timer *timer)
+{
+	struct outbox *outbox =
+	    PS_CONTAINER(timer, struct outbox, settle_timer);
+	struct bridge *bridge = outbox->bridge;
+
+	delivery_cancel(outbox);
+	timer->fire = on_too_late;
+	timers_set(&bridge->timers, timer, bridge->now_ms() + OUTBOX_WRITE_MS);
 	outbox_wake(outbox);
 }
 
@@ -509,7 +516,7 @@ outbox_settle(struct bridge *bridge, void (*done)(void *owner), void *owner)
 	outbox->is_settling = true;
 	outbox->settled = done;
 	outbox->settled_owner = owner;
-	outbox->settle_timer.fire = on_settle_timer;
+	outbox->settle_timer.fire = on_flight_over;
 	timers_set(&bridge->timers, &outbox->settle_timer,
 	    bridge->now_ms() + OUTBOX_FLIGHT_MS);
 	outbox_wake(outbox);
