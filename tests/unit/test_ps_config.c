@@ -84,7 +84,8 @@ set_letters(struct ps_config *config, const struct ps_option *o, size_t len)
 	assert_non_null(text);
 	at = (size_t)sprintf(text, "%s=", o->name);
 	memset(text + at, 'a', len);
-	if (len > 0 && strcmp(o->name, "mount_prefix") == 0)
+	if (len > 0 && (strcmp(o->name, "mount_prefix") == 0 ||
+			   strcmp(o->name, "sockjs_url") == 0))
 		text[at] = '/';
 	text[at + len] = '\0';
 	ret = ps_config_set(config, text, error);
@@ -195,6 +196,31 @@ strings_end_at_their_bounds(void **state)
 		if (o->min > 0)
 			assert_row(i, set_letters(config, o, o->min) == PS_OK);
 	}
+}
+
+static void
+the_script_of_sockjs_is_a_path_or_a_url_of_the_web(void **state)
+{
+	static const struct {
+		const char *assignment;
+		int ret;
+	} cases[] = {
+		{ "sockjs_url=/", PS_OK },
+		{ "sockjs_url=/js/sockjs.min.js?v=1", PS_OK },
+		{ "sockjs_url=http://a/b", PS_OK },
+		{ "sockjs_url=https://a/b", PS_OK },
+		{ "sockjs_url=sockjs.js", PS_ERR_MALFORMED },
+		{ "sockjs_url=javascript:a", PS_ERR_MALFORMED },
+		{ "sockjs_url=/a\"b", PS_ERR_MALFORMED },
+		{ "sockjs_url=/a<b", PS_ERR_MALFORMED },
+		{ "sockjs_url=/a>b", PS_ERR_MALFORMED },
+		{ "sockjs_url=/a b", PS_ERR_MALFORMED },
+	};
+	size_t i;
+
+	for (i = 0; i < ROWS(cases); i++)
+		assert_row(i, ps_config_set(*state, cases[i].assignment,
+				  error) == cases[i].ret);
 }
 
 static void
@@ -659,6 +685,7 @@ main(void)
 		with_config(every_default_is_a_value_of_its_option),
 		with_config(numbers_end_at_their_bounds),
 		with_config(strings_end_at_their_bounds),
+		with_config(the_script_of_sockjs_is_a_path_or_a_url_of_the_web),
 		with_config(every_choice_is_taken_and_no_other),
 		with_config(a_place_to_listen_is_an_address_and_a_port),
 		with_config(numbers_carry_their_units),
