@@ -15,7 +15,7 @@
 struct waiting {
 	struct garbage garbage; /* first */
 	struct exchange *exchange;
-	struct row_change *change;
+	struct authorization_change *change;
 	char socket_id[PS_SOCKET_ID_LEN + 1]; /* to be told; or empty */
 	bool plain;
 };
@@ -41,7 +41,7 @@ on_gone(void *owner)
 {
 	struct waiting *waiting = owner;
 
-	row_change_forget(waiting->change);
+	authorization_change_forget(waiting->change);
 	end(waiting);
 }
 
@@ -122,7 +122,7 @@ make_waiting(struct exchange *exchange)
 
 /* Of a change that could not be made, too. */
 static void
-wait_for(struct waiting *waiting, struct row_change *change)
+wait_for(struct waiting *waiting, struct authorization_change *change)
 {
 	struct exchange *exchange = waiting->exchange;
 

@@ -2,15 +2,16 @@
 
 #include "authorization_row.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ps_log.h"
 #include "store.h"
 
-struct row_change {
+struct authorization_change {
 	struct store_job job; /* first */
-	row_change_fn done;
+	authorization_change_fn done;
 	void *owner;
 	struct ps_authorization_row row; /* texts are in `texts` */
 	char socket_id[PS_SOCKET_ID_LEN + 1];
@@ -20,20 +21,20 @@ struct row_change {
 static int
 run_put(struct store_job *job, struct ps_db *db)
 {
-	return ps_db_put_authorization(db, &((struct row_change *)job)->row);
+	return ps_db_put_authorization(db, &((struct authorization_change *)job)->row);
 }
 
 static int
 run_delete(struct store_job *job, struct ps_db *db)
 {
 	return ps_db_delete_authorization(db,
-	    ((struct row_change *)job)->socket_id);
+	    ((struct authorization_change *)job)->socket_id);
 }
 
 static void
 on_done(struct store_job *job, int ret)
 {
-	struct row_change *change = (struct row_change *)job;
+	struct authorization_change *change = (struct authorization_change *)job;
 
 	/* Who waits says so to whom it matters. */
 	if (ret != PS_OK && change->done == NULL)
@@ -44,16 +45,16 @@ on_done(struct store_job *job, int ret)
 	free(change);
 }
 
-static struct row_change *
-create(const char *socket_id, size_t texts_len, row_change_fn done,
+static struct authorization_change *
+create(const char *socket_id, size_t texts_len, authorization_change_fn done,
     void *owner)
 {
-	struct row_change *change =
+	struct authorization_change *change =
 	    calloc(1, sizeof(*change) + texts_len);
 
 	if (change == NULL)
 		return NULL;
-	memcpy(change->socket_id, socket_id, PS_SOCKET_ID_LEN);
+	snprintf(change->socket_id, sizeof(change->socket_id), "%s", socket_id);
 	change->row.socket_id = change->socket_id;
 	change->done = done;
 	change->owner = owner;
@@ -61,8 +62,8 @@ create(const char *socket_id, size_t texts_len, row_change_fn done,
 	return change;
 }
 
-static struct row_change *
-lend(struct bridge *bridge, struct row_change *change)
+static struct authorization_change *
+lend(struct bridge *bridge, struct authorization_change *change)
 {
 	if (store_do(bridge->store, &change->job))
 		return change;
@@ -70,13 +71,13 @@ lend(struct bridge *bridge, struct row_change *change)
 	return NULL;
 }
 
-struct row_change *
+struct authorization_change *
 authorization_row_put(const struct authorization *authorization,
-    row_change_fn done, void *owner)
+    authorization_change_fn done, void *owner)
 {
 	size_t client_size = strlen(authorization->client) + 1;
 	size_t callback_size = strlen(authorization->callback) + 1;
-	struct row_change *change = create(authorization->socket_id,
+	struct authorization_change *change = create(authorization->socket_id,
 	    client_size + callback_size, done, owner);
 
 	if (change == NULL)
@@ -94,11 +95,11 @@ authorization_row_put(const struct authorization *authorization,
 	return lend(authorization->bridge, change);
 }
 
-struct row_change *
+struct authorization_change *
 authorization_row_delete(struct bridge *bridge, const char *socket_id,
-    row_change_fn done, void *owner)
+    authorization_change_fn done, void *owner)
 {
-	struct row_change *change = create(socket_id, 0, done, owner);
+	struct authorization_change *change = create(socket_id, 0, done, owner);
 
 	if (change == NULL)
 		return NULL;
@@ -106,8 +107,28 @@ authorization_row_delete(struct bridge *bridge, const char *socket_id,
 	return lend(bridge, change);
 }
 
+static int
+run_nothing(struct store_job *job, struct ps_db *db)
+{
+	(void)job;
+	(void)db;
+	return PS_OK;
+}
+
+struct authorization_change *
+authorization_rows_settle(struct bridge *bridge, authorization_change_fn done,
+    void *owner)
+{
+	struct authorization_change *change = create("", 0, done, owner);
+
+	if (change == NULL)
+		return NULL;
+	change->job.run = run_nothing;
+	return lend(bridge, change);
+}
+
 void
-row_change_forget(struct row_change *change)
+authorization_change_forget(struct authorization_change *change)
 {
 	change->done = NULL;
 }

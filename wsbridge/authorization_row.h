@@ -8,22 +8,25 @@
 
 #include "authorization.h"
 
-struct row_change;
+struct authorization_change;
 
 /* What has become of it; without `ok` it is not written. */
-typedef void (*row_change_fn)(void *owner, bool ok);
+typedef void (*authorization_change_fn)(void *owner, bool ok);
 
 /*
  * The row as the authorization is now, and the end of a row. `done` is called
- * later, never from inside; NULL: nobody waits. NULL when it cannot be: there is
- * no database, or no memory.
+ * later, never from inside; NULL: nobody waits. NULL when it cannot be: there
+ * is no database, or no memory.
  */
-struct row_change *authorization_row_put(
-    const struct authorization *authorization, row_change_fn done,
+struct authorization_change *authorization_row_put(
+    const struct authorization *authorization, authorization_change_fn done,
     void *owner);
-struct row_change *authorization_row_delete(struct bridge *bridge,
-    const char *socket_id, row_change_fn done, void *owner);
+struct authorization_change *authorization_row_delete(struct bridge *bridge,
+    const char *socket_id, authorization_change_fn done, void *owner);
+/* What was changed by now is written, as far as it can be. */
+struct authorization_change *authorization_rows_settle(struct bridge *bridge,
+    authorization_change_fn done, void *owner);
 /* Its owner goes away: it is written all the same. */
-void row_change_forget(struct row_change *change);
+void authorization_change_forget(struct authorization_change *change);
 
 #endif

@@ -202,7 +202,7 @@ bridge_free_garbage(struct bridge *bridge)
 void
 bridge_check_drained(struct bridge *bridge)
 {
-	if (bridge->draining && bridge->settling == NULL &&
+	if (bridge->draining && bridge->n_settling == 0 &&
 	    TAILQ_EMPTY(&bridge->sessions) && LIST_EMPTY(&bridge->exchanges))
 		bridge->on_drained(bridge);
 }

@@ -25,6 +25,7 @@
 #include "watch.h"
 
 struct authorization;
+struct authorization_change;
 struct callbacks;
 struct channel;
 struct emits;
@@ -143,8 +144,10 @@ struct bridge {
 	bool draining; /* takes no new sessions */
 	bool ending;   /* and closes those that it has */
 	struct timer drain_timer;
+	unsigned n_settling; /* things that a successor waits for */
 	struct history_request *settling; /* until events are written */
 	struct timer settle_timer;
+	struct authorization_change *settling_rows;
 	void (*on_drained)(struct bridge *bridge);
 };
 

@@ -2,9 +2,12 @@
 
 #include "drain.h"
 
+#include "authorization_row.h"
+#include "authorizations.h"
 #include "history.h"
 #include "intake.h"
 #include "member.h"
+#include "outbox.h"
 #include "place.h"
 #include "ps_log.h"
 #include "session.h"
@@ -61,20 +64,25 @@ on_drain_timeout(struct timer *timer)
 	drain_close(PS_CONTAINER(timer, struct bridge, drain_timer));
 }
 
+/* One of the things is done; after the last one a successor may come. */
 static void
-let_successor_in(struct bridge *bridge)
+set_settled(struct bridge *bridge)
 {
-	bridge->settling = NULL;
-	timers_cancel(&bridge->timers, &bridge->settle_timer);
+	if (--bridge->n_settling > 0)
+		return;
 	place_release(bridge);
 	bridge_check_drained(bridge);
 }
 
 static void
-on_settled(void *owner, const struct history_result *result)
+on_events_settled(void *owner, const struct history_result *result)
 {
+	struct bridge *bridge = owner;
+
 	(void)result;
-	let_successor_in(owner);
+	bridge->settling = NULL;
+	timers_cancel(&bridge->timers, &bridge->settle_timer);
+	set_settled(bridge);
 }
 
 static void
@@ -86,7 +94,8 @@ on_settle_timeout(struct timer *timer)
 	ps_warning("drain: events that are not written yet may be missing in "
 		   "what is replayed");
 	history_cancel(bridge->settling);
-	let_successor_in(bridge);
+	bridge->settling = NULL;
+	set_settled(bridge);
 }
 
 /*
@@ -95,20 +104,66 @@ on_settle_timeout(struct timer *timer)
  * reading comes behind all that was put.
  */
 static void
-settle(struct bridge *bridge)
+settle_events(struct bridge *bridge)
 {
 	const struct ps_slice none = ps_slice_str("");
 
-	if (history_is_kept(bridge))
-		bridge->settling = history_read(bridge, none, none, 1,
-		    on_settled, bridge);
-	if (bridge->settling == NULL) {
-		place_release(bridge);
+	if (!history_is_kept(bridge))
 		return;
-	}
+	bridge->settling = history_read(bridge, none, none, 1,
+	    on_events_settled, bridge);
+	if (bridge->settling == NULL)
+		return;
+	bridge->n_settling++;
 	bridge->settle_timer.fire = on_settle_timeout;
 	timers_set(&bridge->timers, &bridge->settle_timer,
 	    bridge->now_ms() + SETTLE_MS);
+}
+
+static void
+on_rows_settled(void *owner, bool ok)
+{
+	struct bridge *bridge = owner;
+
+	(void)ok;
+	bridge->settling_rows = NULL;
+	set_settled(bridge);
+}
+
+/* What callbacks were answered may have withdrawn authorizations. */
+static void
+on_outbox_settled(void *owner)
+{
+	struct bridge *bridge = owner;
+
+	bridge->settling_rows =
+	    authorization_rows_settle(bridge, on_rows_settled, bridge);
+	if (bridge->settling_rows == NULL)
+		set_settled(bridge);
+}
+
+static void
+settle(struct bridge *bridge)
+{
+	bridge->n_settling = 1;
+	outbox_settle(bridge, on_outbox_settled, bridge);
+	settle_events(bridge);
+}
+
+void
+drain_stop(struct bridge *bridge)
+{
+	if (bridge->n_settling == 0)
+		return;
+	timers_cancel(&bridge->timers, &bridge->settle_timer);
+	if (bridge->settling != NULL)
+		history_cancel(bridge->settling);
+	if (bridge->settling_rows != NULL)
+		authorization_change_forget(bridge->settling_rows);
+	outbox_unsettle(bridge);
+	bridge->settling = NULL;
+	bridge->settling_rows = NULL;
+	bridge->n_settling = 0;
 }
 
 void
@@ -127,6 +182,8 @@ drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge))
 	/* A channel cannot be in two bridges: its members go where the
 	 * successor is, and miss nothing (`since`). */
 	members_drain(bridge);
+	/* Nor can a client of an application, who loses nothing either. */
+	authorizations_drain(bridge);
 	settle(bridge);
 	ps_info("drain: %zu sessions are served on",
 	    bridge->sessions_by_id.count);

@@ -14,5 +14,7 @@
 void drain_start(struct bridge *bridge, void (*done)(struct bridge *bridge));
 /* Goes on to the second step at once. Only after drain_start(). */
 void drain_close(struct bridge *bridge);
+/* The bridge stops, drained or not: nothing is waited for any more. */
+void drain_stop(struct bridge *bridge);
 
 #endif

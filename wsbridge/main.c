@@ -308,6 +308,7 @@ stop(void)
 		uv_close((uv_handle_t *)&daemon_state.interrupt, NULL);
 		uv_close((uv_handle_t *)&daemon_state.hangup, NULL);
 	}
+	drain_stop(bridge);
 	/* From here on nobody finds us; who is there already gets an answer. */
 	place_leave(bridge);
 	intake_turn_away(bridge);
