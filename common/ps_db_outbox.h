@@ -49,10 +49,11 @@ PS_MUST_CHECK int ps_db_put_outbox(struct ps_db *db,
 /* Those that are not there are passed over. */
 PS_MUST_CHECK int ps_db_delete_outbox(struct ps_db *db,
     const struct ps_outbox_key *keys, size_t count);
-/* An attempt has failed for this reason, and with `dead` it was the last. */
+/* An attempt has failed for this reason, which is not empty; with `dead` it was
+ * the last. */
 PS_MUST_CHECK int ps_db_fail_outbox(struct ps_db *db,
     const struct ps_outbox_key *key, const char *error, bool dead);
-/* All ready rows of a session are dead for this reason. */
+/* All ready rows of a session are dead for such a reason. */
 PS_MUST_CHECK int ps_db_fail_lane(struct ps_db *db, const char *session,
     const char *error);
 

@@ -1,8 +1,8 @@
 /*
- * The first line of the input is a target and an origin, the rest a pattern
- * or a network.
- * What is accepted goes into a handshake: nothing in it may end a line or look
- * like another part of a URL.
+ * The first line of the input is a target, a callback and an origin, the rest a
+ * pattern or a network.
+ * What is accepted goes into a handshake or a request: nothing in it may end a
+ * line or look like another part of a URL.
  */
 #include "config.h"
 
@@ -11,6 +11,21 @@
 #include "ps_network.h"
 #include "ps_pattern.h"
 #include "ps_url.h"
+
+/* Targets and callbacks. */
+static const struct kind {
+	const char *(*parse)(struct ps_target *target, struct ps_slice url);
+	bool (*matches)(const struct ps_pattern *pattern,
+	    const struct ps_target *target);
+	enum ps_pattern_kind pattern;
+	const char *schemes[2];
+	size_t max;
+} kinds[] = {
+	{ ps_target_parse, ps_pattern_matches_target, PS_PATTERN_TARGET,
+	    { "ws", "wss" }, PS_TARGET_MAX - 1 },
+	{ ps_callback_parse, ps_pattern_matches_callback, PS_PATTERN_CALLBACK,
+	    { "http", "https" }, PS_CALLBACK_URL_MAX },
+};
 
 static void
 check_target(const struct ps_target *target)
@@ -29,18 +44,18 @@ check_target(const struct ps_target *target)
 
 /* What was taken apart and is put together again is the same target. */
 static void
-check_again(const struct ps_target *target)
+check_again(const struct kind *kind, const struct ps_target *target)
 {
 	static char url[PS_TARGET_MAX + 512];
 	static struct ps_target again;
 	bool v6 = strchr(target->host, ':') != NULL;
 
 	snprintf(url, sizeof(url), "%s://%s%s%s:%u%s",
-	    target->tls ? "wss" : "ws", v6 ? "[" : "", target->host,
+	    kind->schemes[target->tls], v6 ? "[" : "", target->host,
 	    v6 ? "]" : "", target->port, target->path);
-	if (strlen(url) >= PS_TARGET_MAX)
+	if (strlen(url) > kind->max)
 		return;
-	require(ps_target_parse(&again, ps_slice_str(url)) == NULL);
+	require(kind->parse(&again, ps_slice_str(url)) == NULL);
 	require(again.tls == target->tls && again.port == target->port);
 	require(strcmp(again.host, target->host) == 0);
 	require(strcmp(again.path, target->path) == 0);
@@ -48,21 +63,20 @@ check_again(const struct ps_target *target)
 
 /* A target is covered by the pattern that names it, and by that of all. */
 static void
-check_own_pattern(const struct ps_target *target)
+check_own_pattern(const struct kind *kind, const struct ps_target *target)
 {
 	bool v6 = strchr(target->host, ':') != NULL;
 	struct ps_pattern pattern;
 	char text[512];
 
 	snprintf(text, sizeof(text), "%s://%s%s%s:%u",
-	    target->tls ? "wss" : "ws", v6 ? "[" : "", target->host,
+	    kind->schemes[target->tls], v6 ? "[" : "", target->host,
 	    v6 ? "]" : "", target->port);
-	require(ps_pattern_init(&pattern, PS_PATTERN_TARGET, text) == PS_OK);
-	require(ps_pattern_matches_target(&pattern, target));
+	require(ps_pattern_init(&pattern, kind->pattern, text) == PS_OK);
+	require(kind->matches(&pattern, target));
 	ps_pattern_deinit(&pattern);
-	require(ps_pattern_init(&pattern, PS_PATTERN_TARGET, "*://*:*") ==
-	    PS_OK);
-	require(ps_pattern_matches_target(&pattern, target));
+	require(ps_pattern_init(&pattern, kind->pattern, "*://*:*") == PS_OK);
+	require(kind->matches(&pattern, target));
 	ps_pattern_deinit(&pattern);
 }
 
@@ -95,26 +109,29 @@ is_of_host(const struct ps_pattern *pattern, const char *host)
 	    memcmp(host + len - own, pattern->host, own) == 0;
 }
 
-/* `target` is NULL, and `origin` empty, where the first line is none. */
 static void
-check_pattern(const char *text, const struct ps_target *target,
-    struct ps_slice origin)
+check_pattern(const struct kind *kind, const char *text,
+    const struct ps_target *target)
 {
 	struct ps_pattern pattern;
-	int kind;
 
-	for (kind = 0; kind < PS_PATTERN__COUNT; kind++) {
-		if (ps_pattern_init(&pattern, (enum ps_pattern_kind)kind,
-			text) != PS_OK)
-			continue;
-		if (kind == PS_PATTERN_TARGET && target != NULL &&
-		    ps_pattern_matches_target(&pattern, target) &&
-		    pattern.host != NULL)
-			require(is_of_host(&pattern, target->host));
-		if (kind == PS_PATTERN_ORIGIN && origin.len > 0)
-			(void)ps_pattern_matches_origin(&pattern, origin);
-		ps_pattern_deinit(&pattern);
-	}
+	if (ps_pattern_init(&pattern, kind->pattern, text) != PS_OK)
+		return;
+	if (kind->matches(&pattern, target) && pattern.host != NULL)
+		require(is_of_host(&pattern, target->host));
+	ps_pattern_deinit(&pattern);
+}
+
+static void
+check_origin_pattern(const char *text, struct ps_slice origin)
+{
+	struct ps_pattern pattern;
+
+	if (ps_pattern_init(&pattern, PS_PATTERN_ORIGIN, text) != PS_OK)
+		return;
+	if (origin.len > 0)
+		(void)ps_pattern_matches_origin(&pattern, origin);
+	ps_pattern_deinit(&pattern);
 }
 
 /* A network has the address in front of its slash. */
@@ -134,31 +151,41 @@ check_network(char *text)
 		require(ps_networks_have(&list, &address));
 }
 
+/* `text` is empty where there is no second line. */
+static void
+check_url(const struct kind *kind, struct ps_slice url, const char *text)
+{
+	static struct ps_target target;
+
+	if (kind->parse(&target, url) != NULL)
+		return;
+	check_target(&target);
+	check_again(kind, &target);
+	check_own_pattern(kind, &target);
+	check_pattern(kind, text, &target);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static struct ps_target target;
 	static char text[PS_PATTERN_MAX + 2];
 	const uint8_t *line_end = len == 0 ? NULL : memchr(data, '\n', len);
 	size_t line = line_end == NULL ? len : (size_t)(line_end - data);
-	size_t rest = line_end == NULL ? 0 : len - line - 1;
+	size_t rest = line_end == NULL ? 0 : len - line - 1, i;
 	struct ps_slice url = ps_slice((const char *)data, line), origin;
-	bool good = ps_target_parse(&target, url) == NULL;
 
-	if (good) {
-		check_target(&target);
-		check_again(&target);
-		check_own_pattern(&target);
-	}
+	if (rest >= sizeof(text))
+		rest = 0;
+	if (rest > 0)
+		memcpy(text, line_end + 1, rest);
+	text[rest] = '\0';
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		check_url(&kinds[i], url, text);
 	origin = ps_origin_from_header(url);
 	require(origin.len <= url.len && origin.len <= PS_ORIGIN_MAX);
 	if (origin.len > 0)
 		check_origin(origin);
-	if (rest > 0 && rest < sizeof(text)) {
-		memcpy(text, line_end + 1, rest);
-		text[rest] = '\0';
-		check_pattern(text, good ? &target : NULL, origin);
-		check_network(text);
-	}
+	check_origin_pattern(text, origin);
+	check_network(text);
 	return 0;
 }

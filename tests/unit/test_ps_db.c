@@ -249,6 +249,45 @@ every_column_of_a_token_is_read(void **state)
 }
 
 static void
+what_applications_have_is_read(void **state)
+{
+	static const unsigned char key[24] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+		10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 255 };
+	const struct ps_token *token;
+	struct ps_policy *policy;
+
+	(void)state;
+	admin_run("INSERT INTO tokens (id, name, secret) VALUES (1, 'a', 'a')");
+	admin_run("INSERT INTO tokens (id, name, secret, callback_key, "
+		  "publish_auth, sockjs_websocket, sockjs_cookie) VALUES "
+		  "(2, 'b', 'b', 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRb/', "
+		  "1, 0, 1), (3, 'c', 'c', 'whsec_' || "
+		  /* Of 64 bytes; of 65; and one whose last bits are not zero. */
+		  "replace(printf('%%85c', 'A'), ' ', 'A') || 'A==', 0, 1, 0), "
+		  "(4, 'd', 'd', 'whsec_' || "
+		  "replace(printf('%%87c', 'A'), ' ', 'A') || '=', 0, 1, 0), "
+		  "(5, 'e', 'e', 'whsec_' || "
+		  "replace(printf('%%85c', 'A'), ' ', 'A') || 'B==', 0, 1, 0)");
+	policy = load();
+	token = ps_policy_find_id(policy, 1);
+	assert_int_equal(token->callback_key_len, 24);
+	assert_true(!token->publish_auth && token->sockjs_websocket);
+	assert_false(token->sockjs_cookie);
+	token = ps_policy_find_id(policy, 2);
+	assert_int_equal(token->callback_key_len, sizeof(key));
+	assert_memory_equal(token->callback_key, key, sizeof(key));
+	assert_true(token->publish_auth && token->sockjs_cookie);
+	assert_false(token->sockjs_websocket);
+	token = ps_policy_find_id(policy, 3);
+	assert_int_equal(token->callback_key_len, PS_CALLBACK_KEY_MAX);
+	token = ps_policy_find_id(policy, 4);
+	assert_int_equal(token->callback_key_len, 0);
+	token = ps_policy_find_id(policy, 5);
+	assert_int_equal(token->callback_key_len, 0);
+	ps_policy_unref(policy);
+}
+
+static void
 a_secret_is_found_by_its_sha3(void **state)
 {
 	static const struct {
@@ -335,13 +374,16 @@ patterns_are_those_of_their_token(void **state)
 		  "(1, '*'), (3, 'null')");
 	admin_run("INSERT INTO token_targets VALUES (1, 'ws://t'), "
 		  "(3, 'wss://u'), (3, 'ws://v:*/x*')");
+	admin_run("INSERT INTO token_callbacks VALUES (1, 'https://c/*')");
 	policy = load();
 	token = ps_policy_find_id(policy, 1);
 	assert_int_equal(token->rights[PS_RIGHT_ORIGIN].count, 2);
 	assert_int_equal(token->rights[PS_RIGHT_TARGET].count, 1);
+	assert_true(ps_token_has_callbacks(token));
 	token = ps_policy_find_id(policy, 2);
 	assert_int_equal(token->rights[PS_RIGHT_ORIGIN].count, 0);
 	assert_int_equal(token->rights[PS_RIGHT_TARGET].count, 0);
+	assert_false(ps_token_has_callbacks(token));
 	token = ps_policy_find_id(policy, 3);
 	assert_int_equal(token->rights[PS_RIGHT_ORIGIN].count, 1);
 	assert_int_equal(token->rights[PS_RIGHT_TARGET].count, 2);
@@ -987,6 +1029,7 @@ main(void)
 		with_database(a_copy_without_a_log_gets_one_again),
 		with_database(a_new_database_has_no_tokens),
 		with_database(every_column_of_a_token_is_read),
+		with_database(what_applications_have_is_read),
 		with_database(a_secret_is_found_by_its_sha3),
 		with_database(sha3_is_that_of_the_sqlite3_program),
 		with_database(patterns_are_those_of_their_token),

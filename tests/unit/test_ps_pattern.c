@@ -233,6 +233,50 @@ static const struct {
 	{ "ws://h/a/../b", "ws://h/a/../b", YES },
 };
 
+/* As above, of http and https; what is said there is not said again. */
+static const struct {
+	const char *pattern, *url;
+	enum verdict verdict;
+} callbacks[] = {
+	{ "http://h", "http://h/", YES },
+	{ "http://h", "HTTP://H/", YES },
+	{ "http://h", "http://h:80/cb?q", YES },
+	{ "http://h", "http://h:8080/", NO },
+	{ "http://h", "https://h/", NO },
+	{ "http://h", "https://h:80/", NO },
+	{ "http://h", "ws://h/", NONE },
+	{ "https://h", "https://h/", YES },
+	{ "https://h", "https://h:443/", YES },
+	{ "https://h", "https://h:80/", NO },
+	{ "https://h", "http://h:443/", NO },
+	{ "https://h", "wss://h/", NONE },
+	{ "https://h:8443", "https://h:8443/", YES },
+	{ "https://h:8443", "https://h/", NO },
+	{ "*://h", "http://h/", YES },
+	{ "*://h", "https://h/", YES },
+	{ "*://h", "http://h:443/", NO },
+	{ "*://h:*", "http://h:443/", YES },
+	{ "https://h/cb", "https://h/cb", YES },
+	{ "https://h/cb", "https://h/CB", NO },
+	{ "https://h/cb", "https://h/cb?user=1", NO },
+	{ "https://h/cb*", "https://h/cb?user=1", YES },
+	{ "https://h/cb/*", "https://h/cb/../admin", NO },
+	{ "https://h/cb/*", "https://h/cb/%2e%2e/admin", NO },
+	{ "https://h/cb/*", "https://h/cb/..%2fadmin", NO },
+	{ "https://h/cb/*", "https://h/cb/..", NO },
+	{ "https://h/cb/*", "https://h/cb/..#x", NONE },
+	{ "https://h/cb/*", "https://h/cb/x?a=../..", YES },
+	{ "https://app.example", "https://app.example@evil.example/", NONE },
+	{ "https://app.example", "https://evil.example/@app.example", NO },
+	{ "https://app.example", "https://app.example\\@evil.example/", NONE },
+	{ "https://*.b\u00fccher.example", "https://a.xn--bcher-kva.example/",
+	    YES },
+	{ "https://xn--bcher-kva.example", "https://B\u00dcCHER.example/", YES },
+	{ "http://127.0.0.1", "http://0x7f.1/", YES },
+	{ "http://127.0.0.1", "http://2130706433./", YES },
+	{ "http://[::1]:*", "http://[0:0::1]:81/", YES },
+};
+
 static const struct {
 	const char *pattern, *header;
 	bool matches;
@@ -444,26 +488,76 @@ is_pattern(enum ps_pattern_kind kind, const char *text)
 }
 
 static void
-a_pattern_of_targets_grants_what_it_says(void **state)
+assert_verdict(enum ps_pattern_kind kind, const char *text, const char *url,
+    enum verdict expected)
 {
 	static struct ps_target target;
+	bool is_callback = kind == PS_PATTERN_CALLBACK;
+	enum verdict verdict = NONE;
 	struct ps_pattern pattern;
-	enum verdict verdict;
+
+	if (ps_pattern_init(&pattern, kind, text) != PS_OK)
+		fail_msg("%s is refused", text);
+	if ((is_callback ? ps_callback_parse : ps_target_parse)(&target,
+		ps_slice_str(url)) == NULL)
+		verdict = (is_callback ? ps_pattern_matches_callback :
+					 ps_pattern_matches_target)(&pattern,
+		    &target);
+	if (verdict != expected)
+		fail_msg("%s and %s: %d", text, url, verdict);
+	ps_pattern_deinit(&pattern);
+}
+
+static void
+a_pattern_of_targets_grants_what_it_says(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(targets); i++)
+		assert_verdict(PS_PATTERN_TARGET, targets[i].pattern,
+		    targets[i].url, targets[i].verdict);
+}
+
+static void
+a_pattern_of_callbacks_grants_what_it_says(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(callbacks); i++)
+		assert_verdict(PS_PATTERN_CALLBACK, callbacks[i].pattern,
+		    callbacks[i].url, callbacks[i].verdict);
+}
+
+/* "ws://h" becomes "http://h", "wss://h" "https://h". */
+static const char *
+translate(char *out, size_t size, const char *text)
+{
+	size_t len = strspn(text, "wWsS");
+
+	if (len < 2 || strncmp(text + len, ":", 1) != 0)
+		snprintf(out, size, "%s", text);
+	else
+		snprintf(out, size, "http%s%s", len == 3 ? "s" : "",
+		    text + len);
+	return out;
+}
+
+static void
+and_otherwise_what_one_of_targets_does(void **state)
+{
+	char pattern[256], url[256];
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < ROWS(targets); i++) {
-		if (ps_pattern_init(&pattern, PS_PATTERN_TARGET,
-			targets[i].pattern) != PS_OK)
-			fail_msg("%s is refused", targets[i].pattern);
-		verdict = NONE;
-		if (ps_target_parse(&target, ps_slice_str(targets[i].url)) ==
-		    NULL)
-			verdict = ps_pattern_matches_target(&pattern, &target);
-		if (verdict != targets[i].verdict)
-			fail_msg("%s and %s: %d", targets[i].pattern,
-			    targets[i].url, verdict);
-		ps_pattern_deinit(&pattern);
+		if (strncmp(targets[i].url, "http:", 5) == 0)
+			continue;
+		assert_verdict(PS_PATTERN_CALLBACK,
+		    translate(pattern, sizeof(pattern), targets[i].pattern),
+		    translate(url, sizeof(url), targets[i].url),
+		    targets[i].verdict);
 	}
 }
 
@@ -816,6 +910,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pattern_of_targets_grants_what_it_says),
+		cmocka_unit_test(a_pattern_of_callbacks_grants_what_it_says),
+		cmocka_unit_test(and_otherwise_what_one_of_targets_does),
 		cmocka_unit_test(a_pattern_of_origins_grants_what_it_says),
 		cmocka_unit_test(callbacks_are_web_addresses),
 		cmocka_unit_test(what_is_no_pattern_is_refused),

@@ -114,6 +114,16 @@ allows_target(int64_t id, const char *url)
 	return ps_token_allows_target(ps_policy_find_id(policy, id), &target);
 }
 
+static bool
+allows_callback(int64_t id, const char *url)
+{
+	static struct ps_target target;
+
+	assert_null(ps_callback_parse(&target, ps_slice_str(url)));
+	return ps_token_allows_callback(ps_policy_find_id(policy, id),
+	    &target);
+}
+
 /* --- finding --- */
 
 static void
@@ -309,6 +319,32 @@ hashes_are_compared_in_constant_time(void **state)
 	seal();
 	assert_int_equal(find("one"), 1);
 	assert_int_equal(n_compared, 1);
+}
+
+/* --- applications --- */
+
+static void
+an_application_is_a_token_with_callbacks(void **state)
+{
+	(void)state;
+	add(token(1, "one"));
+	add(token(2, "two"));
+	add(token(3, NULL));
+	seal();
+	allow(1, PS_RIGHT_CALLBACK, "https://app.example/cb*");
+	allow(1, PS_RIGHT_CALLBACK, "http://127.0.0.1:*");
+	allow(1, PS_RIGHT_CALLBACK, "ws://app.example"); /* left out */
+	allow(2, PS_RIGHT_TARGET, "ws://app.example");
+	/* Nobody can prove to be this one. */
+	allow(3, PS_RIGHT_CALLBACK, "*://*:*");
+	assert_true(ps_token_has_callbacks(ps_policy_find_id(policy, 1)));
+	assert_false(ps_token_has_callbacks(ps_policy_find_id(policy, 2)));
+	assert_false(ps_token_has_callbacks(ps_policy_find_id(policy, 3)));
+	assert_true(allows_callback(1, "https://app.example/cb?x"));
+	assert_true(allows_callback(1, "http://127.1:99/"));
+	assert_false(allows_callback(1, "https://app.example/"));
+	assert_false(allows_callback(2, "http://app.example/"));
+	assert_false(allows_callback(3, "http://app.example/"));
 }
 
 /* --- validity --- */
@@ -611,6 +647,7 @@ main(void)
 		fresh(ten_thousand_tokens_are_found),
 		fresh(hashes_that_want_one_place_are_told_apart),
 		fresh(hashes_are_compared_in_constant_time),
+		fresh(an_application_is_a_token_with_callbacks),
 		fresh(a_disabled_token_is_nobody),
 		fresh(a_token_expires_at_its_second),
 		fresh(the_next_expiry_is_the_first_to_come),

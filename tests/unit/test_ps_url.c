@@ -117,6 +117,62 @@ static const struct {
 	{ "ws://a\"b/", NULL },
 };
 
+/* Callbacks are taken apart as targets are, but for the scheme. */
+static const struct {
+	const char *url;
+	bool tls;
+	unsigned port;
+	const char *host, *path;
+} good_callbacks[] = {
+	{ "http://h", false, 80, "h", "/" },
+	{ "https://h", true, 443, "h", "/" },
+	{ "HTTPS://App.Example/CB?a=b", true, 443, "app.example", "/CB?a=b" },
+	{ "http://h:8080/cb", false, 8080, "h", "/cb" },
+	{ "https://h:80/", true, 80, "h", "/" },
+	{ "http://h?q", false, 80, "h", "/?q" },
+	{ "http://h/a/../b", false, 80, "h", "/a/../b" },
+	{ "http://h/%2e%2E/b", false, 80, "h", "/%2e%2E/b" },
+	{ "http://h/a@b:c", false, 80, "h", "/a@b:c" },
+	{ "http://0x7f.1/", false, 80, "127.0.0.1", "/" },
+	{ "http://[2001:DB8::1]:81/", false, 81, "2001:db8::1", "/" },
+	{ "https://B\u00dcCHER.example/\u00e4", true, 443,
+	    "xn--bcher-kva.example", "/%c3%a4" },
+	{ "http://app.example./", false, 80, "app.example.", "/" },
+};
+
+static const struct {
+	const char *url, *error;
+} bad_callbacks[] = {
+	{ "", "callback is not an absolute URL of the web" },
+	{ "/cb", "callback is not an absolute URL of the web" },
+	{ "//h/cb", "callback is not an absolute URL of the web" },
+	{ "http:/h", "callback is not an absolute URL of the web" },
+	{ "app.example/cb", "callback is not an absolute URL of the web" },
+	{ "ws://h/", "scheme component must be \"http\" or \"https\"" },
+	{ "ftp://h/", "scheme component must be \"http\" or \"https\"" },
+	{ "gopher://h/", "scheme component must be \"http\" or \"https\"" },
+	{ "httpss://h/", "scheme component must be \"http\" or \"https\"" },
+	{ "file:///etc/passwd", NULL },
+	{ "http://", "expected a host component" },
+	{ "http:///cb", "expected a host component" },
+	{ "http://:80/", NULL },
+	{ "http://h/#", "expected null fragment component" },
+	{ "http://h#a", "expected null fragment component" },
+	{ "http://me@h/", "expected null userinfo component" },
+	{ "http://me:word@h/", "expected null userinfo component" },
+	{ "http://@h/", "expected null userinfo component" },
+	{ "http://h/a b", "callback has a space" },
+	{ "http://h/\r\nX-Header:1", "callback has a control character" },
+	{ "http://h/\x7f", "callback has a control character" },
+	{ "http://%68/", "expected no escapes in the host component" },
+	{ "http://[fe80::1%25eth0]/", "expected no zone in the host component" },
+	{ "http://h:0/", "port component is out of range" },
+	{ "http://h:65536/", NULL },
+	{ "http://a\\b/", NULL },
+	{ "http://a|b/", "host component is neither a name nor an address" },
+	{ "http://a..b/", "host component is neither a name nor an address" },
+};
+
 static const struct {
 	const char *header, *origin;
 } origins[] = {
@@ -203,6 +259,54 @@ anything_else_is_refused_with_a_sentence(void **state)
 	assert_string_equal(ps_target_parse(&target,
 				ps_slice("ws://h/\0x", 9)),
 	    "target has a control character");
+}
+
+static void
+callbacks_are_absolute_urls_of_the_web(void **state)
+{
+	static struct ps_target target;
+	const char *error;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(good_callbacks); i++) {
+		error = ps_callback_parse(&target,
+		    ps_slice_str(good_callbacks[i].url));
+		if (error != NULL)
+			fail_msg("%s: %s", good_callbacks[i].url, error);
+		assert_row(i, target.tls == good_callbacks[i].tls);
+		assert_row(i, target.port == good_callbacks[i].port);
+		assert_string_equal(target.host, good_callbacks[i].host);
+		assert_string_equal(target.path, good_callbacks[i].path);
+	}
+	for (i = 0; i < ROWS(bad_callbacks); i++) {
+		error = ps_callback_parse(&target,
+		    ps_slice_str(bad_callbacks[i].url));
+		if (error == NULL)
+			fail_msg("%s was taken", bad_callbacks[i].url);
+		if (bad_callbacks[i].error != NULL)
+			assert_string_equal(error, bad_callbacks[i].error);
+	}
+	assert_string_equal(ps_callback_parse(&target,
+				ps_slice("http://h/\0x", 11)),
+	    "callback has a control character");
+}
+
+static void
+a_callback_has_a_largest_length(void **state)
+{
+	static struct ps_target target;
+	static char buffer[PS_CALLBACK_URL_MAX + 1];
+
+	(void)state;
+	memset(buffer, 'a', sizeof(buffer));
+	memcpy(buffer, "http://h/", 9);
+	assert_null(ps_callback_parse(&target,
+	    ps_slice(buffer, PS_CALLBACK_URL_MAX)));
+	assert_int_equal(strlen(target.path), PS_CALLBACK_URL_MAX - 8);
+	assert_string_equal(ps_callback_parse(&target,
+				ps_slice(buffer, PS_CALLBACK_URL_MAX + 1)),
+	    "callback is too long");
 }
 
 static void
@@ -354,6 +458,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(absolute_websocket_urls_are_taken_apart),
 		cmocka_unit_test(anything_else_is_refused_with_a_sentence),
+		cmocka_unit_test(callbacks_are_absolute_urls_of_the_web),
+		cmocka_unit_test(a_callback_has_a_largest_length),
 		cmocka_unit_test(a_host_has_one_form),
 		cmocka_unit_test(nothing_of_an_earlier_target_stays),
 		cmocka_unit_test(a_target_has_a_largest_length),
