@@ -162,7 +162,7 @@ const char *const ps_sql[] = {
 	[PS_SQL_PUT_OUTBOX] =
 	    "INSERT INTO outbox (session, number, token_id, client, callback,"
 	    " body, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	/* Of those whose bridge has no row. */
+	/* Of those whose bridge has no row, and has not told of their end. */
 	[PS_SQL_PUT_ORPHANS] =
 	    "INSERT INTO outbox (session, number, token_id, client, callback,"
 	    " body, accepted_at) SELECT s.id, ?2, s.token_id, s.subject,"
@@ -175,6 +175,9 @@ const char *const ps_sql[] = {
 	    " WHERE s.closed_at IS NULL AND s.kind = 'application'"
 	    " AND s.node = ?1 AND a.events = 1"
 	    " AND NOT " IS_ELSEWHERE("s.id", "= ?1")
+	    " AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.session = s.id"
+	    " AND CASE WHEN json_valid(o.body)"
+	    " THEN json_extract(o.body, '$.event') END = 'disconnected')"
 	    " ON CONFLICT (session, number) DO NOTHING",
 	[PS_SQL_DELETE_OUTBOX] =
 	    "DELETE FROM outbox WHERE session = ?1 AND number = ?2",

@@ -28,6 +28,8 @@ struct store_job {
 	int (*run)(struct store_job *job, struct ps_db *db);
 	/* On the loop, once, in the same order; PS_OK: it is committed. */
 	void (*done)(struct store_job *job, int ret);
+	/* What the store was told to write before is committed before. */
+	bool after_records;
 
 	/* The store's own. */
 	TAILQ_ENTRY(store_job) next;

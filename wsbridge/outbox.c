@@ -92,6 +92,7 @@ lend(struct outbox *outbox)
 	outbox->collecting = &outbox->batches[batch == outbox->batches];
 	batch->job.run = batch_run;
 	batch->job.done = on_batch;
+	batch->job.after_records = batch_has_first(batch);
 	if (!store_do(bridge->store, &batch->job))
 		on_batch(&batch->job, PS_ERR_CLOSED);
 }

@@ -28,6 +28,19 @@ batch_is_empty(const struct batch *batch)
 	    TAILQ_EMPTY(&batch->ends) && TAILQ_EMPTY(&batch->readers);
 }
 
+bool
+batch_has_first(const struct batch *batch)
+{
+	const struct outbox_row *row;
+
+	TAILQ_FOREACH(row, &batch->puts, of_batch)
+	{
+		if (row->number == 1)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A row that the schema refuses takes what its session said after it along, but
  * nothing of others.

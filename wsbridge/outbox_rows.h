@@ -37,6 +37,9 @@ struct batch {
 
 void batch_init(struct batch *batch, struct outbox *outbox);
 bool batch_is_empty(const struct batch *batch);
+/* Whether there is the first of a session: after a crash only the session's own
+ * row tells that its application has to hear of its end. */
+bool batch_has_first(const struct batch *batch);
 /* store_job.run of a batch. */
 int batch_run(struct store_job *job, struct ps_db *db);
 

@@ -56,15 +56,29 @@ try_jobs(struct store *store, struct store_job_list *batch)
 	return ret;
 }
 
+static bool
+are_after_records(const struct store_job_list *batch)
+{
+	const struct store_job *job;
+
+	TAILQ_FOREACH(job, batch, next) {
+		if (job->after_records)
+			return true;
+	}
+	return false;
+}
+
 /* One transaction of many, and again without those at fault. */
 static int
 do_batch(struct store *store, struct store_job_list *batch)
 {
-	int ret;
+	int ret = PS_OK;
 
-	do
-		ret = try_jobs(store, batch);
-	while (ret != PS_OK && ret != PS_ERR_IO);
+	if (are_after_records(batch) &&
+	    store_write_waiting(store) != PS_OK)
+		ret = PS_ERR_IO;
+	while (ret != PS_ERR_IO && (ret = try_jobs(store, batch)) != PS_OK)
+		;
 	if (ret == PS_OK)
 		jobs_finish(&store->jobs, batch);
 	else

@@ -539,13 +539,16 @@ authorize(void)
 static void
 applications_hear_of_what_a_dead_bridge_has_left(void **state)
 {
+	struct ps_outbox_row row = row_of("adead5-1", 1);
+
 	(void)state;
 	authorize();
 	enter("adead5", true);
 	put_session("adead5-1", "m\"e");
 	put_session("adead5-2", "you");
 	put_session("adead5-3", "nobody");
-	put_row("adead5-1", 1);
+	row.body = ps_slice_str("no JSON");
+	assert_int_equal(ps_db_put_outbox(db, &row), PS_OK);
 	assert_string_equal(orphans(), "");
 	enter("anewer", true);
 	assert_string_equal(orphans(),
@@ -561,6 +564,22 @@ applications_hear_of_what_a_dead_bridge_has_left(void **state)
 	/* Once. */
 	enter("anewer", true);
 	assert_int_equal(admin_number("SELECT count(*) FROM outbox"), 2);
+}
+
+static void
+but_not_where_it_has_told_of_that_itself(void **state)
+{
+	struct ps_outbox_row row = row_of("adead5-1", 7);
+
+	(void)state;
+	authorize();
+	enter("adead5", true);
+	put_session("adead5-1", "m\"e");
+	row.body = ps_slice_str("{\"event\":\"disconnected\",\"session\":"
+				"\"adead5-1\"}");
+	assert_int_equal(ps_db_put_outbox(db, &row), PS_OK);
+	enter("anewer", true);
+	assert_string_equal(orphans(), "");
 }
 
 static void
@@ -688,6 +707,7 @@ main(void)
 		fresh(lanes_are_those_of_no_other_node),
 		fresh(dead_rows_are_pruned_when_they_are_old),
 		fresh(applications_hear_of_what_a_dead_bridge_has_left),
+		fresh(but_not_where_it_has_told_of_that_itself),
 		fresh(its_own_sessions_are_not_left_when_a_bridge_enters_again),
 		fresh(without_an_outbox_nothing_is_put_into_it),
 		fresh(statements_that_run_often_use_an_index),

@@ -291,6 +291,26 @@ many_are_done_in_few_transactions_and_told_in_their_order(void **state)
 	assert_true(admin_number("SELECT commits FROM bridges") < MANY / 100);
 }
 
+static void
+one_may_want_what_was_put_before_to_be_written(void **state)
+{
+	const struct ps_usage usage = { .token_id = 1 };
+
+	(void)state;
+	start();
+	put(1);
+	run_until(n_done == 1);
+	stopped_ms = __wrap_ps_clock_ms();
+	store_add_usage(store, &usage);
+	rows[1] = (struct put){ { .run = put_row, .done = on_done,
+				    .after_records = true },
+		2, PS_OK, 0 };
+	assert_true(store_do(store, &rows[1].job));
+	run_until(n_done == 2);
+	assert_int_equal(store_status(store).waiting, 0);
+	assert_int_equal(n_failed, 0);
+}
+
 static int
 only_read(struct store_job *job, struct ps_db *db)
 {
@@ -714,6 +734,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		fresh(a_job_is_done_at_once_and_told_when_it_is_committed),
 		fresh(many_are_done_in_few_transactions_and_told_in_their_order),
+		fresh(one_may_want_what_was_put_before_to_be_written),
 		fresh(one_that_only_reads_is_no_transaction_that_counts),
 		fresh(one_that_is_at_fault_harms_no_other),
 		fresh(one_that_waits_may_be_taken_back),
