@@ -237,7 +237,6 @@ make_application(struct session *session, const struct application_terms *terms)
 	application->connection.session = session;
 	application->connection.transport = terms->transport;
 	application->connection.connected_at_s = session->bridge->unix_s();
-	session->quotes = 2; /* each message is a JSON string */
 	session_set_peer(session, &peer_ops, application);
 	return application;
 }

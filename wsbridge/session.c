@@ -448,6 +448,14 @@ take_quota(struct session *session, enum ps_direction direction,
 	return true;
 }
 
+/* Bytes of each message that are not the client's: what is around the JSON
+ * strings of applications. */
+static size_t
+quotes(const struct session *session)
+{
+	return session->kind == PS_SESSION_APPLICATION ? 2 : 0;
+}
+
 bool
 session_queue(struct session *session, struct message *message)
 {
@@ -458,7 +466,7 @@ session_queue(struct session *session, struct message *message)
 	if (session->deaf || session->state == SESSION_CLOSED ||
 	    (!message->is_free &&
 		!take_quota(session, PS_DOWN, 1,
-		    message->len - session->quotes, NULL))) {
+		    message->len - quotes(session), NULL))) {
 		message_unref(message);
 		return false;
 	}
@@ -636,7 +644,7 @@ make_messages(const struct session *session, struct ps_ipc_send *send,
     uint16_t n_known, struct message_queue *batch, const char **limit_r)
 {
 	const struct message *partial = session->partial;
-	uint64_t max = session_max_message(session, limit_r) + session->quotes;
+	uint64_t max = session_max_message(session, limit_r) + quotes(session);
 	struct message *message;
 	enum ps_event_type type;
 	struct ps_slice data;
@@ -670,7 +678,7 @@ send_batch(struct session *session, struct message_queue *batch, bool more,
 	uint32_t count = batch->count - (more ? 1 : 0);
 	struct message *last = message_queue_at(batch, count);
 	size_t bytes =
-	    batch->bytes - (more ? last->len : 0) - count * session->quotes;
+	    batch->bytes - (more ? last->len : 0) - count * quotes(session);
 	struct message *message;
 
 	if (count > 0 &&
@@ -737,7 +745,7 @@ session_message_from_client(struct session *session, enum ps_event_type type,
 	*limit_r = NULL;
 	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
 		return PS_ERR_CLOSED;
-	if (data.len > session_max_message(session, limit_r) + session->quotes)
+	if (data.len > session_max_message(session, limit_r) + quotes(session))
 		return PS_ERR_TOO_LARGE;
 	message = message_create(type, data);
 	if (message == NULL || !message_queue_push(&batch, message)) {

@@ -86,9 +86,6 @@ struct session {
 	struct address *address;
 	struct recipient *recipient; /* of a channel's member; owned, or NULL */
 	struct quota *quota; /* of its token */
-	/* Bytes of each message that do not count: what is around a JSON
-	 * string. Of an application. */
-	uint8_t quotes;
 	TAILQ_ENTRY(session) of_token; /* while connecting and open */
 
 	struct ps_session_row *row; /* for the database; see record.h */

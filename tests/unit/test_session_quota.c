@@ -765,7 +765,7 @@ quotes_around_a_message_do_not_count(void **state)
 	struct session *session = fixture_open();
 
 	(void)state;
-	session->quotes = 2;
+	session->kind = PS_SESSION_APPLICATION;
 	set_limit(PS_LIMIT_BYTES_PER_DAY, 19);
 	set_limit(PS_LIMIT_MESSAGE_BYTES, 5);
 	assert_int_equal(send_events(session, "t:\"12345\";t:\"12345\";"),

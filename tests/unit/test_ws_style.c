@@ -330,7 +330,7 @@ a_session_has_its_word_on_each_message(void **state)
 	struct session *session = opened();
 
 	(void)state;
-	session->quotes = 2;
+	session->kind = PS_SESSION_APPLICATION;
 	fixture_set("max_message=10B");
 	assert_int_equal(
 	    ws_sockjs.take(session,
