@@ -124,7 +124,8 @@ receive(struct exchange *exchange, const struct ps_ipc_sockjs_receive *m)
 	}
 	if (session == NULL)
 		open_session(exchange, authorization, m);
-	else if (session->receiver != NULL)
+	/* One that is open; where it closes the one before gives way. */
+	else if (session->receiver != NULL && session->state == SESSION_OPEN)
 		parked_reply_close(exchange, framing, 2010,
 		    "Another connection still open");
 	else
