@@ -215,7 +215,9 @@ take_callback(struct request *request)
 	struct ps_slice name;
 	size_t i;
 
-	if (!params_text(request->params, "c", &name) || name.len == 0) {
+	if ((!params_text(request->params, "c", &name) &&
+		!params_text(request->params, "callback", &name)) ||
+	    name.len == 0) {
 		if (!request_refused_params(request))
 			refuse(request, "\"callback\" parameter required");
 		return false;
