@@ -288,6 +288,8 @@ store_create(const struct ps_config *config, const char *tag,
 	store->tag = strdup(tag);
 	store->started_at_s = time(NULL);
 	store->has_outbox = config->outbox;
+	store->is_waited_for =
+	    (config->services & PS_SERVICE_APPLICATIONS) != 0;
 	if (backlog_init(&store->backlog, config->max_unwritten) &&
 	    store->path != NULL && store->node != NULL &&
 	    store->socket != NULL && store->tag != NULL) {

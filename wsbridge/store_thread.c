@@ -208,8 +208,10 @@ store_run(void *arg)
 	struct store *store = arg;
 	bool all;
 
-	/* The loop goes first; records can wait. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	/* The loop goes first; records can wait. But not where users wait for
+	 * the outbox: one who is nice cannot cease to be. */
+	if (!store->is_waited_for)
+		setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while (ps_thread_wait(&store->thread, time_left_ms(store))) {
 		all = time_left_ms(store) == 0 ||
 		    backlog_has_readings(&store->backlog);

@@ -67,6 +67,7 @@ struct store {
 	char *path, *node, *tag, *socket;
 	int64_t started_at_s;
 	bool has_outbox;
+	bool is_waited_for; /* there are jobs, not only records */
 	struct ps_db *db; /* NULL: not open */
 	struct ps_file_id file; /* that knows what lives */
 	int64_t commits;	/* as it must have counted them */
