@@ -315,7 +315,9 @@ ps_json_members(struct ps_slice text, ps_json_member_fn found, void *arg)
 void
 ps_json_compact(struct ps_writer *w, struct ps_slice text)
 {
-	struct scan s = { .at = text.data, .end = text.data + text.len };
+	struct scan s = { .at = text.data,
+			  .end = text.data + text.len,
+			  .with_halves = true }; /* or it ends within a string */
 	const char *begin;
 
 	ps_writer_reserve(w, text.len);

@@ -52,20 +52,28 @@ deliver(struct application *application, struct ps_slice value)
 	return connection_publish(&application->connection, message);
 }
 
-static void
-deliver_members(struct application *application, struct ps_slice object)
+/* Not PS_OK when there is nobody to deliver to any more. */
+static int
+deliver_member(void *arg, struct ps_slice name, struct ps_slice value)
 {
-	struct ps_slice name, value, element;
+	struct application *application = arg;
+	bool several = ps_slice_is(name, "\"messages\"") &&
+	    value.data[0] == '[';
+	struct ps_writer compact = { 0 };
+	struct ps_slice rest, element;
 	bool goes_on = true;
 
-	while (goes_on && ps_json_next_member(&object, &name, &value)) {
-		if (ps_slice_is(name, "\"message\""))
-			goes_on = deliver(application, value);
-		if (!ps_slice_is(name, "\"messages\"") || value.data[0] != '[')
-			continue;
-		while (goes_on && ps_json_next_element(&value, &element))
+	if (!several && !ps_slice_is(name, "\"message\""))
+		return PS_OK;
+	ps_json_compact(&compact, value);
+	rest = ps_slice(compact.data, compact.failed ? 0 : compact.len);
+	if (several && rest.len > 0) {
+		while (goes_on && ps_json_next_element(&rest, &element))
 			goes_on = deliver(application, element);
-	}
+	} else if (rest.len > 0)
+		goes_on = deliver(application, rest);
+	ps_writer_deinit(&compact);
+	return goes_on ? PS_OK : PS_ERR_CLOSED;
 }
 
 void
@@ -75,15 +83,8 @@ reply_deliver(struct bridge *bridge, struct ps_slice session_name,
 	struct session *session = session_find_name(bridge, session_name);
 	struct application *application =
 	    session == NULL ? NULL : application_of(session);
-	struct ps_writer compact = { 0 };
-	size_t n_names;
 
-	if (application == NULL || body.len == 0 ||
-	    ps_json_check(body, &n_names) != PS_OK)
-		return;
-	ps_json_compact(&compact, body);
-	if (!compact.failed && compact.data[0] == '{')
-		deliver_members(application,
-		    ps_slice(compact.data, compact.len));
-	ps_writer_deinit(&compact);
+	/* What is no JSON, or no object, says nothing to the session. */
+	if (application != NULL && body.len > 0)
+		(void)!ps_json_members(body, deliver_member, application);
 }

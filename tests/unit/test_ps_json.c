@@ -300,6 +300,17 @@ the_members_of_an_object_are_told_as_they_stand(void **state)
 	ps_writer_deinit(&told);
 }
 
+static void
+half_a_surrogate_pair_ends_no_string(void **state)
+{
+	struct ps_writer w = { 0 };
+
+	(void)state;
+	ps_json_compact(&w, ps_slice_str("[ \"a \\ud800 \\udc0a b\" , 1 ]"));
+	assert_true(writer_had(&w, "[\"a \\ud800 \\udc0a b\",1]"));
+	ps_writer_deinit(&w);
+}
+
 static const struct {
 	const char *json, *script; /* NULL: the same */
 } scripts[] = {
@@ -342,6 +353,7 @@ main(void)
 		cmocka_unit_test(a_text_may_be_nested_so_deep),
 		cmocka_unit_test(
 		    the_members_of_an_object_are_told_as_they_stand),
+		cmocka_unit_test(half_a_surrogate_pair_ends_no_string),
 		cmocka_unit_test(a_text_is_made_fit_for_a_script),
 	};
 
