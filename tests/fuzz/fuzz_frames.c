@@ -68,6 +68,7 @@ parse_head(const uint8_t *data, size_t len)
 {
 	static struct handshake handshake;
 	struct ps_writer w = { 0 };
+	enum handshake_fault fault;
 	const char *sentence;
 	enum ps_code code;
 	bool bits;
@@ -76,8 +77,14 @@ parse_head(const uint8_t *data, size_t len)
 	    PS_OK)
 		return;
 	(void)handshake_offers_deflate(&handshake, &bits);
-	if (handshake_check(&handshake, &code, &sentence))
+	fault = handshake_find_fault(&handshake, true);
+	if (fault == HANDSHAKE_FINE)
 		handshake_accept(&w, &handshake, true, bits);
+	if (handshake_check(&handshake, &code, &sentence))
+		require(fault == HANDSHAKE_FINE);
+	else
+		require(handshake_find_fault(&handshake, false) !=
+		    HANDSHAKE_FINE);
 	ps_writer_deinit(&w);
 }
 

@@ -105,6 +105,63 @@ headers_are_found_without_regard_to_case(void **state)
 	assert_true(ps_slice_is(handshake_header(&handshake, "c"), ""));
 }
 
+#define REQUEST "GET / HTTP/1.1\r\n"
+#define HOST "Host: a\r\n"
+#define UPGRADE "Upgrade: h2c, WebSocket\r\nConnection: keep-alive, Upgrade\r\n"
+#define VERSION_13 "Sec-WebSocket-Version: 13\r\n"
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static const struct {
+	const char *head;
+	enum handshake_fault fault, old_fault; /* the latter of SockJS */
+} faults[] = {
+	{ REQUEST HOST UPGRADE VERSION_13 KEY, HANDSHAKE_FINE, HANDSHAKE_FINE },
+	{ "POST / HTTP/1.1\r\n" HOST, HANDSHAKE_NO_GET, HANDSHAKE_NO_GET },
+	{ "GET / HTTP/1.0\r\n" HOST UPGRADE VERSION_13 KEY,
+	    HANDSHAKE_NO_HTTP_1_1, HANDSHAKE_NO_HTTP_1_1 },
+	{ REQUEST HOST HOST UPGRADE VERSION_13 KEY, HANDSHAKE_NO_HTTP_1_1,
+	    HANDSHAKE_NO_HTTP_1_1 },
+	{ REQUEST HOST "Connection: Upgrade\r\n" VERSION_13 KEY,
+	    HANDSHAKE_NO_UPGRADE, HANDSHAKE_NO_UPGRADE },
+	{ REQUEST HOST "Upgrade: h2c\r\n", HANDSHAKE_NO_UPGRADE,
+	    HANDSHAKE_NO_UPGRADE },
+	{ REQUEST HOST "Upgrade: websocket\r\nConnection: close\r\n"
+		       VERSION_13 KEY,
+	    HANDSHAKE_NO_CONNECTION, HANDSHAKE_NO_CONNECTION },
+	{ REQUEST HOST UPGRADE KEY, HANDSHAKE_NO_VERSION,
+	    HANDSHAKE_NO_VERSION },
+	{ REQUEST HOST UPGRADE VERSION_13 VERSION_13 KEY, HANDSHAKE_NO_VERSION,
+	    HANDSHAKE_NO_VERSION },
+	{ REQUEST HOST UPGRADE "Sec-WebSocket-Version: 7\r\n" KEY,
+	    HANDSHAKE_NO_VERSION, HANDSHAKE_FINE },
+	{ REQUEST HOST UPGRADE "Sec-WebSocket-Version: 8\r\n" KEY,
+	    HANDSHAKE_NO_VERSION, HANDSHAKE_FINE },
+	{ REQUEST HOST UPGRADE "Sec-WebSocket-Version: 6\r\n" KEY,
+	    HANDSHAKE_NO_VERSION, HANDSHAKE_NO_VERSION },
+	{ REQUEST HOST UPGRADE "Sec-WebSocket-Version: 9\r\n" KEY,
+	    HANDSHAKE_NO_VERSION, HANDSHAKE_NO_VERSION },
+	{ REQUEST HOST UPGRADE VERSION_13, HANDSHAKE_NO_KEY, HANDSHAKE_NO_KEY },
+	{ REQUEST HOST UPGRADE VERSION_13 "Sec-WebSocket-Key: short\r\n",
+	    HANDSHAKE_NO_KEY, HANDSHAKE_NO_KEY },
+};
+
+static void
+the_first_fault_is_found(void **state)
+{
+	char head[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(faults); i++) {
+		snprintf(head, sizeof(head), "%s\r\n", faults[i].head);
+		assert_row(i, parse(head) == PS_OK);
+		assert_row(i, handshake_find_fault(&handshake, false) ==
+			faults[i].fault);
+		assert_row(i, handshake_find_fault(&handshake, true) ==
+			faults[i].old_fault);
+	}
+}
+
 static const struct {
 	const char *offers;
 	bool taken, bits;
@@ -169,6 +226,22 @@ a_refusal_is_http(void **state)
 	ps_writer_deinit(&w);
 }
 
+static void
+a_refusal_of_sockjs_is_text_and_names_its_versions(void **state)
+{
+	const struct ps_style style = { .flags = PS_STYLE_SOCKJS };
+	struct ps_writer w = { 0 };
+
+	(void)state;
+	handshake_refuse(&w, &style, PS_CODE_UPGRADE_REQUIRED, "no", NULL,
+	    NULL);
+	ps_writer_u8(&w, '\0');
+	assert_non_null(
+	    strstr(w.data, "\r\nSec-WebSocket-Version: 13, 8, 7\r\n"));
+	assert_non_null(strstr(w.data, "\r\n\r\nno\n"));
+	ps_writer_deinit(&w);
+}
+
 int
 main(void)
 {
@@ -177,8 +250,11 @@ main(void)
 		cmocka_unit_test(a_head_ends_with_an_empty_line),
 		cmocka_unit_test(request_lines),
 		cmocka_unit_test(headers_are_found_without_regard_to_case),
+		cmocka_unit_test(the_first_fault_is_found),
 		cmocka_unit_test(offers_of_deflate),
 		cmocka_unit_test(a_refusal_is_http),
+		cmocka_unit_test(
+		    a_refusal_of_sockjs_is_text_and_names_its_versions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

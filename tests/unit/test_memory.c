@@ -21,11 +21,13 @@
 #include "wsbridge/deflate.h"
 #include "wsbridge/enforce.h"
 #include "wsbridge/envelope.h"
+#include "wsbridge/framing/sockjs.h"
 #include "wsbridge/parked.h"
 #include "wsbridge/reading.h"
 #include "wsbridge/record.h"
 #include "wsbridge/service.h"
 #include "wsbridge/store.h"
+#include "wsbridge/ws_style.h"
 
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t max);
@@ -256,6 +258,87 @@ park(void)
 	web_server_close(&web);
 	fixture_turn();
 	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+static void
+greet(void)
+{
+	const struct ps_style style = { .flags = PS_STYLE_SOCKJS,
+		.callback = { "cb", 2 } };
+	const struct framing *framing = framing_sockjs(PS_SOCKJS_HTMLFILE);
+	struct exchange *exchange;
+	struct session *session;
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	session = fixture_open();
+	exchange = fixture_exchange(&web, &style);
+	arm();
+	parked_open(session, exchange, framing, 1000);
+	fixture_turn();
+	if (!allocation_failed)
+		session_lose(session);
+	disarm();
+	/* It goes on, is over, or was never there. */
+	if (bridge.sessions_by_id.count == 1) {
+		assert_true(session->receiver != NULL || peer.n_close == 1);
+		session_end(session, "test");
+	}
+	web_server_close(&web);
+	fixture_turn();
+	assert_int_equal(bridge.n_held, 0);
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+/* What could not be written says so, and is not taken for what others get. */
+static void
+say_as(const struct ws_style *style)
+{
+	struct ws_tools tools = { 0 };
+	struct ps_writer out = { 0 };
+	struct ws_output output = { &out, &tools, true };
+	struct session *a, *b;
+	char text[1000];
+	bool taken;
+
+	memset(text, 'x', sizeof(text));
+	text[0] = text[998] = '"';
+	text[999] = '\0';
+	assert_int_equal(fixture_setup(NULL), 0);
+	fixture_set("queue_bytes=1MiB");
+	fixture_set("max_message=1MiB");
+	a = fixture_open();
+	b = fixture_open();
+	fixture_from_peer(a, text);
+	session_from_peer(b, message_ref(session_unsent(a, 0)));
+	arm();
+	assert_int_equal(style->put(&output, a, SIZE_MAX), 1);
+	succeeded(!out.failed);
+	disarm();
+	ps_writer_reset(&out);
+	assert_int_equal(style->put(&output, b, SIZE_MAX), 1);
+	assert_false(out.failed);
+	assert_true(out.len > 2);
+	assert_int_equal((unsigned char)out.data[1], out.len - 2);
+	if (!allocation_failed)
+		arm();
+	taken = succeeded(style->take(a, ps_slice(text, 999)) == PS_OK);
+	disarm();
+	assert_int_equal(peer.n_sent, taken);
+	ws_tools_deinit(&tools);
+	ps_writer_deinit(&out);
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+static void
+say_framed(void)
+{
+	say_as(&ws_sockjs);
+}
+
+static void
+say_raw(void)
+{
+	say_as(&ws_raw);
 }
 
 /* The frame of a message that belongs to no session. */
@@ -864,6 +947,21 @@ a_request_is_parked_or_ended(void **state)
 }
 
 static void
+a_receiver_of_sockjs_greets_or_ends(void **state)
+{
+	(void)state;
+	fail_each_allocation(greet);
+}
+
+static void
+a_websocket_of_sockjs_says_all_or_nothing(void **state)
+{
+	(void)state;
+	fail_each_allocation(say_framed);
+	fail_each_allocation(say_raw);
+}
+
+static void
 a_probe_runs_or_ends(void **state)
 {
 	(void)state;
@@ -954,6 +1052,8 @@ main(void)
 		    a_message_that_is_lost_leaves_no_hole, fixture_setup,
 		    fixture_teardown),
 		cmocka_unit_test(a_request_is_parked_or_ended),
+		cmocka_unit_test(a_receiver_of_sockjs_greets_or_ends),
+		cmocka_unit_test(a_websocket_of_sockjs_says_all_or_nothing),
 		cmocka_unit_test(a_probe_runs_or_ends),
 		cmocka_unit_test(figures_are_whole_or_not_told),
 		cmocka_unit_test(an_application_is_called_or_not),
