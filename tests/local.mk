@@ -72,6 +72,7 @@ unit_tests = \
 	%D%/unit/test_session_interleavings \
 	%D%/unit/test_session_model \
 	%D%/unit/test_session_quota \
+	%D%/unit/test_sockjs \
 	%D%/unit/test_sockjs_paths \
 	%D%/unit/test_store \
 	%D%/unit/test_store_applications \
@@ -122,6 +123,10 @@ outbox_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_outbox_model_SOURCES = \
 	%D%/unit/test_outbox_model.c $(outbox_fixture)
 %C%_unit_test_outbox_model_LDFLAGS = $(outbox_wraps)
+%C%_unit_test_sockjs_SOURCES = %D%/unit/test_sockjs.c $(allocations) \
+	$(outbox_fixture)
+%C%_unit_test_sockjs_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_channel_model_SOURCES = \

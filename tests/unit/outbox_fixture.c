@@ -477,11 +477,11 @@ allow_callbacks(int64_t token_id, const char *pattern)
 	enforce_policy(&bridge, policy);
 }
 
-int
-outbox_setup(void **state)
+static int
+begin(int ret)
 {
-	if (fixture_setup(state) != 0)
-		return -1;
+	if (ret != 0)
+		return ret;
 	n_fake_rows = n_fake_calls = n_active_calls = most_active_calls = 0;
 	*refused_session = '\0';
 	calls_fail = false;
@@ -492,6 +492,18 @@ outbox_setup(void **state)
 	fixture_set("max_message=1KiB");
 	allow_callbacks(TOKEN, "http://*");
 	return 0;
+}
+
+int
+outbox_setup(void **state)
+{
+	return begin(fixture_setup(state));
+}
+
+int
+outbox_setup_loop(void **state)
+{
+	return begin(fixture_setup_loop(state));
 }
 
 int

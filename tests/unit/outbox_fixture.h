@@ -52,6 +52,7 @@ extern void (*on_fake_call)(const struct fake_call *call);
 extern bool calls_fail; /* there is no memory for one */
 
 int outbox_setup(void **state);
+int outbox_setup_loop(void **state); /* see fixture_setup_loop() */
 int outbox_teardown(void **state);
 
 /* The application `token_id` may call this, such as "http://a". */
