@@ -374,7 +374,7 @@ what_has_no_memory_is_refused_or_closed(void **state)
 	(void)state;
 	for (which = 0; which < 1000; which++) {
 		struct session *session;
-		char name[16];
+		char name[24];
 
 		snprintf(name, sizeof(name), "s%ld", which);
 		session_name = name;
