@@ -31,6 +31,7 @@ unit_tests = \
 	%D%/unit/test_message \
 	%D%/unit/test_metrics \
 	%D%/unit/test_outbox \
+	%D%/unit/test_outbox_delivery \
 	%D%/unit/test_outbox_model \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
@@ -120,6 +121,9 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=ps_db_read_outbox
 %C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
 %C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
+%C%_unit_test_outbox_delivery_SOURCES = \
+	%D%/unit/test_outbox_delivery.c $(outbox_fixture)
+%C%_unit_test_outbox_delivery_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_outbox_model_SOURCES = \
 	%D%/unit/test_outbox_model.c $(outbox_fixture)
 %C%_unit_test_outbox_model_LDFLAGS = $(outbox_wraps)
