@@ -18,6 +18,7 @@ from application import Application, Responder  # noqa: E402
 from certificates import Authority          # noqa: E402
 from channel import KINDS, Channel          # noqa: E402
 from client import DIALECTS, Http           # noqa: E402
+from sockjs import Service                  # noqa: E402
 from stack import ALL_CHANNELS, LOOPBACK, SERVERS, Stack  # noqa: E402
 from target import Target                   # noqa: E402
 
@@ -30,6 +31,15 @@ def pytest_configure(config):
                  "; None: there is no token of that name"):
         config.addinivalue_line("markers", line)
 
+
+# Those that the protocol's own tests ask for: what the application does, and
+# the columns of its token.
+SOCKJS_SERVICES = {
+    "echo": ("echo", {}),
+    "close": ("close", {}),
+    "disabled_websocket_echo": ("echo", {"sockjs_websocket": 0}),
+    "cookie_needed_echo": ("echo", {"sockjs_cookie": 1}),
+}
 
 # What a test leaves behind must not hold its end up.
 DEFAULTS = {"drain_timeout": "0s", "close_timeout": "1s"}
@@ -191,6 +201,19 @@ def shared_application(stack, responder, its_applications):
             its_applications[key] = Application(stack, responder, behaviour,
                                                 **columns)
         return its_applications[key]
+
+    return get
+
+
+@pytest.fixture
+def sockjs(http, shared_application):
+    """The SockJS service of that name, for one client of all tests."""
+    def get(name="echo"):
+        behaviour, columns = SOCKJS_SERVICES[name]
+        application = shared_application(behaviour, **columns)
+        if "everyone" not in application.socket_ids:
+            application.authorize("everyone")
+        return Service(http, application.socket_ids["everyone"])
 
     return get
 
