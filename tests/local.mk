@@ -5,6 +5,7 @@
 
 unit_tests = \
 	%D%/unit/test_address \
+	%D%/unit/test_application \
 	%D%/unit/test_assembly \
 	%D%/unit/test_authorization \
 	%D%/unit/test_backlog \
@@ -32,6 +33,7 @@ unit_tests = \
 	%D%/unit/test_metrics \
 	%D%/unit/test_outbox \
 	%D%/unit/test_outbox_delivery \
+	%D%/unit/test_outbox_memory \
 	%D%/unit/test_outbox_model \
 	%D%/unit/test_params \
 	%D%/unit/test_parked \
@@ -118,12 +120,20 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
 	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
-	-Wl,--wrap=ps_db_read_outbox
+	-Wl,--wrap=ps_db_read_outbox \
+	-Wl,--wrap=ps_db_delete_authorization
+%C%_unit_test_application_SOURCES = \
+	%D%/unit/test_application.c $(outbox_fixture)
+%C%_unit_test_application_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
 %C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_outbox_delivery_SOURCES = \
 	%D%/unit/test_outbox_delivery.c $(outbox_fixture)
 %C%_unit_test_outbox_delivery_LDFLAGS = $(outbox_wraps)
+%C%_unit_test_outbox_memory_SOURCES = \
+	%D%/unit/test_outbox_memory.c $(allocations) $(outbox_fixture)
+%C%_unit_test_outbox_memory_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_outbox_model_SOURCES = \
 	%D%/unit/test_outbox_model.c $(outbox_fixture)
 %C%_unit_test_outbox_model_LDFLAGS = $(outbox_wraps)

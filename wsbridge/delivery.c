@@ -173,8 +173,11 @@ withdraw(struct lane *lane)
 	    lane->application->token_id, ps_slice_str(lane->client));
 
 	lane->give_up = "410 Gone";
-	if (authorization != NULL)
+	if (authorization != NULL) {
+		/* Nor does it want to hear that its sessions end. */
+		authorization->events = false;
 		authorization_withdraw(bridge, authorization, "410 Gone");
+	}
 	delivery_update(lane);
 }
 

@@ -18,7 +18,7 @@ size_t n_fake_calls, n_active_calls, most_active_calls;
 bool calls_fail;
 void (*on_fake_call)(const struct fake_call *call);
 
-static struct store_job *job;
+static struct store_job_list jobs; /* oldest first */
 static bool is_closed;
 static struct fake_row saved_rows[FAKE_ROWS_MAX];
 static size_t n_saved_rows;
@@ -27,7 +27,8 @@ static uint64_t revision;
 
 /* The store. */
 
-bool __wrap_store_do(struct store *store, struct store_job *lent);
+bool __wrap_store_do(struct store *store, struct store_job *job);
+int __wrap_ps_db_delete_authorization(struct ps_db *db, const char *socket_id);
 int __wrap_ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *row);
 int __wrap_ps_db_delete_outbox(struct ps_db *db,
     const struct ps_outbox_key *keys, size_t count);
@@ -40,14 +41,25 @@ int __wrap_ps_db_read_outbox(struct ps_db *db, const char *session,
     int (*found)(void *arg, const struct ps_outbox_row *row), void *arg);
 
 bool
-__wrap_store_do(struct store *store, struct store_job *lent)
+__wrap_store_do(struct store *store, struct store_job *job)
 {
+	struct store_job *other;
+
 	(void)store;
 	if (is_closed)
 		return false;
-	assert_null(job);
-	job = lent;
+	TAILQ_FOREACH(other, &jobs, next)
+	assert_ptr_not_equal(other->run, job->run); /* one of each */
+	TAILQ_INSERT_TAIL(&jobs, job, next);
 	return true;
+}
+
+int
+__wrap_ps_db_delete_authorization(struct ps_db *db, const char *socket_id)
+{
+	(void)db;
+	(void)socket_id;
+	return PS_OK;
 }
 
 struct fake_row *
@@ -193,7 +205,7 @@ __wrap_ps_db_read_outbox(struct ps_db *db, const char *session, uint64_t after,
 bool
 store_has_job(void)
 {
-	return job != NULL;
+	return !TAILQ_EMPTY(&jobs);
 }
 
 static void
@@ -213,6 +225,8 @@ restore(void)
 void
 store_roll_back(void)
 {
+	struct store_job *job = TAILQ_FIRST(&jobs);
+
 	if (job == NULL)
 		return;
 	save();
@@ -223,15 +237,15 @@ store_roll_back(void)
 void
 store_end(int ret)
 {
-	struct store_job *done = job;
+	struct store_job *job = TAILQ_FIRST(&jobs);
 
-	assert_non_null(done);
+	assert_non_null(job);
 	if (ret == PS_OK)
-		assert_int_equal(done->run(done, NULL), PS_OK);
+		assert_int_equal(job->run(job, NULL), PS_OK);
 	else if (ret == PS_ERR_IO)
 		store_roll_back();
-	job = NULL;
-	done->done(done, ret);
+	TAILQ_REMOVE(&jobs, job, next);
+	job->done(job, ret);
 	fixture_turn();
 }
 
@@ -248,7 +262,7 @@ void
 store_settle(void)
 {
 	end_turns();
-	while (job != NULL) {
+	while (store_has_job()) {
 		store_end(PS_OK);
 		end_turns();
 	}
@@ -443,13 +457,14 @@ load(void)
 static void
 stop(void)
 {
-	struct store_job *done = job;
+	struct store_job *job;
 
 	is_closed = true;
 	outbox_stop(&bridge);
-	job = NULL;
-	if (done != NULL)
-		done->done(done, PS_ERR_CLOSED);
+	while ((job = TAILQ_FIRST(&jobs)) != NULL) {
+		TAILQ_REMOVE(&jobs, job, next);
+		job->done(job, PS_ERR_CLOSED);
+	}
 	fixture_turn();
 	assert_int_equal(n_active_calls, 0);
 }
@@ -498,7 +513,7 @@ begin(int ret)
 	*refused_session = '\0';
 	calls_fail = false;
 	on_fake_call = NULL;
-	job = NULL;
+	TAILQ_INIT(&jobs);
 	is_closed = false;
 	fixture_set("queue_bytes=1KiB");
 	fixture_set("max_message=1KiB");
