@@ -15,8 +15,9 @@ def test_every_message_arrives():
     build = os.environ.get("POLYSOCKET_BUILD") or SOURCE
     done = subprocess.run(
         ["bench/applications", "--quick", "--seconds", "0.3", "--members",
-         "20", "--clients", "8", "--of", "polysocket", "--only", "echo",
-         "--only", "publish", "--only", "accepted"],
+         "20", "--clients", "8", "--set", "receiver_grace=1s", "--of",
+         "polysocket", "--only", "echo", "--only", "publish", "--only",
+         "accepted"],
         cwd=SOURCE, text=True, capture_output=True, timeout=240,
         env={**os.environ, "POLYSOCKET_BUILD": os.path.abspath(build)})
     assert done.returncode == 0, done.stdout + done.stderr
