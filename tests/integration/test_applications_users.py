@@ -152,7 +152,7 @@ def test_what_was_said_before_she_came(http, app, transport):
 @pytest.mark.parametrize("way", [("websocket", "1.1"), ("raw", "1.1")])
 def test_a_page_that_is_left(app, tab):
     """What is known of the others depends on the web server, see
-    test_sockjs_closing.py."""
+    test_sockjs_protocol_close.py."""
     ann = app.authorize("ann")
     user, name = tab()
     user.send("bye")

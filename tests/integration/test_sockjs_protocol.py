@@ -55,7 +55,7 @@ def echo(sockjs):
     return sockjs("echo")
 
 
-# What answers have in common; test_sockjs_transports.py uses it too.
+# What answers have in common; the other files use it too.
 
 def content_type(response):
     """Without spaces; lighttpd has RFC 9239's name for scripts."""

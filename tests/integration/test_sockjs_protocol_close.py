@@ -167,6 +167,7 @@ class Connection(RawSocket):
         super().__init__(("127.0.0.1", stack.port))
 
     def request(self, method, path, version):
+        # lighttpd answers a POST without a length with 411.
         self.send(f"{method} {path} HTTP/{version}\r\nHost: localhost\r\n"
                   "Connection: keep-alive\r\nContent-Length: 0\r\n\r\n"
                   .encode())
