@@ -212,6 +212,8 @@ store_run(void *arg)
 	 * the outbox: one who is nice cannot cease to be. */
 	if (!store->is_waited_for)
 		setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	/* All was looked at before there was a thread. */
+	store->cycle_at_ms = ps_clock_ms() + STORE_PERIOD_MS;
 	while (ps_thread_wait(&store->thread, time_left_ms(store))) {
 		all = time_left_ms(store) == 0 ||
 		    backlog_has_readings(&store->backlog);

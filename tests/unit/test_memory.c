@@ -26,7 +26,7 @@
 #include "wsbridge/reading.h"
 #include "wsbridge/record.h"
 #include "wsbridge/service.h"
-#include "wsbridge/store.h"
+#include "wsbridge/store_thread.h"
 #include "wsbridge/ws_style.h"
 
 char *__real_strdup(const char *text);
@@ -691,6 +691,39 @@ open_store(void)
 	assert_int_equal(fixture_teardown(NULL), 0);
 }
 
+/* What cannot be told is not told; the rest is. */
+static void
+tell_news(void)
+{
+	static const struct ps_authorization_row row = { .socket_id = "id",
+		.client = "me", .callback = "http://x" };
+	static const struct ps_outbox_lane lane = { .session = "a-1",
+		.client = "me" };
+	struct store store = { .ops = &store_ops };
+	unsigned n_news = 0;
+	struct news *news;
+
+	assert_int_equal(fixture_setup_loop(NULL), 0);
+	ps_thread_init(&store.thread);
+	STAILQ_INIT(&store.mail.news);
+	uv_async_init(bridge.loop, &store.async, NULL);
+	arm();
+	store_post_authorization(&store, &row);
+	store_post_withdrawn(&store, "id");
+	store_post_lane(&store, &lane);
+	disarm();
+	while ((news = STAILQ_FIRST(&store.mail.news)) != NULL) {
+		STAILQ_REMOVE_HEAD(&store.mail.news, next);
+		store_tell_news(&store, news);
+		free(news);
+		n_news++;
+	}
+	assert_int_equal(n_news, 3 - !succeeded(n_news == 3));
+	uv_close((uv_handle_t *)&store.async, NULL);
+	ps_thread_deinit(&store.thread);
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
 static void
 know_rights(void)
 {
@@ -1032,6 +1065,13 @@ a_worker_knows_all_rights_or_none(void **state)
 	fail_each_allocation(know_rights);
 }
 
+static void
+news_are_told_or_not(void **state)
+{
+	(void)state;
+	fail_each_allocation(tell_news);
+}
+
 #define with_database(test) \
 	cmocka_unit_test_setup_teardown(test, make_database, \
 	    database_teardown)
@@ -1064,6 +1104,7 @@ main(void)
 		with_database(a_history_is_read_whole_or_fails),
 		with_database(a_store_is_opened_or_not),
 		with_database(a_worker_knows_all_rights_or_none),
+		with_database(news_are_told_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
