@@ -19,8 +19,7 @@ struct url {
 #define KEY_MAX (PS_SOCKET_ID_LEN + 1 + PS_SOCKJS_SESSION_MAX)
 
 static struct ps_slice
-make_key(char key[KEY_MAX], struct ps_slice socket_id,
-    struct ps_slice session)
+make_key(char *key, struct ps_slice socket_id, struct ps_slice session)
 {
 	memcpy(key, socket_id.data, socket_id.len);
 	key[socket_id.len] = '/';
@@ -43,7 +42,8 @@ static bool
 set_url(struct session *session, struct ps_slice socket_id,
     struct ps_slice name)
 {
-	struct url *url = malloc(sizeof(*url) + KEY_MAX);
+	struct url *url =
+	    malloc(sizeof(*url) + socket_id.len + 1 + name.len);
 
 	if (url == NULL)
 		return false;
