@@ -207,12 +207,17 @@ ps_reply_text(struct ps_writer *w, const struct ps_style *style, int status,
 /* Scripts of SockJS look at the status alone; the text is for people. */
 static void
 reply_text_error(struct ps_writer *w, const struct ps_style *style, int status,
-    const char *sentence, const struct ps_head_extra *extra)
+    const char *sentence, const char *members,
+    const struct ps_head_extra *extra)
 {
 	struct ps_writer text = { 0 };
 
-	if (status != 405)
-		ps_writer_printf(&text, "%s\n", sentence);
+	if (status != 405) {
+		ps_writer_str(&text, sentence);
+		if (members != NULL)
+			ps_writer_printf(&text, " (%s)", members);
+		ps_writer_str(&text, "\n");
+	}
 	ps_reply_text(w, style, status,
 	    status != 405 ? PS_TYPE_SOCKJS_TEXT : NULL,
 	    ps_slice(text.data, text.len), extra);
@@ -236,7 +241,7 @@ ps_reply_error_with(struct ps_writer *w, const struct ps_style *style,
 	if (extra == NULL)
 		extra = &head;
 	if (style->flags & PS_STYLE_SOCKJS) {
-		reply_text_error(w, style, status, sentence, extra);
+		reply_text_error(w, style, status, sentence, members, extra);
 		return;
 	}
 	ps_writer_printf(&json, "{\"%s\":false,\"error\":",

@@ -25,6 +25,7 @@
 #define LIMIT_PRESENCE "max_presence"
 #define LIMIT_PROTOCOLS "max_protocols"
 #define LIMIT_REASON "max_reason"
+#define LIMIT_SOCKJS_MESSAGES "max_sockjs_messages"
 #define LIMIT_TARGET "max_target"
 
 /*

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "handoff.h"
+#include "limit.h"
 #include "ps_json_literal.h"
 
 /* Segments of a path of a session: its server, its id and the transport. */
@@ -331,7 +332,8 @@ refuse_payload(struct request *request, struct ps_slice text, int ret)
 		    "max_message");
 		return;
 	case PS_ERR_FULL:
-		request_refuse(request, PS_CODE_TOO_MANY_EVENTS, NULL, NULL);
+		request_refuse_limit(request, PS_CODE_TOO_MANY_EVENTS, NULL,
+		    LIMIT_SOCKJS_MESSAGES);
 		return;
 	case PS_ERR_MALFORMED:
 		refuse(request, text.len == 0 ? "Payload expected." :

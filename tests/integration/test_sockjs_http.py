@@ -36,6 +36,12 @@ def is_text(response, status, text=None):
     return True
 
 
+def names_limit(response, status, limit):
+    assert is_text(response, status)
+    assert response.text.endswith(f' ("limit":"{limit}")\n'), response
+    return True
+
+
 # Sends.
 
 @pytest.mark.parametrize("body, text", [
@@ -97,12 +103,12 @@ def test_messages_and_bodies_are_bounded(quiet):
     assert session.xhr().text == "o\n"
     session.send("x" * 20, "ä" * 10, "\n" * 10)
     for too_large in ("x" * 21, "ä" * 10 + "x", "\n" * 10 + "x"):
-        assert is_text(session.try_send(json.dumps(["small", too_large])),
-                       413)
+        assert names_limit(session.try_send(json.dumps(["small", too_large])),
+                           413, "max_message")
         body = urllib.parse.urlencode({"d": json.dumps([too_large])})
-        assert is_text(session.try_jsonp_send(body), 413)
+        assert names_limit(session.try_jsonp_send(body), 413, "max_message")
     assert session.try_send('["' + '"' * 1020).status == 500
-    assert is_text(session.try_send('["' + '"' * 1023), 413)
+    assert names_limit(session.try_send('["' + '"' * 1023), 413, "max_body")
     session.send("last")
     application.wait_messages("x" * 20, "ä" * 10, "\n" * 10, "last")
 
@@ -113,7 +119,8 @@ def test_a_token_bounds_messages_too(http, new_application):
     session = service.session()
     assert session.xhr().text == "o\n"
     session.send("x" * 10)
-    assert is_text(session.try_send(json.dumps(["x" * 11])), 413)
+    assert names_limit(session.try_send(json.dumps(["x" * 11])), 413,
+                       "max_message_bytes")
     application.wait_messages("x" * 10)
 
 
@@ -124,7 +131,10 @@ def test_a_client_may_send_all_that_it_has(stack, http, new_application):
         lambda callback: Answer(hang=True)))
     session = service.session()
     assert session.xhr().text == "o\n"
-    assert is_text(session.try_send(json.dumps(["x"] * (SEND_MAX + 1))), 400)
+    assert names_limit(session.try_send(json.dumps(["x"] * (SEND_MAX + 1))),
+                       400, "max_sockjs_messages")
+    assert (http.get("/polysocket/limits").json["limits"]
+            ["max_sockjs_messages"] == SEND_MAX)
     session.send(*["x"] * SEND_MAX)
     assert stack.database.value(
         "SELECT count(*) FROM outbox WHERE token_id = "
@@ -137,7 +147,8 @@ def test_an_outbox_that_is_full_refuses(http, new_application):
         lambda callback: Answer(hang=True)))
     session = service.session()
     assert session.xhr().text == "o\n"
-    assert is_text(session.try_send('["1","2","3","4"]'), 503)
+    assert names_limit(session.try_send('["1","2","3","4"]'), 503,
+                       "outbox_messages")
     session.send("1", "2", "3")
     response = session.try_send('["4"]')
     assert is_text(response, 503)
@@ -292,7 +303,7 @@ def test_what_cannot_be_held_is_told(stack, http, new_application):
         assert response.header("Retry-After")
         for transport in STREAMS:
             response = service.session().request(transport, c="cb")
-            assert is_text(response, 503)
+            assert names_limit(response, 503, "max_held")
             assert int(response.header("Retry-After")) > 0
         # What is answered at once is not held.
         assert service.session().xhr().text == "o\n"
@@ -314,7 +325,7 @@ def test_sessions_are_limited_as_all_are(http, new_application, limit,
     assert service.session().xhr().text == "o\n"
     for transport in HTTP_TRANSPORTS:
         response = service.session().request(transport, c="cb")
-        assert is_text(response, status)
+        assert names_limit(response, status, limit)
         assert int(response.header("Retry-After")) > 0
 
 

@@ -78,6 +78,7 @@ static const struct {
 	{ "max_presence", PS_PRESENCE_MAX },
 	{ "max_protocols", PS_PROTOCOLS_MAX },
 	{ "max_reason", PS_CLOSE_REASON_MAX },
+	{ "max_sockjs_messages", PS_IPC_EVENTS_MAX },
 	{ "max_target", PS_TARGET_MAX - 1 },
 };
 

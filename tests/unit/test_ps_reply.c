@@ -254,12 +254,19 @@ a_refusal_of_sockjs_is_text_and_a_wrong_method_says_nothing(void **state)
 	struct ps_writer w = { 0 };
 
 	(void)state;
-	ps_reply_error(&w, &style, PS_CODE_OUTBOX_FULL, "try again", "\"a\":1");
+	ps_reply_error(&w, &style, PS_CODE_OUTBOX_FULL, "try again", NULL);
 	assert_true(writer_had(&w,
 	    "Status: 503 Service Unavailable\r\n"
 	    "Content-Type: text/plain; charset=UTF-8\r\n"
 	    "Content-Length: 10\r\n" SOCKJS_ANY CACHE
 	    "Retry-After: 5\r\n\r\ntry again\n"));
+	ps_reply_error(&w, &style, PS_CODE_BAD_REQUEST, "no",
+	    "\"limit\":\"max_body\"");
+	assert_true(writer_had(&w,
+	    "Status: 400 Bad Request\r\n"
+	    "Content-Type: text/plain; charset=UTF-8\r\n"
+	    "Content-Length: 24\r\n" SOCKJS_ANY CACHE
+	    "\r\nno (\"limit\":\"max_body\")\n"));
 	ps_reply_error_with(&w, &style, PS_CODE_METHOD_NOT_ALLOWED, NULL, NULL,
 	    &extra);
 	assert_true(writer_had(&w,
