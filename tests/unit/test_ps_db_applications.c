@@ -1,4 +1,4 @@
-/* Authorizations and the outbox in the database, and what is noted of changes. */
+/* Authorizations and the outbox in the database, and notes of changes. */
 #include "config.h"
 
 #include "database.h"
@@ -694,7 +694,8 @@ main(void)
 		fresh(an_authorization_is_read_as_it_was_put),
 		fresh(one_that_is_renewed_keeps_the_time_it_was_created),
 		fresh(what_the_schema_refuses_is_malformed),
-		fresh(changes_of_the_administrator_are_noted_and_our_own_are_not),
+		fresh(
+		    changes_of_the_administrator_are_noted_and_our_own_are_not),
 		fresh(changes_are_pruned_when_they_are_old_and_were_read),
 		fresh(a_callback_is_read_as_it_was_put),
 		fresh(rows_are_read_page_by_page_in_their_order),

@@ -356,7 +356,8 @@ one_that_is_at_fault_harms_no_other(void **state)
 	run_until(n_done == 5);
 	assert_true(writer_had(&told, "1:0 2:-1 3:0 4:-2 5:0 "));
 	assert_string_equal(admin_text("SELECT group_concat(number) FROM "
-				       "(SELECT * FROM outbox ORDER BY number)"),
+				       "(SELECT * FROM outbox ORDER BY "
+				       "number)"),
 	    "1,3,5");
 	/* And what the schema refuses. */
 	put(1);
@@ -715,7 +716,8 @@ what_is_dead_and_old_is_pruned(void **state)
 	start();
 	run_until(count() == 2);
 	assert_string_equal(admin_text("SELECT group_concat(number) FROM "
-				       "(SELECT * FROM outbox ORDER BY number)"),
+				       "(SELECT * FROM outbox ORDER BY "
+				       "number)"),
 	    "1,3");
 	/* Notes that were read, and are old. */
 	admin_run("INSERT INTO application_changes (kind, name, changed_at) "
@@ -733,7 +735,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fresh(a_job_is_done_at_once_and_told_when_it_is_committed),
-		fresh(many_are_done_in_few_transactions_and_told_in_their_order),
+		fresh(
+		    many_are_done_in_few_transactions_and_told_in_their_order),
 		fresh(one_may_want_what_was_put_before_to_be_written),
 		fresh(one_that_only_reads_is_no_transaction_that_counts),
 		fresh(one_that_is_at_fault_harms_no_other),
