@@ -201,6 +201,16 @@ def test_head_makes_no_session(quiet, transport):
     assert is_text(session.try_send('["a"]'), 404)
 
 
+@pytest.mark.prefix("/live")
+def test_all_of_it_is_below_the_mount(quiet):
+    application, service = quiet
+    assert service.get().text == "Welcome to SockJS!\n"
+    session = service.session()
+    assert session.xhr().text == "o\n"
+    session.send("hello")
+    application.wait_messages("hello")
+
+
 # Origins.
 
 def test_origins_are_the_application_tokens(http, new_application):
