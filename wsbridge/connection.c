@@ -36,6 +36,16 @@ connection_deliver(struct connection *connection)
 		session_expel(session, TRY_AGAIN_LATER, "slow client");
 }
 
+void
+connection_close_if_due(struct connection *connection)
+{
+	const struct authorization *authorization = connection->authorization;
+
+	if (authorization != NULL && authorization->close_code != 0)
+		session_expel(connection->session, authorization->close_code,
+		    authorization->close_reason);
+}
+
 /* As much waits as may. */
 static bool
 is_full(const struct session *session)

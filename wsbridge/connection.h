@@ -37,6 +37,9 @@ bool connection_publish(struct connection *connection,
 
 /* Delivers what is queued; it may be of no authorization any more after that. */
 void connection_deliver(struct connection *connection);
+/* Its client comes while its authorization closes all its sessions: this one
+ * is closed now. */
+void connection_close_if_due(struct connection *connection);
 /* Nothing is to be delivered: it was, or it never will be. */
 void connection_forget(struct connection *connection);
 

@@ -116,6 +116,10 @@ receive(struct exchange *exchange, const struct ps_ipc_sockjs_receive *m)
 	const struct ps_token *token;
 
 	/* What is closed is told why, be it that it is authorized no more. */
+	if (session != NULL && application_of(session) != NULL) {
+		connection_close_if_due(&application_of(session)->connection);
+		session = find(bridge, m->socket_id, m->session);
+	}
 	if (session == NULL || session->state == SESSION_OPEN) {
 		if ((token = sockjs_admit(exchange, authorization)) == NULL)
 			return;
