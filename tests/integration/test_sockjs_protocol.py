@@ -193,6 +193,18 @@ def test_iframe_without_its_body(echo):
     assert response.header("ETag") == echo.get("/iframe.html").header("ETag")
 
 
+def test_nothing_is_compressed_on_the_way(echo):
+    """It would change an ETag, and hold streams back."""
+    headers = {"Accept-Encoding": "gzip"}
+    response = echo.get("/iframe.html", headers)
+    check_iframe(response)
+    assert response.header("Content-Encoding") is None
+    assert response.header("ETag") == echo.get("/iframe.html").header("ETag")
+    with echo.session().begin("xhr_streaming", headers) as receiver:
+        assert receiver.frame() == "o"
+        assert receiver.header("Content-Encoding") is None
+
+
 # Info.
 
 def test_info(echo):

@@ -393,6 +393,9 @@ class Stack:
             f'ErrorLog "{self.directory}/apache-error.log"',
             f'DocumentRoot "{self.directory}"',
             "ServerName 127.0.0.1",
+            # As Debian does, and more; ours says no to it.
+            "AddOutputFilterByType DEFLATE text/html text/plain"
+            " application/javascript application/json text/event-stream",
             f"Listen 127.0.0.1:{self.port}",
             "GracefulShutdownTimeout 1",
             *(f'SetEnv {name} "{value}"'
