@@ -229,6 +229,15 @@ def test_the_largest_message(echo, kind):
         assert one.next_close()[0] == 1009
 
 
+@pytest.mark.options(max_message="1KiB", max_body="4KiB")
+def test_the_largest_text(echo):
+    with echo[1].socket() as framed:
+        framed.say_text('["a"' + " " * (4096 - 5) + "]")
+        assert framed.messages() == ["a"]
+        framed.say_text('["a"' + " " * (4097 - 5) + "]")
+        assert framed.next_close()[0] == 1009
+
+
 # How it ends.
 
 @pytest.mark.parametrize("kind", ["socket", "raw"])
@@ -292,6 +301,21 @@ def test_a_reply_closes_nothing_and_follows(echo):
         framed.say_messages("one")
         assert framed.messages() == ["one"]
         assert framed.leave() == (1000, "")
+
+
+def test_a_bridge_that_drains_closes(new_stack, new_application):
+    stack = new_stack(options={"drain_timeout": "60s"})
+    application = new_application(stack=stack, events=True)
+    service = Service(Http(stack.port), application.authorize("ann"))
+    with service.socket() as framed, service.raw() as raw:
+        stack.replace_bridge()
+        assert framed.text() == 'c[1001,"server shutting down"]'
+        for one in (framed, raw):
+            assert one.next_close() == (1001, "server shutting down")
+    assert application.wait_event("disconnected")["code"] == 1001
+    with service.socket() as framed:
+        framed.say_messages("to the successor")
+        application.wait_messages("to the successor")
 
 
 # What it has said is kept before a client hears that all is well.
