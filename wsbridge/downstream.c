@@ -204,7 +204,8 @@ put_close(struct downstream *downstream, struct ps_writer *out,
 	const struct ws_style *style = downstream->style;
 	struct ps_slice reason = ps_slice(close->reason, close->reason_len);
 
-	if (downstream->lost) {
+	/* That all it said has arrived is what it would take an answer for. */
+	if (downstream->lost && downstream->client_closed) {
 		frame_write_close(out, 1011, ps_slice(NULL, 0));
 		return;
 	}

@@ -356,6 +356,25 @@ def test_no_answer_while_nothing_can_be_kept(new_stack, new_application):
     application.wait_messages("not kept")
 
 
+def test_what_cannot_be_kept_is_told(new_stack, new_application):
+    stack = new_stack()
+    application = new_application(stack=stack)
+    service = Service(Http(stack.port), application.authorize("ann"))
+    with service.socket() as left, service.raw() as raw, \
+            service.socket() as framed:
+        stack.sql("CREATE TRIGGER full BEFORE INSERT ON outbox "
+                  "BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        left.say_messages("lost")
+        left.say(CLOSE, close_payload(1000, "all said"))
+        assert left.next_close()[0] == 1011
+        framed.say_messages("lost")
+        assert framed.text() == 'c[1011,"not written"]'
+        assert framed.next_close() == (1011, "not written")
+        raw.say_text("lost")
+        assert raw.next_close() == (1011, "not written")
+    assert application.messages() == []
+
+
 def test_who_says_too_much_is_not_read_from(new_stack, new_application):
     """While the database is locked, so that nothing of it is kept."""
     stack = new_stack(options={"queue_bytes": "64MiB"})
