@@ -9,6 +9,7 @@
 #include "emit.h"
 #include "exchange.h"
 #include "intake.h"
+#include "outbox.h"
 #include "ps_json.h"
 #include "resolver.h"
 #include "session.h"
@@ -28,6 +29,7 @@ static const char *const directions[] = { [UP] = "up", [DOWN] = "down" };
 struct figures {
 	const struct bridge *bridge;
 	struct store_status store;
+	struct outbox_status outbox;
 	/* The last index: without a receiver, with one. */
 	uint64_t sessions[PS_SESSION_KIND__COUNT][SESSION__COUNT][2];
 	uint64_t queued_messages[DIRECTION__COUNT];
@@ -80,6 +82,7 @@ count_figures(struct figures *figures, const struct bridge *bridge)
 	*figures = (struct figures){ .bridge = bridge,
 		.store = store_status(bridge->store),
 		.traffic = bridge->totals.ended };
+	outbox_status(bridge, &figures->outbox);
 	TAILQ_FOREACH(session, &bridge->sessions, all)
 		add_session(figures, session);
 	TAILQ_FOREACH(channel, &bridge->channels, all)
@@ -359,6 +362,61 @@ put_emit_ids(struct output *out)
 }
 
 static void
+put_authorizations(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->authorizations.by_id.count);
+}
+
+static void
+put_kept_bytes(struct output *out)
+{
+	put_value(out, NULL, out->figures->bridge->authorizations.kept_bytes);
+}
+
+static void
+put_callbacks(struct output *out)
+{
+	const struct outbox_status *outbox = &out->figures->outbox;
+
+	put_value(out, LABELS("waiting"),
+	    outbox->waiting > outbox->in_flight ?
+		outbox->waiting - outbox->in_flight :
+		0);
+	put_value(out, LABELS("called"), outbox->in_flight);
+}
+
+static void
+put_callback_bytes(struct output *out)
+{
+	put_value(out, NULL, out->figures->outbox.bytes);
+}
+
+static void
+put_callback_hosts(struct output *out)
+{
+	const struct outbox_status *outbox = &out->figures->outbox;
+
+	put_value(out, LABELS("yes"), outbox->hosts - outbox->hosts_down);
+	put_value(out, LABELS("no"), outbox->hosts_down);
+}
+
+static void
+put_callbacks_accepted_total(struct output *out)
+{
+	put_value(out, NULL, out->figures->outbox.accepted);
+}
+
+static void
+put_callbacks_total(struct output *out)
+{
+	const struct outbox_status *outbox = &out->figures->outbox;
+
+	put_value(out, LABELS("delivered"), outbox->delivered);
+	put_value(out, LABELS("failed"), outbox->failed);
+	put_value(out, LABELS("dead"), outbox->dead);
+}
+
+static void
 put_events_total(struct output *out)
 {
 	put_value(out, NULL, out->figures->bridge->totals.events);
@@ -502,6 +560,16 @@ static const struct metric metrics[] = {
 	  "Emits that wait for acknowledgements; max_held bounds them." },
 	{ "emit_ids", GAUGE, { NULL }, put_emit_ids,
 	  "Ids of emits that are remembered, at most max_emit_ids." },
+	{ "authorizations", GAUGE, { NULL }, put_authorizations,
+	  "Clients of applications that may connect, at most max_authorizations." },
+	{ "kept_bytes", GAUGE, { NULL }, put_kept_bytes,
+	  "Bytes of messages that were published to nobody and are kept for the next session." },
+	{ "callbacks", GAUGE, { "state" }, put_callbacks,
+	  "Callbacks that are accepted and not delivered: called just now, or waiting for their turn or another attempt." },
+	{ "callback_bytes", GAUGE, { NULL }, put_callback_bytes,
+	  "Bytes of bodies of callbacks in memory." },
+	{ "callback_hosts", GAUGE, { "up" }, put_callback_hosts,
+	  "Hosts of applications that are called, by whether they have answered lately." },
 	{ "database_up", GAUGE, { NULL }, put_database_up,
 	  "0 while the database cannot be written or what waits for it is not written yet." },
 	{ "records_waiting", GAUGE, { NULL }, put_records_waiting,
@@ -520,6 +588,10 @@ static const struct metric metrics[] = {
 	  "Events that were emitted to channels." },
 	{ "event_deliveries_total", COUNTER, { NULL }, put_deliveries_total,
 	  "Members that these were for, when they were emitted." },
+	{ "callbacks_accepted_total", COUNTER, { NULL }, put_callbacks_accepted_total,
+	  "Callbacks that were accepted." },
+	{ "callbacks_total", COUNTER, { "outcome" }, put_callbacks_total,
+	  "Callbacks that were delivered; attempts that failed; callbacks that were given up." },
 	{ "records_written_total", COUNTER, { NULL }, put_written_total,
 	  "Records of sessions and of use that were written." },
 	{ "records_lost_total", COUNTER, { NULL }, put_lost_total,

@@ -9,6 +9,7 @@ import urllib.parse
 
 import pytest
 
+from application import Application
 from client import Http
 from sockjs import HTTP_TRANSPORTS, TRANSPORTS, Service, connect
 
@@ -332,7 +333,7 @@ def test_so_many_bytes_are_kept(app, socket_id):
         assert user.next() == "x" * size
 
 
-@pytest.mark.options(kept_time="50ms")
+@pytest.mark.options(kept_time="50ms", metrics_from="127.0.0.1")
 def test_it_is_kept_for_some_time(shared_application):
     app = shared_application()
     socket_id = app.authorize("ann")
@@ -468,3 +469,37 @@ def test_one_who_does_not_listen_holds_up_nobody(shared_application):
     frames = [idle.xhr().text, idle.xhr().text]
     assert json.loads(frames[0][1:])[0] == "0"
     assert frames[1] == 'c[1013,"slow client"]\n'
+
+
+def test_figures_of_applications(new_stack, responder):
+    """Callbacks by what became of them, and what waits."""
+    stack = new_stack(options={"callback_backoff": "10ms",
+                               "metrics_from": "127.0.0.1"})
+    app = Application(stack, responder)
+
+    def figure(name, **labels):
+        value = metric(app, name)
+        if not labels:
+            return value
+        return next(entry["value"] for entry in value
+                    if labels.items() <= entry.items())
+
+    assert figure("authorizations") == 0
+    socket_id = app.authorize("ann")
+    app.publish(socket_id, "x" * 10)
+    assert figure("authorizations") == 1
+    assert figure("kept_bytes") == 12
+    app.will_answer(500, 500)
+    with connect(app.http, socket_id, "websocket") as user:
+        assert user.next() == "x" * 10
+        user.send("tried three times")
+        app.wait_for(lambda: len(app.callbacks) == 3, "three attempts")
+    stack.wait_until(
+        lambda: figure("callbacks_total", outcome="delivered") == 1,
+        "the callback being counted")
+    assert figure("callbacks_total", outcome="failed") == 2
+    assert figure("callbacks_accepted_total") == 1
+    assert figure("callbacks", state="waiting") == 0
+    assert figure("kept_bytes") == 0
+    text = app.http.get("/polysocket/metrics").text
+    assert 'polysocket_callbacks_total{outcome="dead"} 0' in text

@@ -6,6 +6,7 @@
 
 #include <json-c/json.h>
 
+#include "wsbridge/authorization.h"
 #include "wsbridge/emit.h"
 #include "wsbridge/metrics.h"
 #include "wsbridge/parked.h"
@@ -114,6 +115,30 @@ addresses_are_those_with_sessions(void **state)
 	assert_int_equal(figure("remote_addresses"), 2);
 	session_end(first, "test");
 	assert_int_equal(figure("remote_addresses"), 1);
+}
+
+static void
+authorizations_are_those_in_force(void **state)
+{
+	struct authorization_terms terms = { .token_id = 1,
+		.client = ps_slice_str("ann"),
+		.callback = ps_slice_str("http://app.example/") };
+	struct authorization *authorization;
+	enum ps_code code;
+	bool queued;
+
+	(void)state;
+	authorization = authorization_renew(&bridge, &terms, &code);
+	assert_non_null(authorization);
+	assert_int_equal(figure("authorizations"), 1);
+	authorization_publish(authorization,
+	    message_create(PS_EVENT_TEXT, ps_slice_str("four")), true,
+	    &queued);
+	assert_true(queued);
+	assert_int_equal(figure("kept_bytes"), 4);
+	authorization_end(authorization, "test");
+	assert_int_equal(figure("authorizations"), 0);
+	assert_int_equal(figure("kept_bytes"), 0);
 }
 
 static void
@@ -597,6 +622,7 @@ main(void)
 		plain(sessions_are_counted_by_state_and_receiver),
 		plain(sessions_are_counted_by_kind),
 		plain(addresses_are_those_with_sessions),
+		plain(authorizations_are_those_in_force),
 		plain(timers_are_counted_while_they_are_set),
 		plain(what_waits_in_both_directions_is_counted),
 		on_loop(requests_are_counted_while_they_are_open),
