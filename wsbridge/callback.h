@@ -6,7 +6,7 @@
  * http and https only, TLS verified, no redirect followed, no proxy, no
  * cookie; each address that is connected to is public or in allow_networks.
  * Connections are kept for the next callback to the same host, for
- * CALLBACK_KEEP_S at most.
+ * CALLBACK_KEEP_S, and for CALLBACK_LIFE_S in all.
  *
  * Ownership: what a request points to is borrowed until done() or
  * callback_cancel(). After either the callback is gone.
@@ -25,6 +25,9 @@ struct callbacks;
 
 /* Most web servers close what is idle after 5 to 75 s. */
 #define CALLBACK_KEEP_S 60
+/* A connection that is never idle is a new one by then: its name may have
+ * other addresses, and allow_networks others. */
+#define CALLBACK_LIFE_S 600
 /* At the same time, to all hosts together. */
 #define CALLBACKS_MAX 256
 /* The id of a message: "msg_", the name of a session, its number. */
