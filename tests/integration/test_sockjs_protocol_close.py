@@ -17,6 +17,8 @@ GO_AWAY = 'c[3000,"Go away!"]'
 OTHER_IS_OPEN = 'c[2010,"Another connection still open"]'
 INTERRUPTED = 'c[1002,"Connection interrupted"]'
 GREETING = b"Welcome to SockJS!\n"
+OPENING = b"h" * 2048 + b"\no\n"       # of XHR streaming
+LAST = "x" * 4096                       # ends a stream, see stream_bytes
 
 pytestmark = pytest.mark.options(stream_bytes="4KiB")
 
@@ -204,15 +206,15 @@ def test_synchronous_http10(echo, stack):
         connection.request("GET", echo.base, "1.0")
 
 
-def test_streaming_http10(sockjs, stack):
-    session = sockjs("close").session()
+def test_streaming_http10(echo, stack):
+    session = echo.session()
     with Connection(stack) as connection:
         _, headers = connection.request(
-            "POST", session.service.base + session.path + "/xhr_streaming",
-            "1.0")
+            "POST", f"{echo.base}{session.path}/xhr_streaming", "1.0")
         assert not {"transfer-encoding", "content-length"} & set(headers)
-        assert connection.rest() == (
-            b"h" * 2048 + b"\no\n" + GO_AWAY.encode() + b"\n")
+        assert connection.read(len(OPENING)) == OPENING
+        session.send(LAST)
+        assert connection.rest() == f'a["{LAST}"]\n'.encode()
 
 
 def test_synchronous_http11(echo, stack):
@@ -231,13 +233,17 @@ def test_synchronous_http11(echo, stack):
                 assert connection.chunk() == b""
 
 
-def test_streaming_http11(sockjs, stack):
-    session = sockjs("close").session()
+def test_streaming_http11(echo, stack):
+    session = echo.session()
     with Connection(stack) as connection:
         _, headers = connection.request(
-            "POST", session.service.base + session.path + "/xhr_streaming",
-            "1.1")
+            "POST", f"{echo.base}{session.path}/xhr_streaming", "1.1")
         assert headers["transfer-encoding"] == "chunked"
         assert "content-length" not in headers
+        data = b""
+        while data != OPENING:
+            assert OPENING.startswith(data)
+            data += connection.chunk()
+        session.send(LAST)
         data = b"".join(iter(connection.chunk, b""))
-        assert data == b"h" * 2048 + b"\no\n" + GO_AWAY.encode() + b"\n"
+        assert data == f'a["{LAST}"]\n'.encode()
