@@ -52,8 +52,7 @@ def ask(channel, what, **params):
     ("%C2%85", "name_invalid", None),
     ("%FF", "bad_request", None),
     ("polysocket", "name_reserved", None), ("create", "name_reserved", None),
-    ("authorize", "name_reserved", None),
-    ("publish", "name_reserved", None)])
+    ("authorize", "name_reserved", None)])
 @pytest.mark.parametrize("what", WHATS)
 def test_what_is_no_name_is_told_why(http, what, name, code, limit):
     response = http.get(f"/{name}/{what}", x="1")
@@ -374,7 +373,7 @@ def test_other_parameters_of_listening_are_checked(channel, params):
                                + "%22}"),
     ("a", "from=%1B"), ("a", "from=%E2%80%AE"), ("a", "from=" + "x" * 129),
     ("a", "from=" + "%C3%A9" * 65), ("a", "token=nobody"), ("x" * 129, ""),
-    ("publish", ""), ("%7F", "")], ids=lambda value: value[:30])
+    ("authorize", ""), ("%7F", "")], ids=lambda value: value[:30])
 def test_an_upgrade_is_refused_as_a_request_is(http, name, query):
     path = f"/{name}/listen?transport=xhr&{query}"
     upgrade, request = http.get(path, UPGRADE), http.get(path)

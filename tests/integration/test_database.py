@@ -63,7 +63,7 @@ def foreign_with_an_id(path):
 
 def without_tables(path):
     Database(path).sql("PRAGMA application_id = 0x506f6c79",
-                       "PRAGMA user_version = 3")
+                       "PRAGMA user_version = 4")
 
 
 def newer(path):
