@@ -65,13 +65,13 @@ start_waiting(struct downstream *downstream, struct session *session)
 }
 
 static void
-count_unkept(struct downstream *downstream, size_t len)
+count_unkept(struct downstream *downstream, uint64_t messages, size_t bytes)
 {
 	struct session *session = downstream->receiver.session;
 
 	if (downstream->style->wait == NULL || session == NULL)
 		return;
-	downstream->unkept += len + UNKEPT_MESSAGE_BYTES;
+	downstream->unkept += bytes + messages * UNKEPT_MESSAGE_BYTES;
 	if (downstream->unkept >= UNKEPT_BYTES && !downstream->waiting) {
 		start_waiting(downstream, session);
 		downstream_update_reading(downstream);
@@ -81,9 +81,13 @@ count_unkept(struct downstream *downstream, size_t len)
 static void
 on_message(struct downstream *downstream, struct ps_slice text)
 {
-	switch (downstream->style->take(downstream->receiver.session, text)) {
+	struct session *session = downstream->receiver.session;
+	uint64_t before = session->traffic.messages_up;
+
+	switch (downstream->style->take(session, text)) {
 	case PS_OK:
-		count_unkept(downstream, text.len);
+		count_unkept(downstream,
+		    session->traffic.messages_up - before, text.len);
 		break;
 	case PS_ERR_MALFORMED:
 		fail(downstream, 1007, "Broken JSON encoding.");

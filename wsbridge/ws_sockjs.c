@@ -55,9 +55,8 @@ say(struct session *session, struct ps_slice literal)
 }
 
 static int
-say_string(void *arg, struct ps_slice string)
+say_string(struct session *session, struct ps_slice string)
 {
-	struct session *session = arg;
 	struct ps_writer literal = { 0 };
 	int ret = ps_json_literal(&literal, string);
 
@@ -67,6 +66,23 @@ say_string(void *arg, struct ps_slice string)
 		ret = say(session, ps_slice(literal.data, literal.len));
 	ps_writer_deinit(&literal);
 	return ret;
+}
+
+/* The strings of one text. */
+struct strings {
+	struct session *session;
+	size_t count;
+};
+
+/* No more than a request may have. */
+static int
+say_next(void *arg, struct ps_slice string)
+{
+	struct strings *strings = arg;
+
+	return ++strings->count > PS_IPC_EVENTS_MAX ?
+	    PS_ERR_TOO_LARGE :
+	    say_string(strings->session, string);
 }
 
 static bool
@@ -79,6 +95,7 @@ is_space(char c)
 static int
 sockjs_take(struct session *session, struct ps_slice text)
 {
+	struct strings strings = { .session = session };
 	int ret;
 
 	for (; text.len > 0 && is_space(text.data[0]); text.len--)
@@ -89,7 +106,7 @@ sockjs_take(struct session *session, struct ps_slice text)
 		return PS_OK;
 	if (text.data[0] == '"')
 		return say_string(session, text);
-	ret = ps_json_strings(text, say_string, session);
+	ret = ps_json_strings(text, say_next, &strings);
 	return ret == PS_ERR_UNKNOWN ? PS_ERR_MALFORMED : ret;
 }
 

@@ -303,6 +303,24 @@ def test_a_reply_closes_nothing_and_follows(echo):
         assert framed.leave() == (1000, "")
 
 
+def test_many_strings_in_one_text(quiet):
+    _, service, _ = quiet
+    with service.socket() as framed:
+        framed.say_messages(*[""] * 4097)
+        assert framed.next_close()[0] == 1009
+
+
+def test_records(quiet, stack):
+    _, service, client = quiet
+    with service.socket("/000/some/websocket?from=me+1.0&t=1",
+                        Origin="https://a.test"):
+        stack.wait_until(lambda: stack.sql(
+            "SELECT 1 FROM sessions WHERE kind = 'application' AND "
+            f"subject = '{client}' AND agent = 'me 1.0' AND "
+            "origin = 'https://a.test' AND remote_addr = '127.0.0.1'"),
+            "the record")
+
+
 def test_a_bridge_that_drains_closes(new_stack, new_application):
     stack = new_stack(options={"drain_timeout": "60s"})
     application = new_application(stack=stack, events=True)

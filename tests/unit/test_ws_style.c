@@ -313,6 +313,31 @@ anything_else_is_broken_and_says_nothing(void **state)
 	}
 }
 
+/* As many as a request may have; what is in front has been taken. */
+static void
+a_text_has_so_many_strings_and_no_more(void **state)
+{
+	struct session *session = opened();
+	struct ps_writer text = { 0 };
+	unsigned i;
+
+	(void)state;
+	ps_writer_str(&text, "[\"\"");
+	for (i = 1; i < PS_IPC_EVENTS_MAX; i++)
+		ps_writer_str(&text, ",\"\"");
+	ps_writer_str(&text, "]");
+	assert_int_equal(
+	    ws_sockjs.take(session, ps_slice(text.data, text.len)), PS_OK);
+	assert_int_equal(peer.n_sent, PS_IPC_EVENTS_MAX);
+	text.len--;
+	ps_writer_str(&text, ",\"\"]");
+	assert_int_equal(
+	    ws_sockjs.take(session, ps_slice(text.data, text.len)),
+	    PS_ERR_TOO_LARGE);
+	assert_int_equal(peer.n_sent, 2 * PS_IPC_EVENTS_MAX);
+	ps_writer_deinit(&text);
+}
+
 static void
 raw_texts_are_taken_as_they_are(void **state)
 {
@@ -365,6 +390,7 @@ main(void)
 		fresh(greetings_and_heartbeats_are_frames),
 		fresh(texts_of_sockjs_are_strings_in_an_array_or_one_without),
 		fresh(anything_else_is_broken_and_says_nothing),
+		fresh(a_text_has_so_many_strings_and_no_more),
 		fresh(raw_texts_are_taken_as_they_are),
 		fresh(a_session_has_its_word_on_each_message),
 	};
