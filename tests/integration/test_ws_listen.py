@@ -11,7 +11,10 @@ import struct
 import pytest
 import websockets
 
-from rawsocket import CLOSE, PING, PONG, TEXT, RawSocket, head
+from client import Http
+from rawsocket import (CLOSE, PING, PONG, TEXT, RawSocket, client_frame,
+                       head)
+from sockjs import FramedSocket, Service
 from stack import free_port
 from test_websocket_rfc import assert_echo, deflate, emit
 
@@ -82,6 +85,19 @@ def test_many_frames_in_one_write(direct):
                 heard.append(int(message["payload"][:2]))
         assert heard == list(range(20))
         assert pongs == sorted(pongs)
+
+
+def test_more_than_can_be_committed_at_once(direct, new_application):
+    """The bridge reads on by itself, also what TLS has read already."""
+    application = new_application(stack=direct.stack)
+    service = Service(Http(direct.stack.port), application.authorize("ann"))
+    texts = [f"{i} " + "x" * 3000 for i in range(200)]
+    with FramedSocket(("127.0.0.1", direct.port), direct.context) as raw:
+        raw.upgrade(service.base + "/websocket")
+        raw.send(b"".join(client_frame(TEXT, text.encode())
+                          for text in texts))
+        application.wait_messages(*texts)
+        assert raw.leave() == (1000, "")
 
 
 def test_the_address_is_that_of_the_connection(direct):
