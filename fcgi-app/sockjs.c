@@ -48,26 +48,33 @@ find_name(const struct sockjs_place *places, size_t count,
 	return NULL;
 }
 
+/* Letters, digits and `others`; there is no NUL in what clients send here. */
+static bool
+has_only(struct ps_slice text, const char *others)
+{
+	size_t i;
+
+	for (i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
+		    !(c >= 'A' && c <= 'Z') && strchr(others, c) == NULL)
+			return false;
+	}
+	return true;
+}
+
 /* Clients put their version into it: iframe-1.6.1.html. */
 static bool
 is_iframe(struct ps_slice name)
 {
 	static const char begin[] = "iframe", end[] = ".html";
-	size_t i, b = sizeof(begin) - 1, e = sizeof(end) - 1;
+	size_t b = sizeof(begin) - 1, e = sizeof(end) - 1;
 
-	if (name.len < b + e || memcmp(name.data, begin, b) != 0 ||
-	    memcmp(name.data + name.len - e, end, e) != 0 ||
-	    (name.len > b + e && name.data[b] != '-'))
-		return false;
-	for (i = b; i < name.len - e; i++) {
-		char c = name.data[i];
-
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-		    !(c >= 'A' && c <= 'Z') && c != '-' && c != '.' &&
-		    c != '_')
-			return false;
-	}
-	return true;
+	return name.len >= b + e && memcmp(name.data, begin, b) == 0 &&
+	    memcmp(name.data + name.len - e, end, e) == 0 &&
+	    (name.len == b + e || name.data[b] == '-') &&
+	    has_only(name, "-._");
 }
 
 static bool
@@ -139,21 +146,15 @@ find_cookie(struct ps_slice cookies)
 	return none;
 }
 
-/* What a browser asks to be allowed, if it is a list of names of headers. */
+/* What a browser asks to be allowed, if it is a list of names of headers (RFC
+ * 9110, section 5.6.2). */
 static struct ps_slice
 find_allow_headers(struct ps_slice asked)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~, ";
-	size_t i;
-
-	for (i = 0; i < asked.len; i++) {
-		char c = asked.data[i];
-
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-		    !(c >= 'A' && c <= 'Z') && strchr(others, c) == NULL)
-			return ps_slice(NULL, 0);
-	}
-	return asked.len > PS_ALLOW_HEADERS_MAX ? ps_slice(NULL, 0) : asked;
+	if (asked.len > PS_ALLOW_HEADERS_MAX ||
+	    !has_only(asked, "!#$%&'*+-.^_`|~, "))
+		return ps_slice(NULL, 0);
+	return asked;
 }
 
 static void
@@ -214,7 +215,6 @@ static bool
 take_callback(struct request *request)
 {
 	struct ps_slice name;
-	size_t i;
 
 	if ((!params_text(request->params, "c", &name) &&
 		!params_text(request->params, "callback", &name)) ||
@@ -223,15 +223,7 @@ take_callback(struct request *request)
 			refuse(request, "\"callback\" parameter required");
 		return false;
 	}
-	for (i = 0; i < name.len && name.len <= PS_SOCKJS_CALLBACK_MAX; i++) {
-		char c = name.data[i];
-
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') &&
-		    !(c >= 'A' && c <= 'Z') && c != '-' && c != '_' &&
-		    c != '.')
-			break;
-	}
-	if (i < name.len) {
+	if (name.len > PS_SOCKJS_CALLBACK_MAX || !has_only(name, "-_.")) {
 		refuse(request, "invalid \"callback\" parameter");
 		return false;
 	}
