@@ -37,14 +37,19 @@ rest(struct lane *lane, uint64_t ms)
 	set_timer(lane, now(lane) + ms);
 }
 
+static struct authorization *
+find_authorization(const struct lane *lane)
+{
+	return authorization_find_client(lane->outbox->bridge,
+	    lane->application->token_id, ps_slice_str(lane->client));
+}
+
 /* That of the authorization, since it may have been renewed meanwhile; or
  * where that is gone, the one that the row came with. */
 static const char *
 find_url(const struct lane *lane)
 {
-	const struct authorization *authorization =
-	    authorization_find_client(lane->outbox->bridge,
-		lane->application->token_id, ps_slice_str(lane->client));
+	const struct authorization *authorization = find_authorization(lane);
 	const struct outbox_row *row = TAILQ_FIRST(&lane->rows);
 
 	if (authorization != NULL)
@@ -169,8 +174,7 @@ static void
 withdraw(struct lane *lane)
 {
 	struct bridge *bridge = lane->outbox->bridge;
-	struct authorization *authorization = authorization_find_client(bridge,
-	    lane->application->token_id, ps_slice_str(lane->client));
+	struct authorization *authorization = find_authorization(lane);
 
 	lane->give_up = "410 Gone";
 	if (authorization != NULL) {
@@ -216,6 +220,17 @@ on_called(void *owner, const struct callback_result *result)
 	outbox_wake(outbox); /* somebody may wait for it to be over */
 }
 
+/* The registry knows it, and need not take the URL apart each time. */
+static bool
+is_covered(const struct lane *lane)
+{
+	const struct authorization *authorization = find_authorization(lane);
+
+	return authorization != NULL &&
+	    authorization_find(lane->outbox->bridge,
+		ps_slice_str(authorization->socket_id)) != NULL;
+}
+
 /* NULL, or why the token does not let this URL be called. */
 static const char *
 find_fault(const struct lane *lane, const char *url,
@@ -233,10 +248,12 @@ find_fault(const struct lane *lane, const char *url,
 		return "the token is gone";
 	if (!ps_token_is_valid(token, bridge->unix_s()))
 		return "the token is disabled or expired";
-	if ((fault = ps_callback_parse(&target, ps_slice_str(url))) != NULL)
-		return fault;
 	if (token->callback_key_len == 0)
 		return "the token's callback_key cannot be decoded";
+	if (is_covered(lane))
+		return NULL;
+	if ((fault = ps_callback_parse(&target, ps_slice_str(url))) != NULL)
+		return fault;
 	return ps_token_allows_callback(token, &target) ?
 	    NULL :
 	    "the token does not cover the callback";

@@ -407,9 +407,9 @@ def test_outbox_messages(new_stack, responder):
     assert session.try_send('["3","4"]').status == 503
     session.send("3")
     response = session.try_send('["4"]')
-    assert (response.status, response.text) == (
-        503, "the application has more callbacks waiting than may, try "
-        "again\n")
+    assert response.status == 503
+    assert response.text.startswith(
+        "the application has more callbacks waiting than may"), response
     with connect(full.http, full.authorize("ben"), "websocket") as ben:
         ben.send("5")
         assert ben.closed().code == 1013
