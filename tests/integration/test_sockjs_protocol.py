@@ -322,7 +322,7 @@ def test_close_session(sockjs):
             200, 'c[3000,"Go away!"]\n')
 
 
-@pytest.mark.options(heartbeat_interval="100ms", receiver_grace="200ms")
+@pytest.mark.options(heartbeat_interval="100ms", receiver_grace="1s")
 def test_heartbeats_and_the_end_of_a_session(echo, stack):
     """Both after a time of their own; 25 s and 5 s as shipped."""
     session = echo.session()
