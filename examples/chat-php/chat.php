@@ -2,6 +2,7 @@
 // What the chat's two pages have in common: its configuration, its database,
 // and how polysocket is spoken to. Nothing but functions.
 
+const JSON = JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE;
 const AWAY_S = 30;       // how long a name is kept for who has lost connection
 const TEXT_BYTES = 4000; // that somebody may say at once
 const LINES_KEPT = 1000;
@@ -31,7 +32,7 @@ function answer(array $reply, int $status = 200): void
 	http_response_code($status);
 	header('Content-Type: application/json');
 	header('Cache-Control: no-store');
-	echo json_encode((object)$reply, JSON_THROW_ON_ERROR);
+	echo json_encode((object)$reply, JSON);
 }
 
 function request_json(): array
@@ -127,7 +128,7 @@ function polysocket(string $method, string $path, array $body = []): array
 			'method' => $method,
 			'header' => ['Content-Type: application/json',
 				'Authorization: Bearer ' . setting('application')],
-			'content' => json_encode((object)$body, JSON_THROW_ON_ERROR),
+			'content' => json_encode((object)$body, JSON),
 			'timeout' => 10,
 			'ignore_errors' => true, // we look at the status ourselves
 		]]));
