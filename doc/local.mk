@@ -9,6 +9,7 @@ man_MANS += $(ps_man_pages)
 ps_generated += $(ps_man_pages)
 
 EXTRA_DIST += \
+	%D%/applications.md \
 	%D%/architecture.md \
 	%D%/asyncapi.yaml \
 	%D%/http-api.md \

@@ -42,4 +42,31 @@ result "every limit of a token is in both documents" "$(
 		done
 	done)"
 
+# anchors FILE: the headings as links name them.
+anchors() {
+	sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' |
+		sed 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+# Lines "document target", of the links within the project.
+links=$(for document in *.md doc/*.md examples/*.md bench/*.md; do
+	grep -oE '\]\([^)]+\)' "$document" | sed 's/^](//; s/)$//' |
+		grep -v '^https\?:' | sed "s,^,$document ,"
+done)
+result "the links are found" "$(
+	printf '%s\n' "$links" | grep -qx 'README.md doc/applications.md' ||
+		echo "none to doc/applications.md")"
+result "every link in the documents leads somewhere" "$(
+	printf '%s\n' "$links" | while read -r document target; do
+		file=${target%%#*}
+		file=${file:+$(dirname "$document")/$file}
+		file=${file:-$document}
+		if ! [ -e "$file" ]; then
+			echo "$document: $target"
+		elif [ "${target#*#}" != "$target" ]; then
+			anchors "$file" | grep -qxF -- "${target#*#}" ||
+				echo "$document: $target"
+		fi
+	done)"
+
 finish

@@ -1,6 +1,8 @@
 """What README and doc/operations.md tell an administrator to say to sqlite3,
 said to the real one, beside a running stack."""
 
+import base64
+import hmac
 import json
 import os
 import re
@@ -35,9 +37,13 @@ def readme_commands():
             if block.startswith("sudo sqlite3 ")]
 
 
-def operations_statements():
-    return [block for block in blocks("doc/operations.md")
+def statements(*documents):
+    return [block for document in documents for block in blocks(document)
             if SQL.match(block)]
+
+
+def operations_statements():
+    return statements("doc/operations.md")
 
 
 @pytest.fixture
@@ -80,7 +86,7 @@ def test_readme_gives_a_token_shows_who_is_connected_and_stops_them(
         administrator):
     stack = administrator.stack
     relay = Polysocket(Http(stack.port))
-    make, show, stop, disable = readme_commands()
+    make, show, stop, disable = readme_commands()[1:]
     shop = {"Origin": "https://shop.example.com"}
 
     with Target() as target:
@@ -117,7 +123,8 @@ def test_readme_gives_a_token_shows_who_is_connected_and_stops_them(
 
 
 def test_every_statement_of_the_manual_works(administrator):
-    for statement in operations_statements():
+    for statement in statements("doc/operations.md",
+                                "doc/applications.md"):
         administrator(["sqlite3", "-bail", "-cmd", ".timeout 5000", DATABASE],
                       script=statement)
     stack = administrator.stack
@@ -128,6 +135,7 @@ def test_every_statement_of_the_manual_works(administrator):
 
 def test_every_kind_of_statement_is_found():
     """That the test above reads what it is meant to read."""
+    assert len(statements("doc/applications.md")) == 3
     found = "\n".join(operations_statements())
     for part in ("INSERT INTO tokens", "INSERT INTO token_targets",
                  "SET secret", "SET enabled = 0", "SET expires_at",
@@ -139,7 +147,7 @@ def test_every_kind_of_statement_is_found():
 
 def test_no_sqlite3_of_readme_is_missed():
     text = (SOURCE / "README.md").read_text("utf-8")
-    assert text.count("sudo sqlite3 ") == len(readme_commands()) == 4
+    assert text.count("sudo sqlite3 ") == len(readme_commands()) == 5
 
 
 def test_readme_listens_to_a_channel_and_emits(new_stack):
@@ -171,3 +179,26 @@ def test_readme_listens_to_a_channel_and_emits(new_stack):
     for frame, its in zip(found, told):
         assert list(frame) == list(its)
         assert list(frame["payload"]) == list(its["payload"])
+
+
+def test_the_manual_quotes_what_verifies_a_signature():
+    text = (SOURCE / "doc/applications.md").read_text("utf-8")
+    for name in ("verify.php", "verify.py"):
+        quoted = re.sub("^(?=.)", "    ", (SOURCE / "examples" / name)
+                        .read_text("utf-8"), flags=re.MULTILINE)
+        assert f"(../examples/{name}):\n\n{quoted}\n" in text, name
+
+
+def test_the_signature_in_the_manual_is_right():
+    text = (SOURCE / "doc/applications.md").read_text("utf-8")
+    key, = re.findall("^    (whsec_.*)$", text, re.MULTILINE)
+    callback, = [block for block in blocks("doc/applications.md")
+                 if block.startswith("POST ")]
+    body, = [block for block in blocks("doc/applications.md")
+             if block.startswith('{"message":"hello"')]
+    headers = dict(re.findall("^([a-z-]+): (.*)$", callback, re.MULTILINE))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}"
+    digest = hmac.digest(base64.b64decode(key.removeprefix("whsec_")),
+                         signed.rstrip("\n").encode(), "sha256")
+    assert headers["webhook-signature"] == (
+        "v1," + base64.b64encode(digest).decode())
