@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """The demo's second half: started by scripts/demo, which has built all.
 
-Starts a WebSocket echo server, the bridge, the workers and a web server on
-loopback, makes a token, relays a conversation and prints it, listens to a
-channel and emits to it, then serves.
+Starts a WebSocket echo server, the bridge, the workers, a web server and the
+chat of examples/ in PHP on loopback, makes tokens, relays a conversation and
+prints it, listens to a channel and emits to it, has people chat, then serves.
 """
 
 import argparse
@@ -25,8 +25,10 @@ import urllib.parse
 TOP = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOP / "tests" / "lib"))
 
+import chat                                      # noqa: E402
 from channel import Channel                      # noqa: E402
 from client import Http                          # noqa: E402
+from node import Node, NodeError                 # noqa: E402
 from stack import SERVERS, Stack, StackError     # noqa: E402
 
 TEXT = "hello, is this thing on?"
@@ -76,14 +78,22 @@ def key_and_value(text):
 
 
 class DemoStack(Stack):
-    """Its database has one token, which may reach the echo server and use the
-    channels called demo, from any page. It is made as an administrator makes
-    one: by statements for sqlite3, each printed."""
+    """Its database has two tokens. One may reach the echo server and use the
+    channels called demo, from any page; the other is the chat's. They are made
+    as an administrator makes them: by statements for sqlite3, each printed."""
 
     def __init__(self, server, port, options, say):
         super().__init__(server, port=port, options={**OPTIONS, **options})
         self.say = say
-        self.echo = self.target = self.token = None
+        self.echo = self.target = self.token = self.application = None
+        chat.install(self)
+        self.chat = chat.PhpChat(self)
+
+    def start(self):
+        super().start()
+        self.chat.secret = self.application
+        self.chat.start()
+        return self
 
     def start_echo(self):
         self.echo = self.run("ws-echo", [self.build / "tests/tools/ws-echo"])
@@ -95,6 +105,7 @@ class DemoStack(Stack):
         self.target = f"ws://127.0.0.1:{port().group()}/"
 
     def stop(self, keep=False):
+        self.chat.stop()
         self.end("ws-echo", self.echo, signal.SIGTERM)
         self.echo = None
         super().stop(keep)
@@ -117,11 +128,22 @@ INSERT INTO token_channels (token_id, pattern, may_emit, may_listen)
 INSERT INTO token_origins (token_id, pattern)
     SELECT id, '*' FROM tokens WHERE name = 'demo';
 COMMIT""")
+        self.say("\n# Another, of an application: a chat in PHP")
+        self.application = self.print_sql("""
+BEGIN;
+INSERT INTO tokens (name, secret, publish_auth)
+    VALUES ('chat', lower(hex(randomblob(16))), 1) RETURNING secret;
+INSERT INTO token_callbacks (token_id, pattern)
+    SELECT id, 'http://127.0.0.1:*/chat/*' FROM tokens WHERE name = 'chat';
+INSERT INTO token_origins (token_id, pattern)
+    SELECT id, 'http://127.0.0.1:*' FROM tokens WHERE name = 'chat';
+COMMIT""")
 
-    def show_sessions(self):
-        """Once the bridge has written the row, which it does at leisure."""
-        self.wait_until(lambda: self.target in self.sqlite3(
-            "SELECT subject FROM live_sessions"), "a row of the session")
+    def show_sessions(self, token, n):
+        """Once the bridge has written the rows, which it does at leisure."""
+        self.wait_until(lambda: self.sqlite3(
+            f"SELECT count(*) FROM live_sessions WHERE token = '{token}'")
+            == str(n), "the rows of the sessions")
         self.say("\n# Meanwhile: who is connected")
         self.print_sql("SELECT id, token, subject, remote_addr, agent "
                        "FROM live_sessions", "-box")
@@ -223,7 +245,7 @@ class Conversation:
         check(self.stream_line(stream) == [
             {"type": "string", "data": STREAMED}], "not what was sent")
 
-        self.stack.show_sessions()
+        self.stack.show_sessions("demo", 1)
 
         self.say("\n# Close; the stream says so and ends")
         self.ask("/polysocket/close", {
@@ -290,6 +312,115 @@ class Talk:
               == [(ann.id, PRESENCE)], "that is not Ann")
 
 
+class Chatting:
+    """People use the chat by the real sockjs-client, in node; what each says
+    and hears is printed with > and <."""
+
+    def __init__(self, stack, say):
+        self.stack = stack
+        self.say = say
+        self.users = {}
+        self.node = Node("sockjs.cjs")
+
+    def hold(self):
+        with self.node:
+            self.sign_in("Ann", "websocket")
+            self.sign_in("Bob", "xhr-polling")
+            self.hears("Ann", kind="joined", name="Bob")
+            self.talk()
+            self.stack.show_sessions("chat", 2)
+            self.publish()
+            self.say("\n# Ann leaves, and the chat is told")
+            self.say("Ann closes")
+            self.users["Ann"].close()
+            self.hears("Bob", kind="left", name="Ann")
+            self.send_away()
+
+    def curl(self, method, path, body=None, bearer=None):
+        """As the application or a page would; returns what is answered."""
+        url = self.stack.url + path
+        command = ["curl", "-s"]
+        headers = {}
+        if method == "DELETE":
+            command += ["-X", method]
+        if bearer:
+            command += ["--oauth2-bearer", bearer]
+            headers["Authorization"] = f"Bearer {bearer}"
+        if body is not None:
+            command += ["--json", dumps(body)]
+            headers["Content-Type"] = "application/json"
+        self.say("\n$ " + shlex.join([*command, url]))
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.stack.port, timeout=TIMEOUT_S)
+        with contextlib.closing(connection):
+            connection.request(method, path, body and dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode("utf-8")
+        self.say(f"{response.status} {response.reason}   {text.strip()}")
+        check(response.status == 200, "the status is not 200")
+        return json.loads(text)
+
+    def sign_in(self, name, transport):
+        self.say(f"\n# {name} signs in; the chat asks polysocket to let "
+                 f"{name} connect")
+        url = self.curl("POST", "/chat/", {"name": name})["url"]
+        self.say(f"{name} connects: new SockJS({dumps(url)}, null, "
+                 f'{{ transports: "{transport}" }})')
+        self.users[name] = self.node.connect(url, transport)
+        # That somebody came is published, and stands in what a newcomer has
+        # missed: a line with the same number, which the page shows once.
+        here = self.hears(name, "here")
+        check(name in here["here"], f"{name} is not here")
+
+    def hears(self, who, *keys, **wanted):
+        """The next message that has these keys and values."""
+        while True:
+            text = self.users[who].next()
+            self.say(f"{who} < {text}")
+            message = json.loads(text)
+            if (message.keys() >= set(keys)
+                    and wanted.items() <= message.items()):
+                return message
+
+    def says(self, name, text):
+        self.say(f"{name} > {text}")
+        self.users[name].say(text)
+
+    def talk(self):
+        self.say("\n# They talk: each message is a signed callback to the "
+                 "chat, which publishes it to both")
+        for name, text in (("Ann", TEXT), ("Bob", "<b>it is</b> \u2713")):
+            self.says(name, text)
+            for listener in ("Ann", "Bob"):
+                self.hears(listener, kind="said", name=name, text=text)
+        self.say("\n# A reply to a callback goes to nobody else")
+        self.says("Bob", "/who")
+        self.hears("Bob", private="here: Ann, Bob")
+
+    def publish(self):
+        secret = self.stack.application
+        self.say("\n# What the chat does, by hand: let somebody connect, "
+                 "publish, even before they do")
+        path = f"/authorize/{secret}/by-hand"
+        socket_id = self.curl("POST", path, {
+            "callback": self.stack.chat.url + "callback.php"})["socket_id"]
+        answer = self.curl("POST", f"/publish/{socket_id}",
+                           {"message": "news"}, secret)
+        check(answer["queued"] is True, "it was not kept")
+        url = f"{self.stack.url}/{socket_id}"
+        self.say(f"\nCarl connects: new SockJS({dumps(url)})")
+        self.users["Carl"] = self.node.connect(url)
+        check(self.users["Carl"].next() == "news", "that is not the news")
+        self.say("Carl < news")
+
+    def send_away(self):
+        self.say("\n# ... and not let them any more")
+        self.curl("DELETE", f"/authorize/{self.stack.application}/by-hand")
+        end = self.users["Carl"].happens()
+        self.say(f"Carl is disconnected: {dumps(end)}")
+        check(end["code"] == 3000, "that is not what a withdrawal says")
+
+
 def dumps(value):
     return json.dumps(value, separators=(",", ":"))
 
@@ -340,6 +471,8 @@ curl -s -N -H 'Accept: text/event-stream' '{stack.url}/{CHANNEL}/listen?token={s
 curl -s '{stack.url}/{CHANNEL}/emit?token={stack.token}&hello=world'
 curl -s '{stack.url}/{CHANNEL}/history?token={stack.token}'
 file://{stack.write_page()}
+# The chat: open it twice.
+{stack.chat.url}
 # The database: who is connected, and the end of it for all.
 sqlite3 -box {stack.db_path} "SELECT * FROM live_sessions"
 {SQLITE3} {stack.db_path} "UPDATE sessions SET close_requested = 1"
@@ -374,12 +507,13 @@ def main():
             return run_command(stack, arguments.run)
         Conversation(stack, say).hold()
         Talk(stack, say).hold()
+        Chatting(stack, say).hold()
         if not arguments.once:
             serve(stack, say)
         return 0
     except KeyboardInterrupt:
         return 130
-    except StackError as error:
+    except (StackError, NodeError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     finally:

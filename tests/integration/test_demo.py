@@ -10,9 +10,14 @@ import sys
 
 import pytest
 
+from node import why_not
 from stack import SOURCE, free_port
 
 COMMAND = [sys.executable, str(SOURCE / "scripts" / "demo.py")]
+
+pytestmark = pytest.mark.skipif(
+    bool(why_not("sockjs-client")),
+    reason=why_not("sockjs-client") or "it is there")
 
 
 @pytest.fixture
@@ -42,9 +47,11 @@ def test_once_prints_the_conversation_and_exits(demo, server):
                  "/polysocket/close", "/demo/emit", "/demo/members"):
         assert re.search(rf"^\$ curl .*{part}", done.stdout, re.MULTILINE)
     assert "201" in done.stdout and '"type":"close"' in done.stdout
-    made, = re.findall(r'^\$ sqlite3 [^"]+ "\nBEGIN;\nINSERT INTO tokens'
-                       r'[^"]*"\n([0-9a-f]{32})$', done.stdout, re.MULTILINE)
+    made, application = re.findall(
+        r'^\$ sqlite3 [^"]+ "\nBEGIN;\nINSERT INTO tokens[^"]*"\n'
+        r'([0-9a-f]{32})$', done.stdout, re.MULTILINE)
     assert f'"token":"{made}"' in done.stdout, "it uses the token it has made"
+    assert f"/authorize/{application}/" in done.stdout
     assert re.search(r'^\$ sqlite3 .*live_sessions"\n[^$]*'
                      r"│ demo +│ ws://127.0.0.1:\d+/ +│", done.stdout,
                      re.MULTILINE)
@@ -65,6 +72,22 @@ def test_once_shows_both_sides_of_a_channel(demo, server):
                     "payload": {"eventID": heard[1]["eventID"]}}
     answer, = [line for line in lines if '"acked"' in line]
     assert f'"acked":["{heard[0]["clientID"]}"]' in answer
+
+
+def test_once_has_people_chat(demo, server):
+    done = demo("--once", "--server", server)
+    assert done.returncode == 0, done
+    said = re.findall("^(Ann|Bob) > (.*)$", done.stdout, re.MULTILINE)
+    assert [who for who, _ in said] == ["Ann", "Bob", "Bob"]
+    for who in ("Ann", "Bob"):
+        heard = [json.loads(text) for text in re.findall(
+            f"^{who} < (.*)$", done.stdout, re.MULTILINE)]
+        lines = {line["number"]: line for line in heard if "number" in line}
+        assert [(line["name"], line["text"]) for line in lines.values()
+                if line["kind"] == "said"] == said[:2]
+        assert any("private" in line for line in heard) == (who == "Bob")
+    assert '"queued":true' in done.stdout and "Carl < news" in done.stdout
+    assert '"code":3000' in done.stdout
 
 
 def test_quiet_prints_nothing(demo):
@@ -126,15 +149,21 @@ def test_two_demos_run_beside_each_other(demo):
 def test_demo_serves_until_it_is_interrupted(demo, sig):
     process = demo(start=True)
     with process:
-        url = page = None
+        url = page = chat = None
         for line in process.stdout:
             match = re.search(r"Serving at (http://\S+);", line)
             url = match.group(1) if match else url
             match = re.match(r"file://(\S+)", line)
             page = pathlib.Path(match.group(1)) if match else page
+            match = re.match(r"(http://\S+/chat/)$", line)
+            chat = match.group(1) if match else chat
             if "Interrupt" in line:
                 break
         assert f'"{url}/demo/"' in page.read_text()
+        assert chat == f"{url}/chat/"
+        done = subprocess.run(["curl", "-s", chat], capture_output=True,
+                              text=True)
+        assert "<h1>A small chat</h1>" in done.stdout
         done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w",
                                "%{http_code}", url + "/p/none.0"],
                               capture_output=True, text=True)
