@@ -184,10 +184,11 @@ finish(struct store *store)
 	const struct ps_bridge_row row = store_bridge_row(store);
 	uint64_t deadline_ms = ps_clock_ms() + PATIENCE_MS;
 
-	cycle(store, true);
-	while (store->failing_since_ms != 0 && store->db != NULL &&
-	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms)
+	do {
+		store->cycle_at_ms = UINT64_MAX; /* for all jobs */
 		cycle(store, true);
+	} while (store->failing_since_ms != 0 && store->db != NULL &&
+	    ps_db_is_busy(store->db) && ps_clock_ms() < deadline_ms);
 	/* What fails here is done by a successor. */
 	if (store->db != NULL && store->failing_since_ms == 0)
 		(void)!ps_db_leave(store->db, &row);

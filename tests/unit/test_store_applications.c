@@ -7,6 +7,7 @@
 
 #include "database.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -14,14 +15,13 @@
 #include "ps_clock.h"
 #include "ps_log.h"
 #include "ps_place.h"
-#include "wsbridge/store.h"
+#include "wsbridge/store_thread.h"
 
 #define TAG "abcdef"
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-/* As in store_thread.c and store_write.c. */
+/* As in store_thread.c. */
 #define LOCK_PATIENCE_MS 10000
-#define PRUNE_PERIOD_MS 60000
 #define A_WHILE_MS (3 * STORE_PERIOD_MS)
 #define MANY 3000
 
@@ -519,6 +519,42 @@ at_the_end_all_are_done_or_told(void **state)
 	assert_false(store_take_back(NULL, &rows[4].job));
 }
 
+/* Until the thread is told to stop, so that all others wait behind it. */
+static int
+put_at_the_end(struct store_job *job, struct ps_db *db)
+{
+	struct ps_thread *thread = &store->thread;
+	bool stopping = false;
+
+	while (!stopping) {
+		sched_yield();
+		pthread_mutex_lock(&thread->mutex);
+		stopping = thread->stopping;
+		pthread_mutex_unlock(&thread->mutex);
+	}
+	return put_row(job, db);
+}
+
+static void
+however_many_they_are(void **state)
+{
+	uint64_t i;
+
+	(void)state;
+	start();
+	rows[0] = (struct put){ { .run = put_at_the_end, .done = on_done }, 1,
+		PS_OK, 0 };
+	assert_true(store_do(store, &rows[0].job));
+	for (i = 2; i <= MANY; i++)
+		put(i);
+	ahead_ms += STORE_PERIOD_MS;
+	store_stop(store);
+	store = NULL;
+	assert_int_equal(n_done, MANY);
+	assert_int_equal(n_failed, 0);
+	assert_int_equal(count(), MANY);
+}
+
 static void
 they_are_done_on_disk_where_that_is_wanted(void **state)
 {
@@ -746,6 +782,7 @@ main(void)
 		fresh(one_that_cannot_be_written_is_tried_for_some_time),
 		fresh(after_a_failure_all_are_done_again),
 		fresh(at_the_end_all_are_done_or_told),
+		fresh(however_many_they_are),
 		fresh(they_are_done_on_disk_where_that_is_wanted),
 		fresh(a_start_tells_authorizations_and_then_lanes),
 		fresh(a_change_of_an_authorization_is_told),
