@@ -328,8 +328,17 @@ take_name(struct ps_slice name, size_t max)
 	    memchr(name.data, '.', name.len) == NULL;
 }
 
-/* <socket_id>/websocket, or with server and session in between, which mean
- * nothing here: each WebSocket is a session of its own. */
+/* <server>/<session>/websocket; the names mean nothing, since each WebSocket is
+ * a session of its own. */
+static bool
+take_session(struct ps_slice path)
+{
+	return take_name(ps_slice_cut(&path, '/'), SIZE_MAX) &&
+	    take_name(ps_slice_cut(&path, '/'), PS_SOCKJS_SESSION_MAX) &&
+	    ps_slice_is(path, "websocket");
+}
+
+/* <socket_id>/websocket, or with server and session in between. */
 static bool
 find_socket(struct upgrade *upgrade, struct ps_slice path,
     struct application_terms *terms)
@@ -339,11 +348,7 @@ find_socket(struct upgrade *upgrade, struct ps_slice path,
 	bool is_raw = ps_slice_is(path, "websocket");
 
 	if (!has_service(upgrade, PS_SERVICE_APPLICATIONS) ||
-	    (!is_raw &&
-		(!take_name(ps_slice_cut(&path, '/'), SIZE_MAX) ||
-		    !take_name(ps_slice_cut(&path, '/'),
-			PS_SOCKJS_SESSION_MAX) ||
-		    !ps_slice_is(path, "websocket"))))
+	    (!is_raw && !take_session(path)))
 		return refuse(upgrade, PS_CODE_NOT_FOUND, NULL);
 	if (upgrade->bridge->policy == NULL)
 		return refuse(upgrade, PS_CODE_DATABASE_UNAVAILABLE, NULL);
