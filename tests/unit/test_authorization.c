@@ -594,7 +594,7 @@ what_the_administrator_changes_holds_from_then_on(void **state)
 static void
 all_are_written_to_a_database_that_is_new(void **state)
 {
-	char client[8];
+	char client[16];
 	int i;
 
 	(void)state;
