@@ -19,6 +19,7 @@
 #include "wsbridge/callback.h"
 #include "wsbridge/channel.h"
 #include "wsbridge/deflate.h"
+#include "wsbridge/authorization.h"
 #include "wsbridge/enforce.h"
 #include "wsbridge/envelope.h"
 #include "wsbridge/framing/sockjs.h"
@@ -1023,6 +1024,59 @@ a_policy_is_whole_or_not_there(void **state)
 	fail_each_allocation(permit);
 }
 
+/* Made or refused, kept or not, loaded or left out. */
+static void
+authorize_and_publish(void)
+{
+	static const struct ps_authorization_row row = {
+		.socket_id = "abcdefghijklmnopqrstuvwxyz234567",
+		.token_id = 1,
+		.client = "bob",
+		.callback = "http://app.example/",
+		.expires_at_s = INT64_MAX,
+	};
+	const struct authorization_terms terms = { 1, ps_slice_str("ann"),
+		ps_slice_str("http://app.example/"), false, 60 };
+	struct authorization *authorization;
+	struct message *message;
+	enum ps_code code = PS_CODE__COUNT;
+	struct timer timer = { 0 };
+	bool queued;
+
+	assert_int_equal(fixture_setup(NULL), 0);
+	/* The heap of timers does not go on without memory. */
+	timers_set(&bridge.timers, &timer, UINT64_MAX);
+	timers_cancel(&bridge.timers, &timer);
+	arm();
+	authorization = authorization_renew(&bridge, &terms, &code);
+	if (!succeeded(authorization != NULL))
+		assert_int_equal(code, PS_CODE_BRIDGE_FULL);
+	if (authorization != NULL &&
+	    succeeded((message = message_create(PS_EVENT_TEXT,
+			   ps_slice_str("\"x\""))) != NULL)) {
+		authorization_publish(authorization, message, true, &queued);
+		if (!succeeded(queued))
+			assert_int_equal(bridge.authorizations.kept_bytes, 0);
+	}
+	/* Renewed, or as it was. */
+	if (authorization != NULL) {
+		succeeded(authorization_renew(&bridge, &terms, &code) != NULL);
+		assert_string_equal(authorization->callback, row.callback);
+	}
+	authorization_load(&bridge, &row);
+	succeeded(authorization_find_client(&bridge, 1,
+	    ps_slice_str("bob")) != NULL);
+	disarm();
+	assert_int_equal(fixture_teardown(NULL), 0);
+}
+
+static void
+an_authorization_is_made_or_refused(void **state)
+{
+	(void)state;
+	fail_each_allocation(authorize_and_publish);
+}
+
 static void
 a_create_without_memory_is_refused(void **state)
 {
@@ -1098,6 +1152,7 @@ main(void)
 		cmocka_unit_test(figures_are_whole_or_not_told),
 		cmocka_unit_test(an_application_is_called_or_not),
 		cmocka_unit_test(a_policy_is_whole_or_not_there),
+		cmocka_unit_test(an_authorization_is_made_or_refused),
 		cmocka_unit_test(a_create_without_memory_is_refused),
 		cmocka_unit_test(a_record_is_kept_or_counted_as_lost),
 		with_database(a_policy_is_read_whole_or_not_at_all),
