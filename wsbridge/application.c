@@ -175,7 +175,7 @@ on_close(void *peer, uint16_t code, struct ps_slice reason)
 
 void
 application_close(struct application *application, uint16_t code,
-		  struct ps_slice reason)
+    struct ps_slice reason)
 {
 	on_close(application, code, reason);
 }

@@ -47,7 +47,7 @@ struct application *application_of(const struct session *session);
 
 /* The application closes it: its client hears this code and reason. */
 void application_close(struct application *application, uint16_t code,
-		       struct ps_slice reason);
+    struct ps_slice reason);
 
 /*
  * Calls wait->done() once all that the session's client has said so far is

@@ -231,7 +231,7 @@ go_down(struct host *host, const char *error)
 	host->n_probes = 0;
 	host->outbox->hosts_down++;
 	TAILQ_FOREACH(lane, &host->line, entry)
-	delivery_host_down(lane);
+		delivery_host_down(lane);
 }
 
 void

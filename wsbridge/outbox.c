@@ -121,6 +121,7 @@ refuse(struct lane *lane, bool is_tried_again)
 	struct outbox *outbox = lane->outbox;
 	struct outbox_row *row, *next;
 	struct session *session;
+	bool is_lost = false;
 
 	for (row = TAILQ_FIRST(&lane->unwritten); row != NULL; row = next) {
 		next = TAILQ_NEXT(row, entry);
@@ -132,13 +133,16 @@ refuse(struct lane *lane, bool is_tried_again)
 		}
 		lane_take_unwritten(lane, row);
 		row_destroy(row);
+		is_lost = true;
 	}
+	if (is_lost)
+		ps_warning(
+		    "outbox: session %s: what was said could not be written",
+		    lane_name(lane));
 	tell(lane, UINT64_MAX, false);
 	session = session_find_name(outbox->bridge, lane->node.key);
 	if (session != NULL)
 		session_expel(session, NOT_WRITTEN, "not written");
-	ps_warning("outbox: session %s: what was said could not be written",
-	    lane_name(lane));
 }
 
 static void
@@ -548,5 +552,5 @@ outbox_status(const struct bridge *bridge, struct outbox_status *status_r)
 		.dead = outbox->dead,
 	};
 	TAILQ_FOREACH(lane, &outbox->calling, entry)
-	status_r->in_flight++;
+		status_r->in_flight++;
 }

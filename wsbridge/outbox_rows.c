@@ -33,8 +33,7 @@ batch_has_first(const struct batch *batch)
 {
 	const struct outbox_row *row;
 
-	TAILQ_FOREACH(row, &batch->puts, of_batch)
-	{
+	TAILQ_FOREACH(row, &batch->puts, of_batch) {
 		if (row->number == 1)
 			return true;
 	}
@@ -52,9 +51,8 @@ put(struct batch *batch, struct ps_db *db)
 	int ret;
 
 	TAILQ_FOREACH(row, &batch->puts, of_batch)
-	row->lane->is_refused = false;
-	TAILQ_FOREACH(row, &batch->puts, of_batch)
-	{
+		row->lane->is_refused = false;
+	TAILQ_FOREACH(row, &batch->puts, of_batch) {
 		const struct lane *lane = row->lane;
 		const struct ps_outbox_row values = {
 			.session = lane_name(lane),
@@ -101,8 +99,7 @@ write_changes(struct batch *batch, struct ps_db *db)
 	size_t n_keys = 0;
 	int ret = PS_OK;
 
-	TAILQ_FOREACH(row, &batch->changes, of_batch)
-	{
+	TAILQ_FOREACH(row, &batch->changes, of_batch) {
 		if (row->change != ROW_DELIVERED) {
 			if ((ret = write_failure(row, db)) != PS_OK)
 				return ret;
@@ -173,10 +170,11 @@ batch_run(struct store_job *job, struct ps_db *db)
 	if (ret == PS_OK)
 		ret = write_changes(batch, db);
 	TAILQ_FOREACH(lane, &batch->ends, entry)
-	if (ret == PS_OK)
-		ret = ps_db_fail_lane(db, lane_name(lane), lane->give_up);
+		if (ret == PS_OK)
+			ret =
+			    ps_db_fail_lane(db, lane_name(lane), lane->give_up);
 	TAILQ_FOREACH(lane, &batch->readers, entry)
-	if (ret == PS_OK)
-		ret = read_page(lane, db);
+		if (ret == PS_OK)
+			ret = read_page(lane, db);
 	return ret;
 }

@@ -57,8 +57,8 @@ static int
 deliver_member(void *arg, struct ps_slice name, struct ps_slice value)
 {
 	struct application *application = arg;
-	bool several = ps_slice_is(name, "\"messages\"") &&
-	    value.data[0] == '[';
+	bool several =
+	    ps_slice_is(name, "\"messages\"") && value.data[0] == '[';
 	struct ps_writer compact = { 0 };
 	struct ps_slice rest, element;
 	bool goes_on = true;

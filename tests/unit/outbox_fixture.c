@@ -49,7 +49,7 @@ __wrap_store_do(struct store *store, struct store_job *job)
 	if (is_closed)
 		return false;
 	TAILQ_FOREACH(other, &jobs, next)
-	assert_ptr_not_equal(other->run, job->run); /* one of each */
+		assert_ptr_not_equal(other->run, job->run); /* one of each */
 	TAILQ_INSERT_TAIL(&jobs, job, next);
 	return true;
 }

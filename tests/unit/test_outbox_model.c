@@ -102,9 +102,10 @@ is_buried(const struct fake_row *row)
 
 	for (i = 0; i < 2; i++)
 		TAILQ_FOREACH(change, &batches[i].changes, of_batch)
-	if (change->change == ROW_DEAD && change->number == row->number &&
-	    strcmp(lane_name(change->lane), row->session) == 0)
-		return true;
+			if (change->change == ROW_DEAD &&
+			    change->number == row->number &&
+			    strcmp(lane_name(change->lane), row->session) == 0)
+				return true;
 	return row->is_dead;
 }
 
@@ -176,8 +177,7 @@ check_counts(void)
 	size_t waiting = 0, kept = 0, unwritten = 0, n_slots = 0;
 	const struct lane *lane;
 
-	TAILQ_FOREACH(lane, &outbox->lanes, all)
-	{
+	TAILQ_FOREACH(lane, &outbox->lanes, all) {
 		waiting += lane->n_rows + lane->n_stored + lane->n_unwritten;
 		kept += lane->bytes;
 		unwritten += lane->unwritten_bytes;
