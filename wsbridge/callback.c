@@ -366,19 +366,26 @@ describe(struct callback *callback, CURLcode code)
 }
 
 static void
-finish(struct callback *callback, CURLcode code)
+leave(struct callback *callback)
 {
 	struct callbacks *callbacks = callback->callbacks;
-	struct callback_result result = { .error = "" };
-	long status = 0;
 
-	curl_easy_getinfo(callback->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_multi_remove_handle(callbacks->loop.multi, callback->easy);
 	TAILQ_REMOVE(&callbacks->active, callback, entry);
 	callbacks->n_active--;
 	callbacks->used_ms = callbacks->bridge->now_ms();
+}
+
+static void
+finish(struct callback *callback, CURLcode code)
+{
+	struct callback_result result = { .error = "" };
+	long status = 0;
+
+	curl_easy_getinfo(callback->easy, CURLINFO_RESPONSE_CODE, &status);
+	leave(callback);
 	/* What an error says at length does not matter. */
-	if (code == CURLE_OK || (callback->too_large && status / 100 != 2)) {
+	if (code == CURLE_OK || (callback->too_large && status >= 300)) {
 		result.status = (int)status;
 	} else {
 		describe(callback, code);
@@ -520,8 +527,8 @@ sign(struct callback *callback, const struct callback_request *request)
 	if (webhook_sign(signature, &callbacks->scratch, request->key,
 		request->id, now_s, request->body) != PS_OK)
 		return false;
-	snprintf(
-	    callback->id, sizeof(callback->id), "webhook-id: %s", request->id);
+	snprintf(callback->id, sizeof(callback->id), "webhook-id: %s",
+	    request->id);
 	snprintf(callback->timestamp, sizeof(callback->timestamp),
 	    "webhook-timestamp: %" PRId64, now_s);
 	snprintf(callback->signature, sizeof(callback->signature),
@@ -597,15 +604,9 @@ callback_start(struct callbacks *callbacks,
 void
 callback_cancel(struct callback *callback)
 {
-	struct callbacks *callbacks;
-
 	if (callback == NULL)
 		return;
-	callbacks = callback->callbacks;
-	curl_multi_remove_handle(callbacks->loop.multi, callback->easy);
-	TAILQ_REMOVE(&callbacks->active, callback, entry);
-	callbacks->n_active--;
-	callbacks->used_ms = callbacks->bridge->now_ms();
+	leave(callback);
 	put_back(callback);
 }
 

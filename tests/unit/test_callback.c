@@ -348,6 +348,16 @@ the_head_of_a_reply_is_bounded_too(void **state)
 	assert_int_equal(call.status, 0);
 	assert_string_equal(call.error,
 	    "head of the reply larger than 64 KiB");
+	/* One that only announces another is no answer. */
+	responder.answer = make_answer("103 Early Hints", 0, 64 * 1024 + 1);
+	request(&call);
+	assert_int_equal(call.status, 0);
+	assert_string_equal(call.error,
+	    "head of the reply larger than 64 KiB");
+	responder.answer = make_answer("500 Oops", 2, 64 * 1024 + 1);
+	request(&call);
+	assert_int_equal(call.status, 500);
+	assert_string_equal(call.error, "");
 }
 
 static void
