@@ -278,10 +278,10 @@ def test_dead_application_is_nothing_to_others(new_stack, responder, way):
                 eve.send(f"still {i}")
                 assert eve.next() == f"still {i}"
         grown = resident_bytes(stack) - before
-        # 48 MB wait in the database; memory that was freed is kept for later.
+        # 48 MB wait in the database.
         assert len(rows(stack)) == 30 * 20 * 8
         if b"__asan_init" not in stack.wsbridge.read_bytes():
-            assert grown < 32 * MIB, grown
+            assert grown < 16 * MIB, grown
         if way == "hangs":
             other.close()
 

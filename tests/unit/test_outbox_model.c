@@ -28,8 +28,9 @@
 #define SLOTS 8
 #define HOSTS 3
 #define NUMBERS 40 /* of one session; then another takes its slot */
-#define NAMES 4000
+#define NAMES 2000
 #define STEPS 30000
+#define ROUND 15000 /* then all is delivered, and it begins anew */
 #define CONNECTIONS 2
 
 enum fate { NONE, PENDING, COMMITTED, REFUSED };
@@ -322,18 +323,17 @@ kill_and_restart(void)
 	unsigned i, number;
 
 	seen.restarts++;
+	for (i = 0; i < n_names; i++) {
+		for (number = 1; number <= NUMBERS; number++) {
+			outbox_unwait(&rows[i][number].wait);
+			if (rows[i][number].fate == PENDING)
+				rows[i][number].fate = REFUSED;
+		}
+	}
 	for (i = 0; i < SLOTS; i++) {
-		unsigned name = slots[i].name;
-
-		for (number = 1; number <= NUMBERS; number++)
-			outbox_unwait(&rows[name][number].wait);
 		slots[i].name = n_names++;
 		slots[i].said = 0;
 	}
-	for (i = 0; i < n_names; i++)
-		for (number = 1; number <= NUMBERS; number++)
-			if (rows[i][number].fate == PENDING)
-				rows[i][number].fate = REFUSED;
 	for (i = 0; i < n_fake_rows; i++) {
 		unsigned name;
 
@@ -402,11 +402,25 @@ finish(void)
 			    row->is_deleted || stored != NULL);
 		}
 	}
-	seen.dead = (unsigned)n_fake_rows;
+	seen.dead += (unsigned)n_fake_rows;
 	check(TAILQ_EMPTY(&bridge.outbox->lanes));
 	check(bridge.outbox->hosts.count == 0);
 	check(bridge.outbox->applications.count == 0);
 	check(bridge.outbox->hosts_down == 0);
+}
+
+static void
+begin(void)
+{
+	unsigned i;
+
+	n_fake_rows = n_fake_calls = 0;
+	memset(rows, 0, sizeof(rows));
+	n_names = 0;
+	for (i = 0; i < SLOTS; i++) {
+		slots[i].name = n_names++;
+		slots[i].said = 0;
+	}
 }
 
 static uint64_t
@@ -421,7 +435,6 @@ static void
 nothing_that_was_accepted_is_lost_or_out_of_order(void **state)
 {
 	uint64_t n_steps = environment("POLYSOCKET_STEPS", STEPS);
-	unsigned i;
 
 	(void)state;
 	seed = environment("POLYSOCKET_SEED",
@@ -430,11 +443,14 @@ nothing_that_was_accepted_is_lost_or_out_of_order(void **state)
 	fixture_set("callback_connections=2");
 	fixture_set("callback_retry=5m");
 	on_fake_call = on_call;
-	memset(rows, 0, sizeof(rows));
-	for (i = 0; i < SLOTS; i++)
-		slots[i].name = n_names++;
-	for (step = 1; step <= n_steps; step++)
+	begin();
+	for (step = 1; step <= n_steps; step++) {
 		take_step();
+		if (step % ROUND == 0) {
+			finish();
+			begin();
+		}
+	}
 	finish();
 	printf("# %u delivered, %u of them again, %u refused, %u dead, "
 	       "%u revived, %u restarts\n",
