@@ -38,6 +38,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/envelope.c %D%/envelope.h \
 	%D%/exchange.c %D%/exchange.h \
 	%D%/fanout.c %D%/fanout.h \
+	%D%/figures.c %D%/figures.h \
 	%D%/frames.c %D%/frames.h \
 	%D%/framing/channel.c %D%/framing/channel.h \
 	%D%/framing/framing.h \

@@ -5,15 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "channel.h"
 #include "emit.h"
-#include "exchange.h"
+#include "figures.h"
 #include "intake.h"
-#include "outbox.h"
 #include "ps_json.h"
 #include "resolver.h"
-#include "session.h"
-#include "store.h"
 
 #define PREFIX "polysocket_"
 #define LABELS_MAX 3
@@ -21,79 +17,7 @@
 /* So that a scrape takes no longer than the loop can wait. */
 #define TOKENS_MAX 500
 
-enum direction { UP, DOWN, DIRECTION__COUNT };
-
 static const char *const directions[] = { [UP] = "up", [DOWN] = "down" };
-
-/* What is alive, from one walk through it. */
-struct figures {
-	const struct bridge *bridge;
-	struct store_status store;
-	struct outbox_status outbox;
-	/* The last index: without a receiver, with one. */
-	uint64_t sessions[PS_SESSION_KIND__COUNT][SESSION__COUNT][2];
-	uint64_t queued_messages[DIRECTION__COUNT];
-	uint64_t queued_bytes[DIRECTION__COUNT];
-	struct ps_traffic traffic; /* of live sessions and of ended ones */
-	uint64_t n_exchanges, n_held, unsent_bytes;
-	uint64_t n_channels, n_members, n_joining, n_log_entries;
-};
-
-static void
-add_session(struct figures *figures, const struct session *session)
-{
-	struct ps_traffic *traffic = &figures->traffic;
-	size_t count = 0, bytes = 0;
-
-	figures->sessions[session->kind][session->state]
-			 [session->receiver != NULL]++;
-	figures->queued_messages[DOWN] += session->queue.count;
-	figures->queued_bytes[DOWN] += session->queue.bytes;
-	if (session->peer_ops != NULL)
-		session->peer_ops->count_queued(session->peer, &count, &bytes);
-	figures->queued_messages[UP] += count;
-	figures->queued_bytes[UP] += bytes;
-	traffic->messages_up += session->traffic.messages_up;
-	traffic->messages_down += session->traffic.messages_down;
-	traffic->bytes_up += session->traffic.bytes_up;
-	traffic->bytes_down += session->traffic.bytes_down;
-}
-
-static void
-add_channel(struct figures *figures, const struct channel *channel)
-{
-	const struct member *member;
-
-	figures->n_channels++;
-	TAILQ_FOREACH(member, &channel->by_age, by_age)
-		figures->n_members++;
-	TAILQ_FOREACH(member, &channel->joining, by_age)
-		figures->n_joining++;
-	figures->n_log_entries += channel->log.end - channel->log.begin;
-}
-
-static void
-count_figures(struct figures *figures, const struct bridge *bridge)
-{
-	const struct exchange *exchange;
-	const struct session *session;
-	const struct channel *channel;
-
-	*figures = (struct figures){ .bridge = bridge,
-		.store = store_status(bridge->store),
-		.traffic = bridge->totals.ended };
-	outbox_status(bridge, &figures->outbox);
-	TAILQ_FOREACH(session, &bridge->sessions, all)
-		add_session(figures, session);
-	TAILQ_FOREACH(channel, &bridge->channels, all)
-		add_channel(figures, channel);
-	LIST_FOREACH(exchange, &bridge->exchanges, all) {
-		figures->n_exchanges++;
-		figures->n_held +=
-		    exchange->ops != NULL && exchange->ops->is_held;
-		figures->unsent_bytes += exchange->pending_len;
-	}
-}
 
 struct output;
 
@@ -609,7 +533,7 @@ put_metrics(const struct format *format, struct ps_writer *w,
 	struct output out = { .w = w, .format = format, .figures = &figures };
 	size_t i;
 
-	count_figures(&figures, bridge);
+	figures_count(&figures, bridge);
 	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
 		out.metric = &metrics[i];
 		out.is_first = true;
