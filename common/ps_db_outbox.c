@@ -5,10 +5,21 @@
 
 #include "ps_sql.h"
 
+static int
+end_session(struct ps_db *db, const struct ps_outbox_row *row)
+{
+	sqlite3_stmt *stmt = db->statements[PS_SQL_END_SESSION];
+
+	ps_sql_bind_text(stmt, 1, row->session);
+	sqlite3_bind_int64(stmt, 2, row->accepted_at_ms / 1000);
+	return ps_sql_run(db, PS_SQL_END_SESSION);
+}
+
 int
 ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *row)
 {
 	sqlite3_stmt *stmt = db->statements[PS_SQL_PUT_OUTBOX];
+	int ret;
 
 	ps_sql_bind_text(stmt, 1, row->session);
 	sqlite3_bind_int64(stmt, 2, (int64_t)row->number);
@@ -17,7 +28,8 @@ ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *row)
 	ps_sql_bind_text(stmt, 5, row->callback);
 	ps_sql_bind_slice(stmt, 6, row->body);
 	ps_sql_bind_ms(stmt, 7, row->accepted_at_ms);
-	return ps_sql_run(db, PS_SQL_PUT_OUTBOX);
+	ret = ps_sql_run(db, PS_SQL_PUT_OUTBOX);
+	return ret == PS_OK && row->is_last ? end_session(db, row) : ret;
 }
 
 static sqlite3_stmt *

@@ -25,6 +25,7 @@ struct ps_outbox_row {
 	int64_t token_id;
 	const char *client, *callback;
 	struct ps_slice body;
+	bool is_last;         /* it tells that the session is over */
 	uint32_t attempts;    /* that failed; not for putting */
 	int64_t accepted_at_ms;
 	int64_t retry_since_ms; /* attempts count from then; not for putting */
@@ -44,6 +45,7 @@ struct ps_outbox_lane {
 	uint64_t first_number, last_number, count;
 };
 
+/* The last one ends its session, too: a successor does not tell it again. */
 PS_MUST_CHECK int ps_db_put_outbox(struct ps_db *db,
     const struct ps_outbox_row *row);
 /* Those that are not there are passed over. */

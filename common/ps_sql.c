@@ -162,6 +162,10 @@ const char *const ps_sql[] = {
 	[PS_SQL_PUT_OUTBOX] =
 	    "INSERT INTO outbox (session, number, token_id, client, callback,"
 	    " body, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	/* What is recorded of its end takes the place of this. */
+	[PS_SQL_END_SESSION] =
+	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch')"
+	    " WHERE id = ?1 AND closed_at IS NULL",
 	/* Of those whose bridge has no row, and has not told of their end. */
 	[PS_SQL_PUT_ORPHANS] =
 	    "INSERT INTO outbox (session, number, token_id, client, callback,"

@@ -61,6 +61,7 @@ put(struct batch *batch, struct ps_db *db)
 			.client = lane->client,
 			.callback = row->callback,
 			.body = row->body,
+			.is_last = row->is_last,
 			.accepted_at_ms = row->accepted_at_ms,
 		};
 

@@ -394,6 +394,25 @@ def test_disconnected_is_told_after_a_kill(new_stack, responder):
     wait_empty(stack)
 
 
+def test_disconnected_is_told_once(new_stack, responder):
+    """Whoever has been told of an end is not told again, however soon after
+    it the bridge is killed."""
+    stack = new_stack()
+    application = Application(stack, responder, events=True)
+    for client in ("ann", "ben", "eve"):
+        open_session(application, client)
+        began = application.wait_event("connected", client=client)
+        application.publish(application.socket_ids[client],
+                            session=began["session"],
+                            close={"code": 3001, "reason": "over"})
+        application.wait_event("disconnected", client=client)
+        wait_empty(stack)
+        stack.stop_bridge(signal.SIGKILL)
+        stack.start_bridge()
+        wait_empty(stack)
+        assert application.told("code", client=client) == [3001]
+
+
 # Bounds.
 
 def test_outbox_messages(new_stack, responder):

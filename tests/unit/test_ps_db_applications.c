@@ -582,6 +582,26 @@ but_not_where_it_has_told_of_that_itself(void **state)
 	assert_string_equal(orphans(), "");
 }
 
+/* Though what it told was delivered, and the end not recorded yet. */
+static void
+nor_where_that_is_delivered(void **state)
+{
+	struct ps_outbox_row row = row_of("adead5-1", 7);
+	const struct ps_outbox_key key = { "adead5-1", 7 };
+
+	(void)state;
+	authorize();
+	enter("adead5", true);
+	put_session("adead5-1", "m\"e");
+	row.is_last = true;
+	assert_int_equal(ps_db_put_outbox(db, &row), PS_OK);
+	assert_int_equal(ps_db_delete_outbox(db, &key, 1), PS_OK);
+	enter("anewer", true);
+	assert_string_equal(orphans(), "");
+	assert_string_equal(admin_text("SELECT closed_at FROM sessions"),
+	    "2020-06-01 12:00:00");
+}
+
 static void
 its_own_sessions_are_not_left_when_a_bridge_enters_again(void **state)
 {
@@ -611,8 +631,9 @@ statements_that_run_often_use_an_index(void **state)
 {
 	static const enum ps_sql often[] = { PS_SQL_PUT_AUTHORIZATION,
 		PS_SQL_DELETE_AUTHORIZATION, PS_SQL_AUTHORIZATION,
-		PS_SQL_PUT_OUTBOX, PS_SQL_DELETE_OUTBOX, PS_SQL_FAIL_OUTBOX,
-		PS_SQL_BURY_OUTBOX, PS_SQL_FAIL_LANE, PS_SQL_READ_OUTBOX,
+		PS_SQL_PUT_OUTBOX, PS_SQL_END_SESSION, PS_SQL_DELETE_OUTBOX,
+		PS_SQL_FAIL_OUTBOX, PS_SQL_BURY_OUTBOX, PS_SQL_FAIL_LANE,
+		PS_SQL_READ_OUTBOX,
 		PS_SQL_LANE, PS_SQL_PRUNE_OUTBOX, PS_SQL_LAST_CHANGE,
 		PS_SQL_NEXT_CHANGE, PS_SQL_FORGET_CHANGE,
 		PS_SQL_PRUNE_CHANGES };
@@ -709,6 +730,7 @@ main(void)
 		fresh(dead_rows_are_pruned_when_they_are_old),
 		fresh(applications_hear_of_what_a_dead_bridge_has_left),
 		fresh(but_not_where_it_has_told_of_that_itself),
+		fresh(nor_where_that_is_delivered),
 		fresh(its_own_sessions_are_not_left_when_a_bridge_enters_again),
 		fresh(without_an_outbox_nothing_is_put_into_it),
 		fresh(statements_that_run_often_use_an_index),
