@@ -11,8 +11,10 @@
 
 struct authorization_change {
 	struct store_job job; /* first */
+	struct bridge *bridge;
 	authorization_change_fn done;
 	void *owner;
+	bool was_told; /* that it failed */
 	struct ps_authorization_row row; /* texts are in `texts` */
 	char socket_id[PS_SOCKET_ID_LEN + 1];
 	char texts[]; /* client and callback */
@@ -31,18 +33,30 @@ run_delete(struct store_job *job, struct ps_db *db)
 	    ((struct authorization_change *)job)->socket_id);
 }
 
+/* Its authorization is gone for this bridge. A row that stayed would be in the
+ * way of the client's next one, and let it in again after a restart. */
+static bool
+is_done_again(struct authorization_change *change, int ret)
+{
+	change->done = NULL;
+	return change->job.run == run_delete && ret == PS_ERR_IO &&
+	    store_do(change->bridge->store, &change->job);
+}
+
 static void
 on_done(struct store_job *job, int ret)
 {
 	struct authorization_change *change = (struct authorization_change *)job;
 
 	/* Who waits says so to whom it matters. */
-	if (ret != PS_OK && change->done == NULL)
+	if (ret != PS_OK && change->done == NULL && !change->was_told)
 		ps_warning("authorization %.4s: its row is not written (%d)",
 		    change->socket_id, ret);
+	change->was_told = true;
 	if (change->done != NULL)
 		change->done(change->owner, ret == PS_OK);
-	free(change);
+	if (!is_done_again(change, ret))
+		free(change);
 }
 
 static struct authorization_change *
@@ -65,6 +79,7 @@ create(const char *socket_id, size_t texts_len, authorization_change_fn done,
 static struct authorization_change *
 lend(struct bridge *bridge, struct authorization_change *change)
 {
+	change->bridge = bridge;
 	if (store_do(bridge->store, &change->job))
 		return change;
 	free(change);

@@ -17,6 +17,7 @@ typedef void (*authorization_change_fn)(void *owner, bool ok);
  * The row as the authorization is now, and the end of a row. `done` is called
  * later, never from inside; NULL: nobody waits. NULL when it cannot be: there
  * is no database, or no memory.
+ * What could not be deleted is tried again, until it is or the bridge ends.
  */
 struct authorization_change *authorization_row_put(
     const struct authorization *authorization, authorization_change_fn done,
