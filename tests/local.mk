@@ -123,8 +123,9 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=ps_db_read_outbox \
 	-Wl,--wrap=ps_db_delete_authorization
 %C%_unit_test_application_SOURCES = \
-	%D%/unit/test_application.c $(outbox_fixture)
-%C%_unit_test_application_LDFLAGS = $(outbox_wraps)
+	%D%/unit/test_application.c $(allocations) $(outbox_fixture)
+%C%_unit_test_application_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
 %C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_outbox_delivery_SOURCES = \

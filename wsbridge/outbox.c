@@ -379,16 +379,15 @@ outbox_put(struct bridge *bridge, const struct outbox_entry *entry)
 {
 	struct outbox *outbox = bridge->outbox;
 	struct lane *lane = lane_find(outbox, entry->session);
-	struct outbox_row *row;
+	struct outbox_row *row =
+	    row_create(entry->number, entry->body, entry->callback);
 
-	if (lane == NULL)
+	if (row != NULL && lane == NULL)
 		lane = lane_create(outbox, entry->session, entry->token_id,
 		    entry->client);
-	if (lane == NULL)
-		return false;
-	row = row_create(entry->number, entry->body, entry->callback);
-	if (row == NULL) {
-		delivery_update(lane);
+	/* One that was there is left to whoever is about to look at it. */
+	if (row == NULL || lane == NULL) {
+		row_destroy(row);
 		return false;
 	}
 	row->is_last = entry->is_last;

@@ -1,6 +1,7 @@
 /* An application as the peer of a session. */
 #include "config.h"
 
+#include "allocations.h"
 #include "outbox_fixture.h"
 
 #include "ps_db_authorizations.h"
@@ -200,6 +201,32 @@ a_session_whose_words_are_not_kept_is_closed(void **state)
 	application_wait(session, &wait);
 	assert_int_equal(n_told, 2);
 	application_unwait(&wait);
+}
+
+/* Its end cannot be told for want of memory, when what it said before could
+ * not be written. */
+static void
+its_end_finds_no_memory_either(void **state)
+{
+	struct session *session;
+	long i;
+
+	(void)state;
+	for (i = 0; i < 10; i++) {
+		session = open_session(true);
+		answer_with(204, "");
+		assert_int_equal(say_in(session, "\"x\""), PS_OK);
+		allocations_left = i;
+		store_end(PS_ERR_IO);
+		allocations_left = -1;
+		session = session_find_name(&bridge, ps_slice_str(opened));
+		assert_true(session == NULL || session->close != NULL);
+		fixture_advance(60000);
+		store_settle();
+		answer_all(204);
+		assert_true(TAILQ_EMPTY(&bridge.outbox->lanes));
+		fixture_turn();
+	}
 }
 
 static void
@@ -482,6 +509,7 @@ main(void)
 		TEST(events_tell_when_a_session_begins_and_ends),
 		TEST(events_tell_why_a_session_was_ended),
 		TEST(a_session_whose_words_are_not_kept_is_closed),
+		TEST(its_end_finds_no_memory_either),
 		TEST(a_session_says_no_more_than_may_wait),
 		TEST(a_session_does_not_begin_where_that_cannot_be_told),
 		TEST(a_session_does_not_begin_in_a_bridge_that_drains),
