@@ -277,39 +277,65 @@ taken_since(const struct scan *s, const char *begin)
 	return ps_slice(begin, (size_t)(end - begin));
 }
 
+/* Of a text that was checked. */
+static struct ps_slice
+next_value(struct scan *s)
+{
+	const char *begin;
+
+	skip_space(s);
+	begin = s->at;
+	(void)take_value(s);
+	return taken_since(s, begin);
+}
+
+/* PS_OK for a good text that begins with `open`; what is inside is next. */
+static int
+open_inside(struct scan *s, struct ps_slice text, char open)
+{
+	int ret;
+
+	*s = (struct scan){ .at = text.data, .end = text.data + text.len };
+	s->with_halves = true;
+	ret = check(s);
+	s->at = text.data;
+	if (ret != PS_OK)
+		return ret;
+	skip_space(s);
+	if (!take(s, open))
+		return PS_ERR_UNKNOWN;
+	skip_space(s);
+	return PS_OK;
+}
+
 int
 ps_json_members(struct ps_slice text, ps_json_member_fn found, void *arg)
 {
-	struct scan s = { .at = text.data,
-			  .end = text.data + text.len,
-			  .with_halves = true };
-	struct ps_slice name, value;
-	const char *begin;
-	int ret = check(&s);
+	struct scan s;
+	struct ps_slice name;
+	int ret = open_inside(&s, text, '{');
 
-	if (ret != PS_OK)
-		return ret;
-	s.at = text.data;
-	skip_space(&s);
-	if (!take(&s, '{'))
-		return PS_ERR_UNKNOWN;
-	skip_space(&s);
-	while (*s.at != '}') {
-		begin = s.at;
-		(void)take_string(&s);
-		name = taken_since(&s, begin);
-		skip_space(&s);
+	while (ret == PS_OK && *s.at != '}') {
+		name = next_value(&s);
 		(void)take(&s, ':');
-		skip_space(&s);
-		begin = s.at;
-		(void)take_value(&s);
-		value = taken_since(&s, begin);
-		if ((ret = found(arg, name, value)) != PS_OK)
-			return ret;
+		ret = found(arg, name, next_value(&s));
 		(void)take(&s, ',');
 		skip_space(&s);
 	}
-	return PS_OK;
+	return ret;
+}
+
+int
+ps_json_elements(struct ps_slice text, ps_json_element_fn found, void *arg)
+{
+	struct scan s;
+	int ret = open_inside(&s, text, '[');
+
+	while (ret == PS_OK && *s.at != ']') {
+		ret = found(arg, next_value(&s));
+		(void)take(&s, ',');
+	}
+	return ret;
 }
 
 void

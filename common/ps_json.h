@@ -22,20 +22,23 @@ void ps_json_string(struct ps_writer *w, struct ps_slice s);
  */
 PS_MUST_CHECK int ps_json_check(struct ps_slice text, size_t *n_names_r);
 
-/* Gets a member of an object: its name, a JSON string, and its value. PS_OK to
- * go on. */
+/* Gets a member of an object: its name, a JSON string, and its value; or an
+ * element of an array. PS_OK to go on. */
 typedef int (*ps_json_member_fn)(void *arg, struct ps_slice name,
     struct ps_slice value);
+typedef int (*ps_json_element_fn)(void *arg, struct ps_slice value);
 
 /*
- * Calls `found` with each member of an object, in their order; the slices are
- * borrowed from `text`, and as they stand in it. The text is checked before, as
- * by ps_json_check(), but that strings may have half a surrogate pair, as
- * JavaScript's may. PS_ERR_UNKNOWN for JSON of another kind; what `found` does
- * not return PS_OK for ends it.
+ * Calls `found` with each member of an object, or each element of an array, in
+ * their order; the slices are borrowed from `text`, and as they stand in it. The
+ * text is checked before, as by ps_json_check(), but that strings may have half
+ * a surrogate pair, as JavaScript's may. PS_ERR_UNKNOWN for JSON of another
+ * kind; what `found` does not return PS_OK for ends it.
  */
 PS_MUST_CHECK int ps_json_members(struct ps_slice text,
     ps_json_member_fn found, void *arg);
+PS_MUST_CHECK int ps_json_elements(struct ps_slice text,
+    ps_json_element_fn found, void *arg);
 
 /* Appends a text that was checked without the space between its parts; all else
  * of it stays as it is, byte for byte. */

@@ -27,53 +27,40 @@ make_message(struct bridge *bridge, struct ps_slice value)
 				     ps_slice(literal->data, literal->len));
 }
 
-/* False when there is nobody to deliver to any more. */
-static bool
-deliver(struct application *application, struct ps_slice value)
+/* Not PS_OK when there is nobody to deliver to any more. */
+static int
+deliver(void *arg, struct ps_slice value)
 {
+	struct application *application = arg;
 	struct session *session = application->session;
 	struct message *message;
 
 	if (session == NULL || session->state != SESSION_OPEN ||
 	    application->connection.authorization == NULL)
-		return false;
+		return PS_ERR_CLOSED;
 	message = make_message(application->bridge, value);
 	if (message == NULL) {
 		session_expel(session, 1011, "out of memory");
-		return false;
+		return PS_ERR_CLOSED;
 	}
 	if (message->len - QUOTES > session_max_message(session, NULL)) {
 		ps_warning("outbox: session %s: a message in a reply is longer "
 			   "than max_message",
 		    session->name);
 		message_unref(message);
-		return true;
+		return PS_OK;
 	}
-	return connection_publish(&application->connection, message);
+	return connection_publish(&application->connection, message) ?
+	    PS_OK :
+	    PS_ERR_CLOSED;
 }
 
-/* Not PS_OK when there is nobody to deliver to any more. */
 static int
 deliver_member(void *arg, struct ps_slice name, struct ps_slice value)
 {
-	struct application *application = arg;
-	bool several =
-	    ps_slice_is(name, "\"messages\"") && value.data[0] == '[';
-	struct ps_writer compact = { 0 };
-	struct ps_slice rest, element;
-	bool goes_on = true;
-
-	if (!several && !ps_slice_is(name, "\"message\""))
-		return PS_OK;
-	ps_json_compact(&compact, value);
-	rest = ps_slice(compact.data, compact.failed ? 0 : compact.len);
-	if (several && rest.len > 0) {
-		while (goes_on && ps_json_next_element(&rest, &element))
-			goes_on = deliver(application, element);
-	} else if (rest.len > 0)
-		goes_on = deliver(application, rest);
-	ps_writer_deinit(&compact);
-	return goes_on ? PS_OK : PS_ERR_CLOSED;
+	if (ps_slice_is(name, "\"messages\"") && value.data[0] == '[')
+		return ps_json_elements(value, deliver, arg);
+	return ps_slice_is(name, "\"message\"") ? deliver(arg, value) : PS_OK;
 }
 
 void

@@ -300,6 +300,50 @@ the_members_of_an_object_are_told_as_they_stand(void **state)
 	ps_writer_deinit(&told);
 }
 
+static int
+tell_element(void *arg, struct ps_slice value)
+{
+	return tell_member(arg, ps_slice_str(""), value);
+}
+
+static const struct {
+	const char *json;
+	int ret;
+	const char *told; /* with the empty name of each */
+} arrays[] = {
+	{ "[]", PS_OK, "" },
+	{ " [ ] ", PS_OK, "" },
+	{ "[1]", PS_OK, "|1|" },
+	{ "\n[ 1.50e0 , [ 1, {} ]\t,\"],\" ]", PS_OK,
+	  "|1.50e0||[ 1, {} ]||\"],\"|" },
+	{ "[\"\\ud800\",{\"a\":\"\\udc00\"}]", PS_OK,
+	  "|\"\\ud800\"||{\"a\":\"\\udc00\"}|" },
+	{ "[1, \"stop\", 2]", PS_ERR_FULL, "|1||\"stop\"|" },
+	{ "[1,]", PS_ERR_MALFORMED, "" },
+	{ "[1]]", PS_ERR_MALFORMED, "" },
+	{ "[", PS_ERR_MALFORMED, "" },
+	{ "", PS_ERR_MALFORMED, "" },
+	{ "{}", PS_ERR_UNKNOWN, "" },
+	{ "\"[]\"", PS_ERR_UNKNOWN, "" },
+};
+
+static void
+the_elements_of_an_array_are_told_as_they_stand(void **state)
+{
+	struct ps_writer told = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(arrays); i++) {
+		assert_row(i,
+			   ps_json_elements(ps_slice_str(arrays[i].json),
+					    tell_element,
+					    &told) == arrays[i].ret);
+		assert_row(i, writer_had(&told, arrays[i].told));
+	}
+	ps_writer_deinit(&told);
+}
+
 static void
 half_a_surrogate_pair_ends_no_string(void **state)
 {
@@ -353,6 +397,8 @@ main(void)
 		cmocka_unit_test(a_text_may_be_nested_so_deep),
 		cmocka_unit_test(
 		    the_members_of_an_object_are_told_as_they_stand),
+		cmocka_unit_test(
+		    the_elements_of_an_array_are_told_as_they_stand),
 		cmocka_unit_test(half_a_surrogate_pair_ends_no_string),
 		cmocka_unit_test(a_text_is_made_fit_for_a_script),
 	};
