@@ -345,15 +345,27 @@ def test_answers_come_to_the_session(new_stack, responder):
             user.send(text)
             assert user.next() == text
         application.will_answer(
-            Answer(body={"messages": ["a", 1, {"b": None}]}),
-            Answer(body={"message": [1, 2]}), Answer(body=["no", "message"]),
+            Answer(body='{"messages": ["a", 1.50, {"b" :  null} ]}'),
+            Answer(body='{ "message" : [1, 2] }'),
+            Answer(body=["no", "message"]),
             Answer(body="no JSON"), Answer(500, {"message": "of an error"}))
         user.send("1", "2", "3", "4", "5", "6")
-        assert user.receive(4) == ["a", "1", '{"b":null}', "[1,2]"]
+        assert user.receive(4) == ["a", "1.50", '{"b" :  null}', "[1, 2]"]
         # The error was tried again, and echoed.
         assert user.receive(2) == ["5", "6"]
         other.send("its own")
         assert other.next() == "its own"
+
+
+@pytest.mark.parametrize("text", ["x" * MIB, "\u00fc" * (MIB // 2)],
+                         ids=["ascii", "escaped"])
+def test_largest_message_may_come_back(stack, new_application, text):
+    """The echo, as the encoders of Python and PHP write it, has six bytes for
+    the two of each character."""
+    session = open_session(new_application("echo", stack))
+    body = json.dumps([text], ensure_ascii=False)
+    assert session.try_send(body.encode("utf-8")).status == 204
+    assert session.xhr().text == f"a{body}\n"
 
 
 def test_events(new_stack, responder):
