@@ -150,6 +150,8 @@ struct ps_session_row {
 	int close_code;
 	const char *close_reason;
 	struct ps_traffic traffic;
+	/* `closed_at` is written with the last row of the outbox instead. */
+	bool end_is_told;
 };
 
 /* What is to be added to a row of `token_usage`. */

@@ -76,8 +76,10 @@ ps_db_put_session(struct ps_db *db, const struct ps_session_row *row)
 	sqlite3_bind_null(stmt, 10);
 	sqlite3_bind_null(stmt, 11);
 	sqlite3_bind_null(stmt, 12);
+	sqlite3_bind_int(stmt, 17, row->closed_at_s != 0 && row->end_is_told);
 	if (row->closed_at_s != 0) {
-		sqlite3_bind_int64(stmt, 10, row->closed_at_s);
+		if (!row->end_is_told)
+			sqlite3_bind_int64(stmt, 10, row->closed_at_s);
 		sqlite3_bind_int(stmt, 11, row->close_code);
 		ps_sql_bind_text(stmt, 12, row->close_reason);
 	}

@@ -58,7 +58,9 @@ const char *const ps_sql[] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
 	    " datetime(?9, 'unixepoch'), datetime(?10, 'unixepoch'), ?11, ?12,"
 	    " ?13, ?14, ?15, ?16)"
-	    " ON CONFLICT (id) DO UPDATE SET closed_at = excluded.closed_at,"
+	    " ON CONFLICT (id) DO UPDATE SET"
+	    " closed_at = CASE ?17 WHEN 1 THEN closed_at"
+	    " ELSE excluded.closed_at END,"
 	    " close_code = excluded.close_code,"
 	    " close_reason = excluded.close_reason,"
 	    " messages_up = excluded.messages_up,"
@@ -162,7 +164,6 @@ const char *const ps_sql[] = {
 	[PS_SQL_PUT_OUTBOX] =
 	    "INSERT INTO outbox (session, number, token_id, client, callback,"
 	    " body, accepted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	/* What is recorded of its end takes the place of this. */
 	[PS_SQL_END_SESSION] =
 	    "UPDATE sessions SET closed_at = datetime(?2, 'unixepoch')"
 	    " WHERE id = ?1 AND closed_at IS NULL",

@@ -98,6 +98,8 @@ leave(struct application *application, uint16_t code, struct ps_slice reason)
 	if (application->events &&
 	    application->connection.authorization->events)
 		put_disconnected(application, code, reason);
+	else
+		record_tell_end(application->session, false);
 	authorization_remove_session(&application->connection);
 	application->session = NULL;
 	outbox_session_over(bridge);
@@ -280,6 +282,7 @@ application_create(struct bridge *bridge, const struct application_terms *terms,
 	if (application->session == NULL || !terms->authorization->events)
 		return session;
 	application->events = put_connected(application);
+	record_tell_end(session, application->events && bridge->config->outbox);
 	if (!application->events)
 		session_expel(session, OUT_OF_MEMORY, "out of memory");
 	return session;

@@ -155,6 +155,7 @@ amend(struct session_record *record, const struct ps_session_row *row)
 {
 	record->row.closed_at_s = row->closed_at_s;
 	record->row.close_code = row->close_code;
+	record->row.end_is_told = row->end_is_told;
 	record->row.traffic = row->traffic;
 	snprintf(record->reason, sizeof(record->reason), "%s",
 	    row->close_reason == NULL ? "" : row->close_reason);

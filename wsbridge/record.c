@@ -180,6 +180,18 @@ record_end(struct session *session, uint16_t code, const char *reason)
 }
 
 void
+record_tell_end(struct session *session, bool tell)
+{
+	struct ps_session_row *row = session->row;
+
+	if (row == NULL || row->end_is_told == tell)
+		return;
+	row->end_is_told = tell;
+	if (row->closed_at_s != 0)
+		write_row(session);
+}
+
+void
 records_repeat(struct bridge *bridge)
 {
 	struct session *session;

@@ -30,6 +30,13 @@ void record_traffic(struct session *session);
  */
 void record_end(struct session *session, uint16_t code, const char *reason);
 
+/*
+ * Its peer has to hear of its end, by a callback in the outbox: until that is
+ * committed the database has it as one that lives, so that it is told after a
+ * crash. Or it need not hear of it any more.
+ */
+void record_tell_end(struct session *session, bool tell);
+
 /* Something of a token was counted: written within a second. */
 void records_wake(struct bridge *bridge);
 /* All that lives is to be written to a database that does not know it. */

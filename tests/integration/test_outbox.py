@@ -425,6 +425,35 @@ def test_disconnected_is_told_once(new_stack, responder):
         assert application.told("code", client=client) == [3001]
 
 
+def test_disconnected_is_told_after_a_stop(new_stack, responder):
+    """Though the database was locked until the bridge had no time left: it
+    writes that its sessions have ended, but not what tells it."""
+    stack = new_stack(options={
+        **LASTING, "drain_timeout": "0s", "close_timeout": "1s"})
+    application = Application(stack, responder, events=True)
+    sessions = [open_session(application, client) for client in ("ann", "ben")]
+    for client in ("ann", "ben"):
+        application.wait_event("connected", client=client)
+    wait_empty(stack)
+    with stack.database.shell() as shell, contextlib.ExitStack() as left:
+        shell.run("BEGIN IMMEDIATE; UPDATE tokens SET note = 'x'")
+        left.enter_context(application.http.begin(
+            "POST", f"{sessions[0].service.base}{sessions[0].path}/xhr_send",
+            body='["hello"]'))
+        stop = threading.Thread(target=stack.stop_bridge)
+        stop.start()
+        stack.wait_until(
+            lambda: "cut off" in (stack.directory / "wsbridge.log").read_text(
+                encoding="utf-8"), "the end of close_timeout", stack.bridge)
+        shell.run("COMMIT")
+        stop.join()
+    stack.start_bridge()
+    for client in ("ann", "ben"):
+        application.wait_event("disconnected", client=client)
+    wait_empty(stack)
+    assert len(application.told("code")) == 2
+
+
 # Bounds.
 
 def test_outbox_messages(new_stack, responder):

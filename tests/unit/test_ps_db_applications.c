@@ -500,7 +500,8 @@ static void
 put_session(const char *id, const char *client)
 {
 	const struct ps_session_row row = { PS_SESSION_APPLICATION, 1, id, "a",
-		client, "", "192.0.2.1", "", NOON_S, 0, 0, NULL, { 0 } };
+		client, "", "192.0.2.1", "", NOON_S, 0, 0, NULL, { 0 },
+		false };
 
 	assert_int_equal(ps_db_put_session(db, &row), PS_OK);
 }
@@ -600,6 +601,40 @@ nor_where_that_is_delivered(void **state)
 	assert_string_equal(orphans(), "");
 	assert_string_equal(admin_text("SELECT closed_at FROM sessions"),
 	    "2020-06-01 12:00:00");
+}
+
+/* The record of an end may be written before what tells it, which a bridge
+ * that dies in between has not told. */
+static void
+an_end_that_was_recorded_only_is_told(void **state)
+{
+	struct ps_session_row session = { .kind = PS_SESSION_APPLICATION,
+		.token_id = 1, .id = "adead5-1", .node = "a",
+		.subject = "m\"e", .origin = "", .remote_addr = "192.0.2.1",
+		.agent = "", .opened_at_s = NOON_S, .end_is_told = true };
+	struct ps_outbox_row row = row_of("adead5-2", 7);
+
+	(void)state;
+	authorize();
+	enter("adead5", true);
+	assert_int_equal(ps_db_put_session(db, &session), PS_OK);
+	session.closed_at_s = NOON_S + 1;
+	session.close_code = 1001;
+	session.close_reason = "over";
+	assert_int_equal(ps_db_put_session(db, &session), PS_OK);
+	/* But one that was told is closed, and stays so. */
+	session.id = "adead5-2";
+	assert_int_equal(ps_db_put_session(db, &session), PS_OK);
+	row.is_last = true;
+	assert_int_equal(ps_db_put_outbox(db, &row), PS_OK);
+	assert_int_equal(ps_db_put_session(db, &session), PS_OK);
+	assert_string_equal(admin_text("SELECT group_concat(closed_at || ' ' "
+				       "|| close_code) FROM sessions"),
+	    "2020-06-01 12:00:00 1001");
+	enter("anewer", true);
+	assert_string_equal(admin_text("SELECT group_concat(session) FROM "
+				       "outbox WHERE number > 7"),
+	    "adead5-1");
 }
 
 static void
@@ -731,6 +766,7 @@ main(void)
 		fresh(applications_hear_of_what_a_dead_bridge_has_left),
 		fresh(but_not_where_it_has_told_of_that_itself),
 		fresh(nor_where_that_is_delivered),
+		fresh(an_end_that_was_recorded_only_is_told),
 		fresh(its_own_sessions_are_not_left_when_a_bridge_enters_again),
 		fresh(without_an_outbox_nothing_is_put_into_it),
 		fresh(statements_that_run_often_use_an_index),

@@ -85,7 +85,8 @@ static void
 put_session(const char *id)
 {
 	const struct ps_session_row row = { PS_SESSION_RELAY, 1, id, "a",
-		"ws://t/", "", "192.0.2.1", "", NOON_S, 0, 0, NULL, { 0 } };
+		"ws://t/", "", "192.0.2.1", "", NOON_S, 0, 0, NULL, { 0 },
+		false };
 
 	assert_int_equal(ps_db_put_session(db, &row), PS_OK);
 }
