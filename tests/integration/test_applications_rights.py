@@ -168,3 +168,38 @@ def test_a_body_that_is_cut_off_does_nothing(stack, new_application):
     assert session.xhr().text == 'a["to ann"]\n'
     assert stack.sql("SELECT client FROM authorizations WHERE token_id = "
                      f"{application.token_id}") == [{"client": "ann"}]
+
+
+def test_answers_are_not_kept_or_guessed_at(stack, new_application):
+    application = new_application("quiet", stack)
+    socket_id = application.authorize("ann")
+    for response in (
+            application.try_authorize("ann"),
+            application.try_authorize("ann", headers={"Accept": "text/plain"}),
+            application.try_authorize("ann", callback="nonsense"),
+            application.try_publish(socket_id, message="x"),
+            application.try_publish(socket_id, "nobody", message="x"),
+            application.http.get(f"/publish/{socket_id}"),
+            application.http.get(f"/{socket_id}/info"),
+            application.try_withdraw("ann"),
+            application.try_withdraw("ann")):
+        assert response.header("Cache-Control") == (
+            "no-store, no-cache, no-transform, must-revalidate, max-age=0")
+        assert response.header("X-Content-Type-Options") == "nosniff"
+
+
+def test_a_new_key_signs_what_follows(stack, new_application):
+    application = new_application("quiet", stack)
+    session = session_of(application)
+    old = application.key
+    session.send("old")
+    application.wait_messages("old")
+    stack.sql("UPDATE tokens SET callback_key = NULL WHERE id = "
+              f"{application.token_id}")
+    stack.wait_policy()
+    assert application.key != old
+    session.send("new")
+    application.wait_messages("old", "new")
+    for callback, key in zip(application.callbacks, (old, application.key),
+                             strict=True):
+        callback.check_signature(key)
