@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from client import TIMEOUT_S
-from sockjs import TRANSPORTS, Service, connect
+from sockjs import STREAMS, TRANSPORTS, Service, connect
 
 DAILY = 'c[1008,"daily_limit"]\n'
 BY_ADMINISTRATOR = (1008, "closed by administrator")
@@ -186,6 +186,15 @@ def test_answers_are_not_kept_or_guessed_at(stack, new_application):
         assert response.header("Cache-Control") == (
             "no-store, no-cache, no-transform, must-revalidate, max-age=0")
         assert response.header("X-Content-Type-Options") == "nosniff"
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_proxies_are_told_not_to_hold_streams_back(stack, new_application,
+                                                   stream):
+    application = new_application("quiet", stack)
+    service = Service(application.http, application.authorize("ann"))
+    with service.session().open(stream) as receiver:
+        assert receiver.exchange.header("X-Accel-Buffering") == "no"
 
 
 def test_a_new_key_signs_what_follows(stack, new_application):
