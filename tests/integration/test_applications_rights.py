@@ -71,6 +71,18 @@ def test_200_simultaneous_sessions_are_exactly_10(stack, new_application):
     assert sorted(answers) == [200] * ROOM + [429] * (AT_ONCE - ROOM)
 
 
+@pytest.mark.options(receiver_grace="30s")
+def test_bytes_that_wait_are_limited(stack, new_application):
+    application = new_application("quiet", stack, max_queue_bytes=100)
+    session = session_of(application)
+    socket_id = application.socket_ids["ann"]
+    for message, sessions in (("1" * 97, 1), ("2", 1), ("3", 0)):
+        assert application.publish(socket_id, message,
+                                   store=False)["sessions"] == sessions
+    assert session.xhr().text == f'a["{"1" * 97}","2"]\n'
+    assert session.xhr().text == 'c[1013,"slow client"]\n'
+
+
 # Records and logs.
 
 def test_use_is_counted(stack, new_application):
