@@ -77,7 +77,7 @@ EXTRA_DIST += \
 	%D%/DELIVERY.md \
 	%D%/HOSTILE.md \
 	%D%/README.md \
-	%D%/CHANNELS.md \
+	%D%/APPLICATIONS.md %D%/CHANNELS.md \
 	%D%/RESULTS.md \
 	%D%/accepted.py \
 	%D%/applications \
