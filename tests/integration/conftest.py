@@ -222,11 +222,7 @@ def sockjs(http, shared_application):
 def parked(stack):
     """Begins a request of a session and waits until the bridge holds it."""
     def park(session, kind="poll", **params):
-        before = stack.held_requests()
-        receiver = session.begin(kind, **params)
-        stack.wait_until(lambda: stack.held_requests() - before,
-                         "the bridge holding the request")
-        return receiver
+        return stack.until_held(lambda: session.begin(kind, **params))
 
     return park
 

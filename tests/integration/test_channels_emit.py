@@ -130,13 +130,9 @@ def test_with_nobody_there_it_does_not_go_to_all(channel, http, three):
 
 def begin_emit(channel, stack, payload="ack me", n=1, **params):
     """One that waits for its answer, and is held by the bridge."""
-    before = stack.held_requests()
-    exchange = channel.http.begin(
+    return stack.until_held(lambda: channel.http.begin(
         "POST", channel.path("emit"), channel.params(params),
-        {"Content-Type": "application/json"}, json.dumps(payload))
-    stack.wait_until(lambda: len(stack.held_requests() - before) >= n,
-                     "the bridge holding the emit")
-    return exchange
+        {"Content-Type": "application/json"}, json.dumps(payload)), n)
 
 
 def test_the_answer_waits_for_all(channel, stack, three):

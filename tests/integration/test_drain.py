@@ -76,8 +76,7 @@ def test_a_held_request_is_answered_by_the_bridge_that_holds_it(
         stack, relay, target, kind):
     session = relay.create(target.url("quiet"))
     callback = {"callback": "f", "cb": "f"} if kind == "jsonp" else {}
-    with session.begin(kind, **callback) as held:
-        stack.wait_held(1)
+    with stack.until_held(lambda: session.begin(kind, **callback)) as held:
         stack.replace_bridge()
         target.connection().send("after")
         response = held.response()
@@ -256,8 +255,7 @@ def test_sessions_that_are_left_are_closed_with_1001(new_stack, target):
 
 def test_another_sigterm_closes_them_at_once(stack, target):
     session = Polysocket(Http(stack.port)).create(target.url("quiet"))
-    with session.begin() as held:
-        stack.wait_held(1)
+    with stack.until_held(session.begin) as held:
         begin_drain(stack)
         stack.bridge.send_signal(signal.SIGTERM)
         assert "server shutting down" in held.response().text
@@ -280,8 +278,7 @@ def test_a_third_one_waits_for_nobody(new_stack, target):
 
 def test_sigint_closes_them_at_once(stack, target):
     session = Polysocket(Http(stack.port)).create(target.url("quiet"))
-    with session.begin() as held:
-        stack.wait_held(1)
+    with stack.until_held(session.begin) as held:
         stack.bridge.send_signal(signal.SIGINT)
         assert "server shutting down" in held.response().text
     stack.stop_bridge(signal.SIGINT)

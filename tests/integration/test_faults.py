@@ -55,8 +55,7 @@ def test_killed_bridge_is_403_for_its_sessions_and_503_for_new_ones(
         parts, target):
     stack, relay = parts
     session = relay.create(target.url("quiet"))
-    with session.begin() as held:
-        stack.wait_held(1)
+    with stack.until_held(session.begin) as held:
         stack.stop_bridge(signal.SIGKILL)
         try:
             held.response()     # ends in whatever way, and at once
@@ -87,8 +86,8 @@ def test_bridge_restarted_while_500_polls_are_held(new_stack, target, sig):
     stack = new_stack(options={"hold_default": "60s"})
     relay = Polysocket(Http(stack.port))
     sessions = [relay.create(target.url("quiet")) for _ in range(500)]
-    held = [session.begin() for session in sessions]
-    stack.wait_held(500, timeout=30)
+    held = stack.until_held(
+        lambda: [session.begin() for session in sessions], 500, timeout=30)
     stack.stop_bridge(sig)
     stack.start_bridge()
     for exchange in held:
@@ -133,10 +132,9 @@ def test_bridge_started_before_the_workers_serves_them(new_stack, target):
 def test_held_poll_outlives_all_workers(parts, target):
     stack, relay = parts
     session = relay.create(target.url("quiet"))
-    with session.begin() as held, session.relay.create(
+    with stack.until_held(session.begin) as held, session.relay.create(
             target.url("quiet")).stream() as stream:
         assert stream.prelude
-        stack.wait_held(2)
         old = stack.worker_pids
         for pid in old:
             os.kill(pid, signal.SIGKILL)
@@ -207,8 +205,8 @@ def test_stranger_on_the_bridge_socket_does_no_harm(parts, target):
 def test_client_gone_in_mid_poll_harms_nobody(parts, target, how):
     stack, relay = parts
     sessions = [relay.create(target.url("quiet")) for _ in range(20)]
-    held = [session.begin() for session in sessions]
-    stack.wait_held(len(held))
+    held = stack.until_held(
+        lambda: [session.begin() for session in sessions], len(sessions))
     for exchange in held:
         getattr(exchange, how)()
     for i, session in enumerate(sessions):
@@ -220,11 +218,7 @@ def test_client_gone_in_mid_poll_harms_nobody(parts, target, how):
 def test_web_server_restarted_in_mid_poll_keeps_the_session(parts, target):
     stack, relay = parts
     session = relay.create(target.url("quiet"))
-    # The create's is not the poll's, which would wait for the next server
-    # and be served with nobody there.
-    stack.wait_held(0)
-    exchange = session.begin()
-    stack.wait_held(1)
+    exchange = stack.until_held(session.begin)
     stack.stop_server(signal.SIGKILL)
     exchange.close()
     stack.wait_held(0)
@@ -240,8 +234,7 @@ def test_reload_of_the_web_server_in_mid_poll_refuses_nobody(parts, target):
                     "apache": ("apache-error", "resuming normal"),
                     }[stack.server]
     session = relay.create(target.url("quiet"))
-    with session.begin(ack=0):
-        stack.wait_held(1)
+    with stack.until_held(lambda: session.begin(ack=0)):
         stack.reload_server()
         assert converses_at_last(relay, target)
         stack.wait_until(lambda: stack.log(log).count(started) == 2,
@@ -286,8 +279,8 @@ def test_many_requests_are_held(new_stack, target, server, n):
                                "first_receiver_grace": "60s"})
     relay = Polysocket(Http(stack.port))
     sessions = [relay.create(target.url("quiet")) for _ in range(n)]
-    held = [session.begin() for session in sessions]
-    stack.wait_held(n, timeout=60)
+    held = stack.until_held(
+        lambda: [session.begin() for session in sessions], n, timeout=60)
     # With all of them held, somebody else is served as ever.
     assert converses(relay, target)
     for i in range(n):

@@ -275,9 +275,8 @@ def test_a_lock_holds_up_no_emit(own_stack, own_channel):
         for i in range(20):
             assert own_channel.emit(i)["delivered"] == 1
         assert member.data(20) == list(range(20))
-        with own_channel.http.begin(
-                "GET", own_channel.path("history")) as asked:
-            own_stack.wait_held(1)
+        with own_stack.until_held(lambda: own_channel.http.begin(
+                "GET", own_channel.path("history"))) as asked:
             assert shell.run("COMMIT") == ""
             events = asked.response().json["history"]
     assert [event["payload"] for event in events] == list(range(20))

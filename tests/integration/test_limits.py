@@ -97,8 +97,8 @@ def test_creation_rate_is_limited_by_address(relay_from, target, stack):
 def test_held_requests_are_limited(http, target, stack):
     relay = Polysocket(http)
     sessions = [relay.create(target.url("quiet")) for _ in range(5)]
-    held = [session.begin() for session in sessions[:3]]
-    stack.wait_held(3)
+    held = stack.until_held(
+        lambda: [session.begin() for session in sessions[:3]], 3)
     begun = time.monotonic()
     response = sessions[3].try_poll()
     assert time.monotonic() - begun < 5, "answered at once"

@@ -340,9 +340,9 @@ def test_sigterm_answers_what_is_held_and_closes_upstreams(new_stack, target):
     relay = Polysocket(Http(stack.port))
     polling, streaming, waiting = (relay.create(target.url("quiet"))
                                    for _ in range(3))
-    with polling.begin() as poll, streaming.stream() as stream:
+    with stack.until_held(polling.begin) as poll, \
+            streaming.stream() as stream:
         assert stream.prelude
-        stack.wait_held(2)
         bridge = stack.bridge
         stack.stop_bridge(signal.SIGTERM)
         assert bridge.returncode == 0

@@ -262,8 +262,7 @@ def test_message_is_kept_when_the_client_is_seen_gone(new_stack, target,
     stack = new_stack()
     session = Polysocket(Http(stack.port)).create(target.url("quiet"))
     params = {"callback": "cb"} if kind == "jsonp" else {}
-    receiver = session.begin(kind, **params)
-    stack.wait_held(1)
+    receiver = stack.until_held(lambda: session.begin(kind, **params))
     assert receiver.head() == 200
     receiver.reset()
     stack.wait_held(0)

@@ -306,8 +306,8 @@ def test_what_cannot_be_held_is_told(stack, http, new_application):
     sessions = [service.session() for _ in range(3)]
     for session in sessions:
         assert session.xhr().text == "o\n"
-    with sessions[0].begin("xhr"), service.session().open("xhr_streaming"):
-        stack.wait_held(2)
+    with stack.until_held(lambda: sessions[0].begin("xhr")), \
+            service.session().open("xhr_streaming"):
         response = sessions[2].xhr()
         assert (response.status, response.text) == (200, "h\n")
         assert response.header("Retry-After")
@@ -400,10 +400,7 @@ def test_a_restart_tells_and_the_next_bridge_takes_over(new_stack,
     session = service.session()
     if transport in POLLS:
         assert session.request(transport, c="cb").status == 200
-    before = stack.held_requests()
-    with session.begin(transport) as receiver:
-        stack.wait_until(lambda: stack.held_requests() - before,
-                         "the bridge holding the request")
+    with stack.until_held(lambda: session.begin(transport)) as receiver:
         if transport in STREAMS:
             assert receiver.frame() == "o"
         stack.replace_bridge()

@@ -287,10 +287,7 @@ def test_simple_session(echo, stack):
     response = session.xhr()
     assert (response.status, response.text) == (200, 'a["a"]\n')
     check_404(echo.session().try_send('["a"]'))
-    before = stack.held_requests()
-    with session.begin("xhr") as held:
-        stack.wait_until(lambda: stack.held_requests() - before,
-                         "the bridge holding the poll")
+    with stack.until_held(lambda: session.begin("xhr")) as held:
         response = session.xhr()
         assert (response.status, response.text) == (
             200, 'c[2010,"Another connection still open"]\n')

@@ -43,11 +43,7 @@ def frames(session, transport):
 def hold(stack):
     """Begins a receiver and waits until the bridge holds it."""
     def begin(session, transport):
-        before = stack.held_requests()
-        receiver = session.begin(transport)
-        stack.wait_until(lambda: stack.held_requests() - before,
-                         "the bridge holding the request")
-        return receiver
+        return stack.until_held(lambda: session.begin(transport))
 
     return begin
 

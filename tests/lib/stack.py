@@ -232,8 +232,18 @@ class Stack:
                       if line.endswith(f" {self.fcgi_socket}\n")}
         return theirs.intersection(self.bridge_descriptors())
 
+    def until_held(self, begin, n=1, timeout=READY_S):
+        """Calls `begin` and waits until the bridge holds n requests more;
+        one that was answered before may still be there, and does not count."""
+        before = self.held_requests()
+        begun = begin()
+        self.wait_until(lambda: len(self.held_requests() - before) >= n,
+                        f"{n} more held requests", self.bridge, timeout)
+        return begun
+
     def wait_held(self, n, timeout=READY_S):
-        """Waits until the bridge holds exactly so many requests."""
+        """Waits until the bridge has exactly so many requests in hand, which
+        those it has just answered may be of: until_held() tells them apart."""
         self.wait_until(lambda: len(self.held_requests()) == n,
                         f"{n} held requests", self.bridge, timeout)
 
