@@ -7,12 +7,12 @@
 
 #include <openssl/rand.h>
 
-#include "authorization.h"
-#include "emit.h"
-#include "message.h"
-#include "outbox.h"
 #include "ps_clock.h"
 #include "ps_place.h"
+#include "wsbridge/applications/authorization.h"
+#include "wsbridge/base/message.h"
+#include "wsbridge/channels/emit.h"
+#include "wsbridge/outbox/outbox.h"
 
 /* Timers fired in one wake-up; the rest is due in the next. */
 #define TIMERS_BATCH 256

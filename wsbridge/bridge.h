@@ -9,8 +9,6 @@
 #include <sys/queue.h>
 #include <uv.h>
 
-#include "address.h"
-#include "fanout.h"
 #include "ps_bytes.h"
 #include "ps_code.h"
 #include "ps_config.h"
@@ -18,11 +16,13 @@
 #include "ps_db.h"
 #include "ps_ipc.h"
 #include "ps_limits.h"
-#include "quota.h"
-#include "table.h"
-#include "timers.h"
-#include "turns.h"
-#include "watch.h"
+#include "wsbridge/base/fanout.h"
+#include "wsbridge/base/table.h"
+#include "wsbridge/base/timers.h"
+#include "wsbridge/base/turns.h"
+#include "wsbridge/base/watch.h"
+#include "wsbridge/session/address.h"
+#include "wsbridge/session/quota.h"
 
 struct authorization;
 struct authorization_change;

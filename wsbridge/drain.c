@@ -2,16 +2,16 @@
 
 #include "drain.h"
 
-#include "authorization_row.h"
-#include "authorizations.h"
-#include "history.h"
 #include "intake.h"
-#include "member.h"
-#include "outbox.h"
 #include "place.h"
 #include "ps_log.h"
-#include "session.h"
-#include "websocket.h"
+#include "wsbridge/applications/authorization_row.h"
+#include "wsbridge/applications/authorizations.h"
+#include "wsbridge/channels/history.h"
+#include "wsbridge/channels/member.h"
+#include "wsbridge/outbox/outbox.h"
+#include "wsbridge/session/session.h"
+#include "wsbridge/websocket/websocket.h"
 
 /* A successor waits for what was emitted to be written, for as long as workers
  * wait for a successor. */

@@ -4,10 +4,10 @@
 
 #include <inttypes.h>
 
-#include "authorizations.h"
 #include "ps_log.h"
-#include "session.h"
-#include "store.h"
+#include "wsbridge/applications/authorizations.h"
+#include "wsbridge/session/session.h"
+#include "wsbridge/store/store.h"
 
 /* The node's rules forbid it: RFC 6455, 7.4.1. */
 #define POLICY_VIOLATION 1008

@@ -2,9 +2,9 @@
 
 #include "figures.h"
 
-#include "channel.h"
-#include "exchange.h"
-#include "member.h"
+#include "wsbridge/channels/channel.h"
+#include "wsbridge/channels/member.h"
+#include "wsbridge/http/exchange.h"
 
 static void
 add_session(struct figures *figures, const struct session *session)

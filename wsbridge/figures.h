@@ -4,10 +4,10 @@
 #ifndef FIGURES_H
 #define FIGURES_H
 
-#include "outbox.h"
 #include "ps_db.h"
-#include "session.h"
-#include "store.h"
+#include "wsbridge/outbox/outbox.h"
+#include "wsbridge/session/session.h"
+#include "wsbridge/store/store.h"
 
 enum direction { UP, DOWN, DIRECTION__COUNT };
 

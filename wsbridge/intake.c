@@ -8,15 +8,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applications.h"
-#include "channels.h"
 #include "ps_ipc.h"
 #include "ps_log.h"
 #include "ps_place.h"
 #include "ps_socket.h"
-#include "relay.h"
 #include "service.h"
-#include "sockjs.h"
+#include "wsbridge/applications/applications.h"
+#include "wsbridge/applications/sockjs.h"
+#include "wsbridge/channels/channels.h"
+#include "wsbridge/relay/relay.h"
 
 /* Least room for a read; most frames are far smaller. */
 #define READ_BYTES (16 * 1024)

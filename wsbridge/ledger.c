@@ -2,13 +2,13 @@
 
 #include "ledger.h"
 
-#include "authorization.h"
-#include "authorizations.h"
 #include "enforce.h"
-#include "outbox.h"
 #include "ps_log.h"
-#include "record.h"
-#include "store.h"
+#include "wsbridge/applications/authorization.h"
+#include "wsbridge/applications/authorizations.h"
+#include "wsbridge/outbox/outbox.h"
+#include "wsbridge/session/record.h"
+#include "wsbridge/store/store.h"
 
 static void
 write_over_day(struct quotas *quotas, const struct ps_usage *usage)

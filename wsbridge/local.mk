@@ -5,101 +5,102 @@ noinst_LIBRARIES += %D%/libbridge.a
 sbin_PROGRAMS += %D%/wsbridge
 
 %C%_libbridge_a_SOURCES = \
-	%D%/acks.c %D%/acks.h \
-	%D%/address.c %D%/address.h \
-	%D%/application.h \
-	%D%/applications.c %D%/applications.h \
-	%D%/applications_publish.c \
-	%D%/application.c %D%/application.h \
-	%D%/assembly.c %D%/assembly.h \
-	%D%/authorization.c %D%/authorization.h \
-	%D%/authorization_row.c %D%/authorization_row.h \
-	%D%/authorizations.c %D%/authorizations.h \
-	%D%/backlog.c %D%/backlog.h \
 	%D%/bridge.c %D%/bridge.h \
-	%D%/callback.c %D%/callback.h \
-	%D%/callback_loop.c %D%/callback_loop.h \
-	%D%/channel.c %D%/channel.h \
-	%D%/channels.h %D%/channels_emit.c \
-	%D%/circuit.c %D%/circuit.h \
-	%D%/client_frame.c \
-	%D%/channels.c %D%/channels.h \
-	%D%/connection.c %D%/connection.h \
-	%D%/deflate.c %D%/deflate.h \
-	%D%/delivery.c %D%/delivery.h \
-	%D%/downstream.c %D%/downstream.h \
-	%D%/downstream_open.c %D%/downstream_read.c \
-	%D%/downstream_state.h \
 	%D%/drain.c %D%/drain.h \
-	%D%/emit.c %D%/emit.h \
-	%D%/emit_ids.c %D%/emit_ids.h \
-	%D%/emit_targets.c %D%/emit_targets.h \
 	%D%/enforce.c %D%/enforce.h \
-	%D%/envelope.c %D%/envelope.h \
-	%D%/exchange.c %D%/exchange.h \
-	%D%/fanout.c %D%/fanout.h \
 	%D%/figures.c %D%/figures.h \
-	%D%/frames.c %D%/frames.h \
+	%D%/intake.c %D%/intake.h \
+	%D%/ledger.c %D%/ledger.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/metrics.c %D%/metrics.h \
+	%D%/parent.c %D%/parent.h \
+	%D%/place.c %D%/place.h \
+	%D%/service.c %D%/service.h \
+	%D%/base/fanout.c %D%/base/fanout.h \
+	%D%/base/message.c %D%/base/message.h \
+	%D%/base/refusal.h \
+	%D%/base/resolver.c %D%/base/resolver.h \
+	%D%/base/socket_info.c %D%/base/socket_info.h \
+	%D%/base/table.c %D%/base/table.h \
+	%D%/base/timers.c %D%/base/timers.h \
+	%D%/base/turns.c %D%/base/turns.h \
+	%D%/base/watch.c %D%/base/watch.h \
+	%D%/session/address.c %D%/session/address.h \
+	%D%/session/peer.h \
+	%D%/session/quota.c %D%/session/quota.h \
+	%D%/session/receiver.h \
+	%D%/session/recipient.c %D%/session/recipient.h \
+	%D%/session/record.c %D%/session/record.h \
+	%D%/session/session.c %D%/session/session.h \
+	%D%/http/exchange.c %D%/http/exchange.h \
+	%D%/http/parked.c %D%/http/parked.h \
+	%D%/http/probe.c %D%/http/probe.h \
+	%D%/websocket/assembly.c %D%/websocket/assembly.h \
+	%D%/websocket/deflate.c %D%/websocket/deflate.h \
+	%D%/websocket/downstream.c %D%/websocket/downstream.h \
+	%D%/websocket/downstream_open.c \
+	%D%/websocket/downstream_read.c \
+	%D%/websocket/downstream_state.h \
+	%D%/websocket/frames.c %D%/websocket/frames.h \
+	%D%/websocket/handshake.c %D%/websocket/handshake.h \
+	%D%/websocket/upgrade.c %D%/websocket/upgrade.h \
+	%D%/websocket/websocket.c %D%/websocket/websocket.h \
+	%D%/websocket/ws_style.h \
+	%D%/websocket/ws_text.c %D%/websocket/ws_text.h \
 	%D%/framing/channel.c %D%/framing/channel.h \
 	%D%/framing/framing.h \
 	%D%/framing/parts.c %D%/framing/parts.h \
 	%D%/framing/relay.c \
 	%D%/framing/sockjs.c %D%/framing/sockjs.h \
-	%D%/handshake.c %D%/handshake.h \
-	%D%/hearing.c %D%/hearing.h \
-	%D%/history.c %D%/history.h \
-	%D%/history_reply.c \
-	%D%/intake.c %D%/intake.h \
-	%D%/jobs.c %D%/jobs.h \
-	%D%/kept.c %D%/kept.h \
-	%D%/ledger.c %D%/ledger.h \
-	%D%/lane.c %D%/lane.h \
-	%D%/listener.c %D%/listener.h \
-	%D%/member.c %D%/member.h \
-	%D%/message.c %D%/message.h \
-	%D%/metrics.c %D%/metrics.h \
-	%D%/outbox.c %D%/outbox.h \
-	%D%/outbox_rows.c %D%/outbox_rows.h \
-	%D%/parent.c %D%/parent.h \
-	%D%/parked.c %D%/parked.h \
-	%D%/peer.h \
-	%D%/place.c %D%/place.h \
-	%D%/probe.c %D%/probe.h \
-	%D%/quota.c %D%/quota.h \
-	%D%/reading.c %D%/reading.h \
-	%D%/receiver.h \
-	%D%/recipient.c %D%/recipient.h \
-	%D%/record.c %D%/record.h \
-	%D%/record_head.h \
-	%D%/refusal.h \
-	%D%/relay.c %D%/relay.h \
-	%D%/replay.c %D%/replay.h \
-	%D%/reply.c %D%/reply.h \
-	%D%/resolver.c %D%/resolver.h \
-	%D%/service.c %D%/service.h \
-	%D%/session.c %D%/session.h \
-	%D%/socket_info.c %D%/socket_info.h \
-	%D%/sockjs.c %D%/sockjs.h \
-	%D%/sockjs_page.c \
-	%D%/store.c %D%/store.h \
-	%D%/store_jobs.c \
-	%D%/store_look.c \
-	%D%/store_news.c \
-	%D%/store_thread.c %D%/store_thread.h \
-	%D%/store_write.c \
-	%D%/table.c %D%/table.h \
-	%D%/target.c %D%/target.h \
-	%D%/timers.c %D%/timers.h \
-	%D%/turns.c %D%/turns.h \
-	%D%/unwritten.c %D%/unwritten.h \
-	%D%/upgrade.c %D%/upgrade.h \
-	%D%/upstream.c %D%/upstream.h \
-	%D%/watch.c %D%/watch.h \
-	%D%/webhook.c %D%/webhook.h \
-	%D%/websocket.c %D%/websocket.h \
-	%D%/ws_channel.c %D%/ws_style.h \
-	%D%/ws_sockjs.c \
-	%D%/ws_text.c %D%/ws_text.h
+	%D%/relay/relay.c %D%/relay/relay.h \
+	%D%/relay/target.c %D%/relay/target.h \
+	%D%/relay/upstream.c %D%/relay/upstream.h \
+	%D%/channels/acks.c %D%/channels/acks.h \
+	%D%/channels/channel.c %D%/channels/channel.h \
+	%D%/channels/channels.c %D%/channels/channels.h \
+	%D%/channels/channels_emit.c \
+	%D%/channels/client_frame.c \
+	%D%/channels/emit.c %D%/channels/emit.h \
+	%D%/channels/emit_ids.c %D%/channels/emit_ids.h \
+	%D%/channels/emit_targets.c %D%/channels/emit_targets.h \
+	%D%/channels/envelope.c %D%/channels/envelope.h \
+	%D%/channels/hearing.c %D%/channels/hearing.h \
+	%D%/channels/history.c %D%/channels/history.h \
+	%D%/channels/history_reply.c \
+	%D%/channels/member.c %D%/channels/member.h \
+	%D%/channels/replay.c %D%/channels/replay.h \
+	%D%/channels/ws_channel.c \
+	%D%/applications/application.c %D%/applications/application.h \
+	%D%/applications/applications.c %D%/applications/applications.h \
+	%D%/applications/applications_publish.c \
+	%D%/applications/authorization.c %D%/applications/authorization.h \
+	%D%/applications/authorization_row.c %D%/applications/authorization_row.h \
+	%D%/applications/authorizations.c %D%/applications/authorizations.h \
+	%D%/applications/connection.c %D%/applications/connection.h \
+	%D%/applications/kept.c %D%/applications/kept.h \
+	%D%/applications/sockjs.c %D%/applications/sockjs.h \
+	%D%/applications/sockjs_page.c \
+	%D%/applications/ws_sockjs.c \
+	%D%/outbox/callback.c %D%/outbox/callback.h \
+	%D%/outbox/callback_loop.c %D%/outbox/callback_loop.h \
+	%D%/outbox/circuit.c %D%/outbox/circuit.h \
+	%D%/outbox/delivery.c %D%/outbox/delivery.h \
+	%D%/outbox/lane.c %D%/outbox/lane.h \
+	%D%/outbox/outbox.c %D%/outbox/outbox.h \
+	%D%/outbox/outbox_rows.c %D%/outbox/outbox_rows.h \
+	%D%/outbox/reply.c %D%/outbox/reply.h \
+	%D%/outbox/webhook.c %D%/outbox/webhook.h \
+	%D%/store/backlog.c %D%/store/backlog.h \
+	%D%/store/jobs.c %D%/store/jobs.h \
+	%D%/store/reading.c %D%/store/reading.h \
+	%D%/store/record_head.h \
+	%D%/store/store.c %D%/store/store.h \
+	%D%/store/store_jobs.c \
+	%D%/store/store_look.c \
+	%D%/store/store_news.c \
+	%D%/store/store_thread.c %D%/store/store_thread.h \
+	%D%/store/store_write.c \
+	%D%/store/unwritten.c %D%/store/unwritten.h
 
 %C%_wsbridge_SOURCES = %D%/main.c
 %C%_wsbridge_LDADD = $(libbridge_LIBS)

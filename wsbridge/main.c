@@ -14,19 +14,19 @@
 #include <unistd.h>
 
 #include "bridge.h"
-#include "callback.h"
 #include "drain.h"
 #include "intake.h"
 #include "ledger.h"
-#include "outbox.h"
 #include "parent.h"
 #include "place.h"
 #include "ps_db.h"
 #include "ps_log.h"
 #include "ps_schema.h"
-#include "resolver.h"
-#include "store.h"
-#include "websocket.h"
+#include "wsbridge/base/resolver.h"
+#include "wsbridge/outbox/callback.h"
+#include "wsbridge/outbox/outbox.h"
+#include "wsbridge/store/store.h"
+#include "wsbridge/websocket/websocket.h"
 
 #define DEFAULT_CONFIG SYSCONFDIR "/polysocket/polysocket.conf"
 #define OVERRIDES_MAX 64

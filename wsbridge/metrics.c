@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "emit.h"
 #include "figures.h"
 #include "intake.h"
 #include "ps_json.h"
-#include "resolver.h"
+#include "wsbridge/base/resolver.h"
+#include "wsbridge/channels/emit.h"
 
 #define PREFIX "polysocket_"
 #define LABELS_MAX 3

@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "exchange.h"
 #include "metrics.h"
-#include "probe.h"
-#include "record.h"
-#include "store.h"
+#include "wsbridge/http/exchange.h"
+#include "wsbridge/http/probe.h"
+#include "wsbridge/session/record.h"
+#include "wsbridge/store/store.h"
 
 int
 service_on_refuse(struct bridge *bridge, struct ps_reader *r, int fd)

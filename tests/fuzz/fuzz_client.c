@@ -10,7 +10,7 @@
 #include "ps_json.h"
 #include "ps_limits.h"
 #include "ps_utf8.h"
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/envelope.h"
 
 static void
 check_payload(struct ps_slice payload)

@@ -8,7 +8,7 @@
 #include "fuzz.h"
 
 #include "ps_base64.h"
-#include "wsbridge/deflate.h"
+#include "wsbridge/websocket/deflate.h"
 
 #define EXPANDED_MAX 100000
 

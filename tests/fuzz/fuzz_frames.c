@@ -7,9 +7,9 @@
 
 #include "fuzz.h"
 
-#include "wsbridge/assembly.h"
-#include "wsbridge/frames.h"
-#include "wsbridge/handshake.h"
+#include "wsbridge/websocket/assembly.h"
+#include "wsbridge/websocket/frames.h"
+#include "wsbridge/websocket/handshake.h"
 
 #define MESSAGE_MAX 4096
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Includes point one way: fcgi-app -> common <- wsbridge, and inside wsbridge
-# intake -> services -> session -> receivers and framings, while the far side's
-# peers know sessions and sessions know them only as struct peer_ops.
+# each room (folder) knows those that it stands on: services know sessions,
+# sessions know the two sides only as struct peer_ops and struct receiver_ops.
 
 . "${srcdir:-.}/tests/house/tap.sh"
 cd "$srcdir" || exit 1
@@ -76,36 +76,79 @@ result "only handoff.c knows the inside of libfcgi's request" \
 	"$(grep -nE '(->|\.)(ipcFd|keepConnection)\>' fcgi-app/*.[ch] |
 		grep -v '^fcgi-app/handoff\.c:')"
 
-forbid "a framing does no input or output and knows no session" \
-	'wsbridge/framing/.*' "$loop|$websockets|unistd\.h|sys/socket\.h|\
-bridge\.h|session\.h|parked\.h|websocket\.h|upstream\.h|intake\.h"
-forbid "a session knows its peers and receivers only by their operations" \
-	'wsbridge/session\.[ch]' 'upstream\.h|application\.h|channel\.h|\
-parked\.h|websocket\.h|downstream\.h|intake\.h|relay\.h'
-# A framing is named after the service that it is of, and none of it.
-every=$all
-all=$(printf '%s\n' "$all" | grep -v ':framing/')
-forbid "the near side does not know the far side" \
-	'wsbridge/(parked|downstream(_[a-z]+)?)\.[ch]' \
-	'upstream\.h|application\.h|channel\.h|peer\.h|intake\.h|relay\.h'
-all=$every
-forbid "the far side does not know the near side" \
-	'wsbridge/(upstream|application|callback|callback_loop|channel|target|resolver)\.[ch]' \
-	'parked\.h|downstream\.h|framing\.h|intake\.h|relay\.h'
-forbid "what all of the bridge stands on knows nothing of it" \
-	'wsbridge/(address|assembly|deflate|frames|handshake|message|peer|receiver|resolver|socket_info|table|target|timers|watch|webhook)\.[ch]' \
-	'bridge\.h|session\.h|exchange\.h|intake\.h|relay\.h|upstream\.h'
+# The rooms of wsbridge, and what each may know besides itself and common; the
+# files in wsbridge itself are the daemon, which may know all of them.
+rooms='
+base:
+framing: base channels/envelope.h session/recipient.h
+session: base bridge.h channels/envelope.h store
+store: base channels/history.h
+http: base bridge.h framing session
+websocket: base bridge.h listener.h outbox/outbox.h session
+relay: base bridge.h enforce.h framing http session websocket
+channels: base bridge.h enforce.h framing http session store websocket
+applications: base bridge.h enforce.h framing http outbox session store websocket
+outbox: applications base bridge.h session store
+'
+# Of all services that there are: the handshake is for one of them, the context
+# of libwebsockets has a protocol for each use, and an answer of the relay may
+# have to say that a socket is a channel's.
+exceptions='
+wsbridge/websocket/upgrade.c:wsbridge/applications/application.h
+wsbridge/websocket/upgrade.c:wsbridge/channels/member.h
+wsbridge/websocket/websocket.c:wsbridge/relay/upstream.h
+wsbridge/relay/relay.c:wsbridge/channels/member.h
+'
+result "a room of wsbridge knows only the rooms it stands on" "$(
+	printf '%s\n' "$all" | awk -F: -v rooms="$rooms" -v known="$exceptions" '
+		BEGIN {
+			n = split(rooms, line, "\n")
+			for (i = 1; i <= n; i++) {
+				m = split(line[i], word, /:? +|:$/)
+				for (k = 2; k <= m; k++)
+					may[word[1], word[k]] = 1
+			}
+		}
+		$1 !~ "^wsbridge/[a-z]+/" || $2 !~ "^wsbridge/" { next }
+		index(known, "\n" $1 ":" $2 "\n") { next }
+		{
+			split($1, from, "/")
+			header = substr($2, length("wsbridge/") + 1)
+			room = header
+			sub("/.*", "", room)
+			if (room != from[2] && !((from[2], room) in may) &&
+			    !((from[2], header) in may))
+				print $1 " includes " $2
+		}')"
+result "every room of wsbridge has its line above" "$(
+	for folder in wsbridge/*/; do
+		room=$(basename "$folder")
+		printf '%s' "$rooms" | grep -q "^$room:" || echo "$room"
+	done)"
+result "a header of another room is named with its room" "$(
+	printf '%s\n' "$all" | while IFS=: read -r file header; do
+		case $file:$header in
+		wsbridge/*:wsbridge/*) [ -e "$header" ] ||
+			echo "$file includes $header" ;;
+		wsbridge/*:*.h) [ -e "${file%/*}/$header" ] ||
+			[ -e "common/$header" ] ||
+			[ -z "$(find wsbridge -name "${header##*/}")" ] ||
+			echo "$file includes $header" ;;
+		esac
+	done)"
+forbid "a framing does no input or output" \
+	'wsbridge/framing/.*' "$loop|$websockets|unistd\.h|sys/socket\.h"
 forbid "only WebSockets need libwebsockets" \
-	'wsbridge/.*' "$websockets" 'wsbridge/(deflate|downstream|upstream|websocket)\.[ch]'
+	'wsbridge/.*' "$websockets" 'wsbridge/(websocket/(deflate|downstream|websocket)|relay/upstream)\.[ch]'
 forbid "only callbacks and URLs need libcurl" \
-	'.*' 'curl/.*' 'wsbridge/callback(_loop)?\.[ch]|common/ps_url\.c'
+	'.*' 'curl/.*' 'wsbridge/outbox/callback(_loop)?\.[ch]|common/ps_url\.c'
 
 forbid "only the modules of the database know SQLite" \
 	'.*' 'sqlite3\.h' 'common/ps_(db|schema)\.c|common/ps_sql\.h'
 forbid "the statements are for the modules of the database alone" \
 	'.*' 'ps_sql\.h' 'common/ps_(sql|db|db_[a-z]+)\.c'
 result "the bridge's loop never waits for the database" "$(
-	grep -nE '\<ps_(db|schema)_[a-z_]+\(' wsbridge/*.c |
-		grep -v '^wsbridge/\(main\|reading\|store\(_[a-z]*\)\?\|[a-z]*_rows*\)\.c:')"
+	grep -rnE --include='*.c' '\<ps_(db|schema)_[a-z_]+\(' wsbridge |
+		grep -v '^wsbridge/\(main\|store/[a-z_]*\|[a-z]*/[a-z]*_rows*\)\.c:')"
 
 finish

@@ -4,8 +4,8 @@
 
 #include <stdlib.h>
 
-#include "wsbridge/emit.h"
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/emit.h"
+#include "wsbridge/channels/envelope.h"
 
 struct listener listeners[LISTENERS_MAX];
 struct fake_history history;

@@ -8,9 +8,9 @@
 
 #include "fixture.h"
 
-#include "wsbridge/channel.h"
-#include "wsbridge/history.h"
-#include "wsbridge/member.h"
+#include "wsbridge/channels/channel.h"
+#include "wsbridge/channels/history.h"
+#include "wsbridge/channels/member.h"
 
 #define LISTENERS_MAX 64
 

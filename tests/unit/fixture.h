@@ -9,8 +9,8 @@
 #include "unit.h"
 
 #include "wsbridge/bridge.h"
-#include "wsbridge/exchange.h"
-#include "wsbridge/session.h"
+#include "wsbridge/http/exchange.h"
+#include "wsbridge/session/session.h"
 
 extern struct bridge bridge;
 

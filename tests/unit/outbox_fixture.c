@@ -4,10 +4,10 @@
 
 #include "ps_db_outbox.h"
 #include "ps_policy.h"
-#include "wsbridge/callback.h"
+#include "wsbridge/outbox/callback.h"
 #include "wsbridge/enforce.h"
-#include "wsbridge/lane.h"
-#include "wsbridge/store.h"
+#include "wsbridge/outbox/lane.h"
+#include "wsbridge/store/store.h"
 
 struct fake_row fake_rows[FAKE_ROWS_MAX];
 size_t n_fake_rows;

@@ -10,9 +10,9 @@
 
 #include "fixture.h"
 
-#include "wsbridge/callback.h"
-#include "wsbridge/jobs.h"
-#include "wsbridge/outbox.h"
+#include "wsbridge/outbox/callback.h"
+#include "wsbridge/store/jobs.h"
+#include "wsbridge/outbox/outbox.h"
 
 #define FAKE_ROWS_MAX 4096
 #define FAKE_CALLS_MAX 512

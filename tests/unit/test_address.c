@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/address.h"
+#include "wsbridge/session/address.h"
 
 static struct addresses addresses;
 static struct ps_config config;

@@ -5,8 +5,8 @@
 #include "outbox_fixture.h"
 
 #include "ps_db_authorizations.h"
-#include "wsbridge/application.h"
-#include "wsbridge/lane.h"
+#include "wsbridge/applications/application.h"
+#include "wsbridge/outbox/lane.h"
 
 static const char socket_id[] = "abcdefghijklmnopqrstuvwxyz234567";
 static char opened[SESSION_NAME_MAX]; /* the last session */

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/assembly.h"
+#include "wsbridge/websocket/assembly.h"
 
 static struct assembly assembly;
 static struct deflate codec;

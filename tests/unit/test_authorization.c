@@ -6,10 +6,10 @@
 
 #include "ps_db_authorizations.h"
 #include "ps_policy.h"
-#include "wsbridge/authorization.h"
-#include "wsbridge/authorizations.h"
+#include "wsbridge/applications/authorization.h"
+#include "wsbridge/applications/authorizations.h"
 #include "wsbridge/enforce.h"
-#include "wsbridge/store.h"
+#include "wsbridge/store/store.h"
 
 /* What the store is given in place of being written. */
 static struct {

@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/backlog.h"
+#include "wsbridge/store/backlog.h"
 
 #define MAX 10
 /* As in backlog.c: a disk that takes nothing for so long is failing. */

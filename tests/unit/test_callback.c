@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 
 #include "ps_clock.h"
-#include "wsbridge/callback.h"
-#include "wsbridge/webhook.h"
+#include "wsbridge/outbox/callback.h"
+#include "wsbridge/outbox/webhook.h"
 
 static struct responder responder;
 static uv_timer_t ticks;

@@ -8,7 +8,7 @@
 
 #include "wsbridge/drain.h"
 #include "wsbridge/enforce.h"
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/envelope.h"
 
 static struct listener *const a = &listeners[0];
 static struct listener *const b = &listeners[1];

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "ps_limits.h"
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/envelope.h"
 
 static struct client_frame frame;
 static const char *sentence;

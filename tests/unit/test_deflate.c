@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/deflate.h"
+#include "wsbridge/websocket/deflate.h"
 
 /* Of deflate.c, where the output grows by it. */
 #define CHUNK ((size_t)16 * 1024)

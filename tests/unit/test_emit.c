@@ -4,8 +4,8 @@
 #include "allocations.h"
 #include "channel_fixture.h"
 
-#include "wsbridge/acks.h"
-#include "wsbridge/emit.h"
+#include "wsbridge/channels/acks.h"
+#include "wsbridge/channels/emit.h"
 
 static struct listener *const a = &listeners[0];
 static struct listener *const b = &listeners[1];

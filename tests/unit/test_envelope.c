@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "ps_limits.h"
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/envelope.h"
 
 /* What a recipient gets, with its own in the middle. */
 static bool

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/frames.h"
+#include "wsbridge/websocket/frames.h"
 
 static struct frame_reader reader;
 static struct ps_writer heard; /* of data frames, and '|' behind a message */

@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/envelope.h"
+#include "wsbridge/channels/envelope.h"
 #include "wsbridge/framing/channel.h"
 #include "wsbridge/framing/sockjs.h"
 

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/handshake.h"
+#include "wsbridge/websocket/handshake.h"
 
 /* The example of RFC 6455, sections 1.2 and 1.3. */
 #define GOOD \

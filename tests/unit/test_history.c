@@ -13,9 +13,9 @@
 #include "loop.h"
 #include "ps_clock.h"
 #include "ps_log.h"
-#include "wsbridge/channels.h"
-#include "wsbridge/history.h"
-#include "wsbridge/store.h"
+#include "wsbridge/channels/channels.h"
+#include "wsbridge/channels/history.h"
+#include "wsbridge/store/store.h"
 
 /* As in store.c. */
 #define LOCK_PATIENCE_MS 10000

@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/jobs.h"
+#include "wsbridge/store/jobs.h"
 
 #define COUNT 5
 

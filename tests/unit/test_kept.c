@@ -3,8 +3,8 @@
 #include "unit.h"
 
 #include "ps_config.h"
-#include "wsbridge/kept.h"
-#include "wsbridge/message.h"
+#include "wsbridge/applications/kept.h"
+#include "wsbridge/base/message.h"
 
 static struct ps_config *config;
 static struct kept kept;

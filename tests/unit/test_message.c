@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/message.h"
+#include "wsbridge/base/message.h"
 
 static struct message *
 numbered(unsigned n)

@@ -6,11 +6,11 @@
 
 #include <json-c/json.h>
 
-#include "wsbridge/authorization.h"
-#include "wsbridge/emit.h"
+#include "wsbridge/applications/authorization.h"
+#include "wsbridge/channels/emit.h"
 #include "wsbridge/metrics.h"
-#include "wsbridge/parked.h"
-#include "wsbridge/probe.h"
+#include "wsbridge/http/parked.h"
+#include "wsbridge/http/probe.h"
 
 static struct ps_writer text;
 

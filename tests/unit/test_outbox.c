@@ -3,7 +3,7 @@
 
 #include "outbox_fixture.h"
 
-#include "wsbridge/lane.h"
+#include "wsbridge/outbox/lane.h"
 
 static struct outbox_status
 status(void)

@@ -3,8 +3,8 @@
 
 #include "outbox_fixture.h"
 
-#include "wsbridge/circuit.h"
-#include "wsbridge/lane.h"
+#include "wsbridge/outbox/circuit.h"
+#include "wsbridge/outbox/lane.h"
 
 static struct outbox_status
 status(void)

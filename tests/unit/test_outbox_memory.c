@@ -4,7 +4,7 @@
 #include "allocations.h"
 #include "outbox_fixture.h"
 
-#include "wsbridge/lane.h"
+#include "wsbridge/outbox/lane.h"
 
 #define ROWS_SAID 12
 

@@ -22,8 +22,8 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "wsbridge/circuit.h"
-#include "wsbridge/lane.h"
+#include "wsbridge/outbox/circuit.h"
+#include "wsbridge/outbox/lane.h"
 
 #define SLOTS 8
 #define HOSTS 3

@@ -2,7 +2,7 @@
 
 #include "fixture.h"
 
-#include "wsbridge/parked.h"
+#include "wsbridge/http/parked.h"
 
 #define HOLD_MS 2000
 #define NOTHING "{\"ok\":true,\"events\":[{\"type\":\"heartbeat\"}]}"

@@ -7,7 +7,7 @@
 #include "fixture.h"
 
 #include "wsbridge/framing/sockjs.h"
-#include "wsbridge/parked.h"
+#include "wsbridge/http/parked.h"
 
 #define HOLD_MS 2000
 #define INTERRUPTED "c[1002,\"Connection interrupted\"]\n"

@@ -2,7 +2,7 @@
 
 #include "fixture.h"
 
-#include "wsbridge/probe.h"
+#include "wsbridge/http/probe.h"
 
 #include <ctype.h>
 

@@ -2,8 +2,8 @@
 
 #include "unit.h"
 
-#include "wsbridge/quota.h"
-#include "wsbridge/session.h"
+#include "wsbridge/session/quota.h"
+#include "wsbridge/session/session.h"
 
 #define NOON_S 1591012800 /* 2020-06-01 12:00:00 UTC */
 #define DAY_S 86400

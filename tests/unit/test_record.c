@@ -15,8 +15,8 @@
 #include "loop.h"
 #include "ps_schema.h"
 #include "wsbridge/ledger.h"
-#include "wsbridge/record.h"
-#include "wsbridge/store.h"
+#include "wsbridge/session/record.h"
+#include "wsbridge/store/store.h"
 
 /* As in record.c. */
 #define FLUSH_MS 700

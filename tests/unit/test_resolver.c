@@ -9,9 +9,9 @@
 
 #include <arpa/inet.h>
 
-#include "wsbridge/resolver.h"
-#include "wsbridge/upstream.h"
-#include "wsbridge/websocket.h"
+#include "wsbridge/base/resolver.h"
+#include "wsbridge/relay/upstream.h"
+#include "wsbridge/websocket/websocket.h"
 
 /* Look-ups, of which the last one waits for its answer. */
 static struct {

@@ -5,7 +5,7 @@
 #include "fixture.h"
 
 #include "wsbridge/drain.h"
-#include "wsbridge/record.h"
+#include "wsbridge/session/record.h"
 
 #define HOUR_MS (3600u * 1000)
 /* Until midnight comes for sessions that have a receiver. */

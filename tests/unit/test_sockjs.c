@@ -5,10 +5,10 @@
 
 #include "ps_db_authorizations.h"
 #include "ps_policy.h"
-#include "wsbridge/application.h"
-#include "wsbridge/authorization.h"
+#include "wsbridge/applications/application.h"
+#include "wsbridge/applications/authorization.h"
 #include "wsbridge/enforce.h"
-#include "wsbridge/sockjs.h"
+#include "wsbridge/applications/sockjs.h"
 
 #define SOCKET_ID "abcdefghijklmnopqrstuvwxyz234567"
 #define UNKNOWN_ID "zbcdefghijklmnopqrstuvwxyz234567"

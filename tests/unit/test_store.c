@@ -17,7 +17,7 @@
 #include "ps_log.h"
 #include "ps_place.h"
 #include "ps_schema.h"
-#include "wsbridge/store.h"
+#include "wsbridge/store/store.h"
 
 #define TAG "abcdef"
 /* As in store.c. */

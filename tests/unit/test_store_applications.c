@@ -15,7 +15,7 @@
 #include "ps_clock.h"
 #include "ps_log.h"
 #include "ps_place.h"
-#include "wsbridge/store_thread.h"
+#include "wsbridge/store/store_thread.h"
 
 #define TAG "abcdef"
 #define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/table.h"
+#include "wsbridge/base/table.h"
 
 struct thing {
 	struct table_node node; /* first */

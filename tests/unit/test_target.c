@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/target.h"
+#include "wsbridge/relay/target.h"
 
 static const struct {
 	bool tls;

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/timers.h"
+#include "wsbridge/base/timers.h"
 
 struct test_timer {
 	struct timer timer; /* first */

@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "ps_container.h"
-#include "wsbridge/turns.h"
+#include "wsbridge/base/turns.h"
 
 #define N 5
 

@@ -2,7 +2,7 @@
 
 #include "unit.h"
 
-#include "wsbridge/webhook.h"
+#include "wsbridge/outbox/webhook.h"
 
 #define BIG 100000
 

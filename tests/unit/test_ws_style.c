@@ -6,8 +6,8 @@
 
 #include "fixture.h"
 
-#include "wsbridge/frames.h"
-#include "wsbridge/ws_style.h"
+#include "wsbridge/websocket/frames.h"
+#include "wsbridge/websocket/ws_style.h"
 
 #define NO_LIMIT SIZE_MAX
 

@@ -11,9 +11,9 @@
 
 #include <inttypes.h>
 
-#include "../envelope.h"
 #include "parts.h"
 #include "ps_json.h"
+#include "wsbridge/channels/envelope.h"
 
 static size_t
 put_own(char *own, const struct recipient *recipient)

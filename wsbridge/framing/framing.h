@@ -11,10 +11,10 @@
 #ifndef FRAMING_H
 #define FRAMING_H
 
-#include "../message.h"
 #include "ps_bytes.h"
 #include "ps_ipc.h"
-#include "../recipient.h"
+#include "wsbridge/base/message.h"
+#include "wsbridge/session/recipient.h"
 
 struct framing_context {
 	enum ps_dialect dialect;

@@ -1,0 +1,585 @@
+#include "config.h"
+
+#include "authorization.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/rand.h>
+
+#include "authorization_row.h"
+#include "ps_db_authorizations.h"
+#include "ps_log.h"
+#include "ps_policy.h"
+#include "ps_url.h"
+#include "wsbridge/session/session.h"
+
+/* What SockJS servers say when they are done. */
+#define GO_AWAY 3000
+
+/* A timer does not hear of it when the clock is set. */
+#define LOOK_AGAIN_S 3600
+
+/* Characters of a socket id that a log may show. */
+#define SHOWN 4
+
+bool
+authorizations_init(struct bridge *bridge, uint64_t seed)
+{
+	TAILQ_INIT(&bridge->authorizations.all);
+	TAILQ_INIT(&bridge->authorizations.live);
+	return table_init(&bridge->authorizations.by_id, seed) &&
+	    table_init(&bridge->authorizations.by_client, seed);
+}
+
+static void
+release(struct authorization *authorization)
+{
+	/* The client is the end of its key. */
+	free((char *)authorization->client_node.key.data);
+	free(authorization->callback);
+	free(authorization);
+}
+
+static void
+destroy(struct garbage *garbage)
+{
+	struct authorization *authorization =
+	    PS_CONTAINER(garbage, struct authorization, garbage);
+
+	TAILQ_REMOVE(&authorization->bridge->authorizations.all,
+	    authorization, all);
+	release(authorization);
+}
+
+/* Nobody finds it any more. */
+static void
+forget(struct bridge *bridge, struct authorization *authorization)
+{
+	authorization->is_gone = true;
+	timers_cancel(&bridge->timers, &authorization->timer);
+	kept_clear(&authorization->kept, &bridge->authorizations.kept_bytes);
+	table_remove(&bridge->authorizations.by_id, &authorization->node);
+	table_remove(&bridge->authorizations.by_client,
+	    &authorization->client_node);
+}
+
+void
+authorizations_deinit(struct bridge *bridge)
+{
+	struct authorization *authorization;
+
+	while ((authorization =
+		       TAILQ_FIRST(&bridge->authorizations.all)) != NULL) {
+		if (!authorization->is_gone)
+			forget(bridge, authorization);
+		destroy(&authorization->garbage);
+	}
+	table_deinit(&bridge->authorizations.by_id);
+	table_deinit(&bridge->authorizations.by_client);
+}
+
+const struct ps_token *
+authorization_token(const struct bridge *bridge,
+    const struct authorization *authorization)
+{
+	const struct ps_token *token;
+
+	if (bridge->policy == NULL)
+		return NULL;
+	token = ps_policy_find_id(bridge->policy, authorization->token_id);
+	return token != NULL && ps_token_is_valid(token, bridge->unix_s()) ?
+	    token :
+	    NULL;
+}
+
+/* Base32 of RFC 4648 in lower case: 160 bits have no padding. */
+static bool
+make_socket_id(char *id)
+{
+	unsigned char random[PS_SOCKET_ID_LEN * 5 / 8];
+	unsigned bits = 0, n_bits = 0;
+	size_t i;
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return false;
+	for (i = 0; i < sizeof(random); i++) {
+		bits = bits << 8 | random[i];
+		for (n_bits += 8; n_bits >= 5; n_bits -= 5)
+			*id++ = "abcdefghijklmnopqrstuvwxyz234567"
+			    [bits >> (n_bits - 5) & 31];
+	}
+	*id = '\0';
+	return true;
+}
+
+static bool
+is_over(const struct authorization *authorization)
+{
+	return authorization->bridge->unix_s() >=
+	    authorization->expires_at_s;
+}
+
+/* When it is over, or the first message is no longer kept. */
+static void
+set_timer(struct authorization *authorization)
+{
+	struct bridge *bridge = authorization->bridge;
+	int64_t left_s = authorization->expires_at_s - bridge->unix_s();
+	uint64_t at_ms = UINT64_MAX, until_ms;
+
+	if (authorization->expires_at_s != INT64_MAX) {
+		if (left_s < 0)
+			left_s = 0;
+		else if (left_s > LOOK_AGAIN_S)
+			left_s = LOOK_AGAIN_S;
+		at_ms = bridge->now_ms() + (uint64_t)left_s * 1000;
+	}
+	until_ms = kept_until_ms(&authorization->kept);
+	if (until_ms < at_ms)
+		at_ms = until_ms;
+	if (at_ms == UINT64_MAX)
+		timers_cancel(&bridge->timers, &authorization->timer);
+	else
+		timers_set(&bridge->timers, &authorization->timer, at_ms);
+}
+
+static void
+on_timer(struct timer *timer)
+{
+	struct authorization *authorization =
+	    PS_CONTAINER(timer, struct authorization, timer);
+	struct bridge *bridge = authorization->bridge;
+
+	if (bridge->draining)
+		return; /* its successor sees to it */
+	if (is_over(authorization)) {
+		authorization_withdraw(bridge, authorization, "its time is over");
+		return;
+	}
+	kept_expire(&authorization->kept, &bridge->authorizations.kept_bytes,
+	    bridge->now_ms());
+	set_timer(authorization);
+}
+
+void
+authorization_close(struct authorization *authorization, uint16_t code,
+    const char *reason)
+{
+	authorization->close_code = code;
+	authorization->close_reason = reason;
+	fanout_note(&authorization->bridge->fanout, &authorization->job);
+}
+
+static unsigned
+close_some(struct authorization *authorization, unsigned units)
+{
+	struct connection *connection;
+	unsigned done = 0;
+
+	while (authorization->close_code != 0 && done < units &&
+	    (connection = TAILQ_FIRST(&authorization->connections)) != NULL) {
+		session_expel(connection->session, authorization->close_code,
+		    authorization->close_reason);
+		/* One that is closing already had left, or does so now. */
+		authorization_remove_session(connection);
+		done++;
+	}
+	if (TAILQ_EMPTY(&authorization->connections))
+		authorization->close_code = 0;
+	return done;
+}
+
+static unsigned
+serve(struct fanout_job *job, unsigned units)
+{
+	struct authorization *authorization =
+	    PS_CONTAINER(job, struct authorization, job);
+	struct bridge *bridge = authorization->bridge;
+	struct connection *connection;
+	unsigned done = 0;
+
+	while (done < units &&
+	    (connection = TAILQ_FIRST(&authorization->undelivered)) != NULL) {
+		connection_deliver(connection);
+		done++;
+	}
+	done += close_some(authorization, units - done);
+	if (authorization->close_code != 0 ||
+	    !TAILQ_EMPTY(&authorization->undelivered))
+		fanout_note(&bridge->fanout, job);
+	else if (authorization->is_gone)
+		bridge_free_later(bridge, &authorization->garbage, destroy);
+	return done;
+}
+
+/* The bytes that a token and its client are found by; the latter has a NUL
+ * behind it. NULL without memory. */
+static char *
+make_key(int64_t token_id, struct ps_slice client)
+{
+	char *key = malloc(sizeof(token_id) + client.len + 1);
+
+	if (key == NULL)
+		return NULL;
+	memcpy(key, &token_id, sizeof(token_id));
+	memcpy(key + sizeof(token_id), client.data, client.len);
+	key[sizeof(token_id) + client.len] = '\0';
+	return key;
+}
+
+static struct authorization *
+create(struct bridge *bridge, const struct authorization_terms *terms)
+{
+	struct authorization *authorization =
+	    calloc(1, sizeof(*authorization));
+	char *key = make_key(terms->token_id, terms->client);
+
+	if (authorization == NULL || key == NULL) {
+		free(key);
+		free(authorization);
+		return NULL;
+	}
+	authorization->bridge = bridge;
+	authorization->token_id = terms->token_id;
+	authorization->client = key + sizeof(terms->token_id);
+	authorization->client_node.key =
+	    ps_slice(key, sizeof(terms->token_id) + terms->client.len);
+	authorization->timer.fire = on_timer;
+	authorization->job.serve = serve;
+	authorization->expires_at_s = INT64_MAX;
+	TAILQ_INIT(&authorization->connections);
+	TAILQ_INIT(&authorization->undelivered);
+	kept_init(&authorization->kept);
+	return authorization;
+}
+
+static void
+add(struct authorization *authorization)
+{
+	struct bridge *bridge = authorization->bridge;
+
+	authorization->node.key = ps_slice_str(authorization->socket_id);
+	table_add(&bridge->authorizations.by_id, &authorization->node);
+	table_add(&bridge->authorizations.by_client,
+	    &authorization->client_node);
+	TAILQ_INSERT_TAIL(&bridge->authorizations.all, authorization, all);
+}
+
+/* False when memory is out; then nothing has changed. */
+static bool
+take_terms(struct authorization *authorization,
+    const struct authorization_terms *terms)
+{
+	struct bridge *bridge = authorization->bridge;
+	char *callback = strndup(terms->callback.data, terms->callback.len);
+
+	if (callback == NULL)
+		return false;
+	free(authorization->callback);
+	authorization->callback = callback;
+	authorization->judged = 0;
+	authorization->events = terms->events;
+	authorization->renewed_at_s = bridge->unix_s();
+	authorization->expires_at_s = terms->ttl_s == 0 ?
+	    INT64_MAX :
+	    authorization->renewed_at_s + (int64_t)terms->ttl_s;
+	set_timer(authorization);
+	return true;
+}
+
+static struct authorization *
+create_new(struct bridge *bridge, const struct authorization_terms *terms,
+    enum ps_code *code_r)
+{
+	struct authorization *authorization = NULL;
+
+	*code_r = PS_CODE_TOO_MANY_AUTHORIZATIONS;
+	if (bridge->authorizations.by_id.count >=
+	    bridge->config->max_authorizations)
+		return NULL;
+	*code_r = PS_CODE_BRIDGE_FULL;
+	authorization = create(bridge, terms);
+	if (authorization == NULL)
+		return NULL;
+	if (!make_socket_id(authorization->socket_id) ||
+	    !take_terms(authorization, terms)) {
+		release(authorization);
+		return NULL;
+	}
+	authorization->created_at_s = authorization->renewed_at_s;
+	add(authorization);
+	ps_info("authorization %.*s: made for token %lld", SHOWN,
+	    authorization->socket_id, (long long)terms->token_id);
+	return authorization;
+}
+
+struct authorization *
+authorization_renew(struct bridge *bridge,
+    const struct authorization_terms *terms, enum ps_code *code_r)
+{
+	struct authorization *authorization = authorization_find_client(bridge,
+	    terms->token_id, terms->client);
+
+	if (authorization == NULL)
+		return create_new(bridge, terms, code_r);
+	*code_r = PS_CODE_BRIDGE_FULL;
+	return take_terms(authorization, terms) ? authorization : NULL;
+}
+
+static struct authorization *
+find_by_id(struct bridge *bridge, struct ps_slice socket_id)
+{
+	return (struct authorization *)table_find(
+	    &bridge->authorizations.by_id, socket_id);
+}
+
+/* The row is what the administrator wants, and may have another time. */
+static bool
+take_row(struct authorization *authorization,
+    const struct ps_authorization_row *row)
+{
+	const struct authorization_terms terms = {
+		.callback = ps_slice_str(row->callback),
+		.events = row->events,
+	};
+
+	if (!take_terms(authorization, &terms))
+		return false;
+	authorization->created_at_s = row->created_at_s;
+	authorization->renewed_at_s = row->renewed_at_s;
+	authorization->expires_at_s = row->expires_at_s;
+	set_timer(authorization);
+	return true;
+}
+
+static struct authorization *
+create_loaded(struct bridge *bridge, const struct ps_authorization_row *row)
+{
+	const struct authorization_terms terms = { .token_id = row->token_id,
+		.client = ps_slice_str(row->client) };
+	struct authorization *before = authorization_find_client(bridge,
+	    row->token_id, terms.client);
+	struct authorization *authorization = create(bridge, &terms);
+
+	if (authorization == NULL)
+		return NULL;
+	if (before != NULL)
+		authorization_end(before, "replaced by administrator");
+	memcpy(authorization->socket_id, row->socket_id, PS_SOCKET_ID_LEN);
+	if (!take_row(authorization, row)) {
+		release(authorization);
+		return NULL;
+	}
+	add(authorization);
+	return authorization;
+}
+
+static bool
+is_for(const struct authorization *authorization,
+    const struct ps_authorization_row *row)
+{
+	return authorization->token_id == row->token_id &&
+	    strcmp(authorization->client, row->client) == 0;
+}
+
+void
+authorization_load(struct bridge *bridge,
+    const struct ps_authorization_row *row)
+{
+	struct authorization *authorization =
+	    find_by_id(bridge, ps_slice_str(row->socket_id));
+	bool ok;
+
+	if (strlen(row->socket_id) != PS_SOCKET_ID_LEN)
+		return;
+	if (authorization != NULL && !is_for(authorization, row)) {
+		authorization_end(authorization, "changed by administrator");
+		authorization = NULL;
+	}
+	if (authorization != NULL)
+		ok = take_row(authorization, row);
+	else
+		ok = create_loaded(bridge, row) != NULL;
+	if (!ok)
+		ps_warning("authorization %.*s: out of memory", SHOWN,
+		    row->socket_id);
+}
+
+static bool
+allows_callback(const struct ps_token *token,
+    const struct authorization *authorization)
+{
+	struct ps_target target;
+
+	return ps_callback_parse(&target,
+		   ps_slice_str(authorization->callback)) == NULL &&
+	    ps_token_allows_callback(token, &target);
+}
+
+/* The token's patterns are asked once for each revision of the policy. */
+bool
+authorization_is_covered(struct authorization *authorization)
+{
+	const struct bridge *bridge = authorization->bridge;
+	const struct ps_token *token =
+	    authorization_token(bridge, authorization);
+	uint64_t revision;
+
+	if (token == NULL)
+		return false;
+	revision = ps_policy_revision(bridge->policy);
+	if (authorization->judged != revision) {
+		authorization->judged = revision;
+		authorization->is_covered =
+		    allows_callback(token, authorization);
+	}
+	return authorization->is_covered;
+}
+
+/* One whose timer has not fired yet is over all the same. */
+static struct authorization *
+unless_over(struct authorization *authorization)
+{
+	if (authorization == NULL || !is_over(authorization))
+		return authorization;
+	if (!authorization->bridge->draining)
+		authorization_withdraw(authorization->bridge, authorization,
+		    "its time is over");
+	return NULL;
+}
+
+struct authorization *
+authorization_find(struct bridge *bridge, struct ps_slice socket_id)
+{
+	struct authorization *authorization =
+	    unless_over(find_by_id(bridge, socket_id));
+
+	return authorization != NULL &&
+		authorization_is_covered(authorization) ?
+	    authorization :
+	    NULL;
+}
+
+struct authorization *
+authorization_find_client(struct bridge *bridge, int64_t token_id,
+    struct ps_slice client)
+{
+	char key[sizeof(token_id) + PS_CLIENT_MAX];
+	struct table_node *node;
+
+	if (client.len > PS_CLIENT_MAX)
+		return NULL;
+	memcpy(key, &token_id, sizeof(token_id));
+	memcpy(key + sizeof(token_id), client.data, client.len);
+	node = table_find(&bridge->authorizations.by_client,
+	    ps_slice(key, sizeof(token_id) + client.len));
+	return node == NULL ?
+	    NULL :
+	    unless_over(PS_CONTAINER(node, struct authorization,
+		client_node));
+}
+
+void
+authorization_add_session(struct authorization *authorization,
+    struct connection *connection)
+{
+	struct bridge *bridge = authorization->bridge;
+	struct message *message;
+
+	connection->authorization = authorization;
+	TAILQ_INSERT_TAIL(&authorization->connections, connection, entry);
+	if (authorization->n_connections++ == 0) {
+		/* Whoever asked for it has found it covered. */
+		authorization->seen = authorization->judged;
+		TAILQ_INSERT_TAIL(&bridge->authorizations.live,
+		    authorization, live);
+	}
+	/* The quota of its token may end it at that. */
+	while (connection->authorization != NULL &&
+	    (message = kept_take(&authorization->kept,
+		 &bridge->authorizations.kept_bytes, bridge->now_ms())) !=
+		NULL)
+		session_queue(connection->session, message);
+	set_timer(authorization);
+}
+
+void
+authorization_remove_session(struct connection *connection)
+{
+	struct authorization *authorization = connection->authorization;
+
+	if (authorization == NULL)
+		return;
+	connection_forget(connection);
+	TAILQ_REMOVE(&authorization->connections, connection, entry);
+	connection->authorization = NULL;
+	if (--authorization->n_connections == 0)
+		TAILQ_REMOVE(&authorization->bridge->authorizations.live,
+		    authorization, live);
+}
+
+static bool
+keep(struct authorization *authorization, struct message *message)
+{
+	struct bridge *bridge = authorization->bridge;
+
+	if (!kept_add(&authorization->kept, &bridge->authorizations.kept_bytes,
+		bridge->config, message, bridge->now_ms()))
+		return false;
+	set_timer(authorization);
+	return true;
+}
+
+uint32_t
+authorization_publish(struct authorization *authorization,
+    struct message *message, bool store, bool *queued_r)
+{
+	struct connection *connection, *next;
+	uint32_t n_sessions = 0;
+
+	for (connection = TAILQ_FIRST(&authorization->connections);
+	     connection != NULL; connection = next) {
+		next = TAILQ_NEXT(connection, entry);
+		if (connection_publish(connection, message_ref(message)))
+			n_sessions++;
+	}
+	*queued_r = store && authorization->n_connections == 0 &&
+	    n_sessions == 0 && keep(authorization, message);
+	message_unref(message);
+	return n_sessions;
+}
+
+void
+authorization_end(struct authorization *authorization, const char *why)
+{
+	if (authorization->is_gone)
+		return;
+	ps_info("authorization %.*s: withdrawn (%s), %u sessions are closed",
+	    SHOWN, authorization->socket_id, why,
+	    authorization->n_connections);
+	forget(authorization->bridge, authorization);
+	authorization_close(authorization, GO_AWAY, "Go away!");
+}
+
+void
+authorization_withdraw(struct bridge *bridge,
+    struct authorization *authorization, const char *why)
+{
+	if (authorization->is_gone)
+		return;
+	if (authorization_row_delete(bridge, authorization->socket_id, NULL,
+		NULL) == NULL)
+		ps_warning("authorization %.*s: its row stays", SHOWN,
+		    authorization->socket_id);
+	authorization_end(authorization, why);
+}
+
+void
+authorization_forgotten(struct bridge *bridge, struct ps_slice socket_id)
+{
+	struct authorization *authorization = find_by_id(bridge, socket_id);
+
+	if (authorization != NULL)
+		authorization_end(authorization, "deleted by administrator");
+}
