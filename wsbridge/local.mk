@@ -32,6 +32,10 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/session/recipient.c %D%/session/recipient.h \
 	%D%/session/record.c %D%/session/record.h \
 	%D%/session/session.c %D%/session/session.h \
+	%D%/session/session_delivery.c \
+	%D%/session/session_parts.h \
+	%D%/session/session_quota.c \
+	%D%/session/session_send.c \
 	%D%/http/exchange.c %D%/http/exchange.h \
 	%D%/http/parked.c %D%/http/parked.h \
 	%D%/http/probe.c %D%/http/probe.h \

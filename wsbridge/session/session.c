@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "session.h"
+#include "session_parts.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -50,18 +50,6 @@ enter_state(struct session *session, enum session_state state)
 }
 
 static uint64_t
-now(const struct session *session)
-{
-	return session->bridge->now_ms();
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t
 deadline(const struct session *session)
 {
 	uint64_t at =
@@ -79,8 +67,8 @@ deadline(const struct session *session)
  * finds nothing to do and is set anew. So a session that polls fifty times a
  * second sets its timer every few seconds.
  */
-static void
-set_timer(struct session *session)
+void
+session_update_deadline(struct session *session)
 {
 	uint64_t at = deadline(session);
 
@@ -88,12 +76,6 @@ set_timer(struct session *session)
 	    (timer_is_set(&session->timer) && session->timer.at_ms <= at))
 		return;
 	timers_set(&session->bridge->timers, &session->timer, at);
-}
-
-void
-session_update_deadline(struct session *session)
-{
-	set_timer(session);
 }
 
 /* Its client does not read. */
@@ -110,7 +92,7 @@ static void
 on_timer(struct timer *timer)
 {
 	struct session *session = PS_CONTAINER(timer, struct session, timer);
-	uint64_t at = now(session);
+	uint64_t at = session_now(session);
 
 	if (at >= session->end_at_ms) {
 		if (session->state == SESSION_CONNECTING)
@@ -131,7 +113,7 @@ on_timer(struct timer *timer)
 	if (session->receiver != NULL &&
 	    at >= session->receiver->deadline_ms)
 		session->receiver->ops->expire(session->receiver);
-	set_timer(session);
+	session_update_deadline(session);
 }
 
 static bool
@@ -200,7 +182,7 @@ session_create(struct bridge *bridge, struct ps_slice remote_addr,
 	session->name_node.key = ps_slice_str(session->name);
 	table_add(&bridge->sessions_by_name, &session->name_node);
 	TAILQ_INSERT_TAIL(&bridge->sessions, session, all);
-	set_timer(session);
+	session_update_deadline(session);
 	return session;
 
 fail:
@@ -284,18 +266,6 @@ record(struct session *session)
 }
 
 static void
-release_receiver(struct session *session)
-{
-	struct receiver *receiver = session->receiver;
-
-	if (receiver == NULL)
-		return;
-	session->receiver = NULL;
-	receiver->session = NULL;
-	receiver->ops->release(receiver);
-}
-
-static void
 abandon_peer(struct session *session, uint16_t code)
 {
 	const struct peer_ops *ops = session->peer_ops;
@@ -316,8 +286,8 @@ session_end(struct session *session, const char *why)
 		" ms, up %" PRIu64 ", down %" PRIu64 ")",
 	    session->name, why,
 	    session->close == NULL ? 0 : session->close->code,
-	    now(session) - session->created_ms, session->traffic.messages_up,
-	    session->traffic.messages_down);
+	    session_now(session) - session->created_ms,
+	    session->traffic.messages_up, session->traffic.messages_down);
 	leave(session, why);
 	record(session);
 	quota_release(session->quota);
@@ -332,7 +302,7 @@ session_end(struct session *session, const char *why)
 	addresses_release(&bridge->addresses, session->address);
 	session->opener_ops = NULL;
 	abandon_peer(session, 1001);
-	release_receiver(session);
+	session_release_receiver(session);
 	bridge_free_later(bridge, &session->garbage, destroy);
 	bridge_check_drained(bridge);
 }
@@ -347,9 +317,9 @@ session_opened(struct session *session, struct ps_slice protocol)
 	ps_info("session %s: open", session->name);
 	enter_state(session, SESSION_OPEN);
 	session->end_at_ms = UINT64_MAX;
-	session->idle_at_ms =
-	    now(session) + session->bridge->config->first_receiver_grace;
-	set_timer(session);
+	session->idle_at_ms = session_now(session) +
+	    session->bridge->config->first_receiver_grace;
+	session_update_deadline(session);
 	session->opener_ops = NULL;
 	if (ops != NULL)
 		ops->opened(session->opener, protocol);
@@ -365,135 +335,6 @@ session_open_failed(struct session *session, enum ps_code code,
 	session_end(session, ps_code_info(code)->word);
 	if (ops != NULL)
 		ops->failed(session->opener, code, http_status);
-}
-
-static void
-deliver(struct session *session)
-{
-	if (session->receiver != NULL && session_has_unsent(session))
-		session->receiver->ops->deliver(session->receiver);
-}
-
-static bool
-queue_is_full(const struct session *session)
-{
-	const struct message_queue *queue = &session->queue;
-
-	return queue->count >= session->bridge->config->queue_messages ||
-	    (queue->count > 0 &&
-		queue->bytes >= session_queue_bytes(session, NULL));
-}
-
-/* Half empty, so that pausing and resuming do not alternate. */
-static bool
-queue_is_roomy(const struct session *session)
-{
-	const struct ps_config *config = session->bridge->config;
-
-	return session->queue.count <= config->queue_messages / 2 &&
-	    session->queue.bytes <= session_queue_bytes(session, NULL) / 2;
-}
-
-/* The peer holds back: nothing is dropped, and patience ends some day. */
-static void
-update_pressure(struct session *session)
-{
-	if (session->peer_ops == NULL || session->state != SESSION_OPEN)
-		return;
-	if (!session->paused && queue_is_full(session)) {
-		session->paused = true;
-		session->stall_at_ms =
-		    now(session) + session->bridge->config->stall_timeout;
-		session->peer_ops->pause(session->peer);
-		set_timer(session);
-	} else if (session->paused && queue_is_roomy(session)) {
-		session->paused = false;
-		session->stall_at_ms = UINT64_MAX;
-		session->peer_ops->resume(session->peer);
-	}
-}
-
-void
-session_count(struct session *session, enum ps_direction direction,
-    uint64_t messages, uint64_t bytes)
-{
-	ps_traffic_add(&session->traffic, direction, messages, bytes);
-	record_traffic(session);
-}
-
-/*
- * Counts messages for session and token. False when the token's day is used
- * up: then none of them is to be passed, the session is closed, and nothing
- * that comes behind them is passed either.
- */
-static bool
-take_quota(struct session *session, enum ps_direction direction,
-    uint64_t messages, uint64_t bytes, const char **limit_r)
-{
-	struct bridge *bridge = session->bridge;
-	const char *limit = quota_take(&bridge->quotas, session->quota,
-	    direction, messages, bytes, bridge->unix_s());
-
-	if (limit_r != NULL)
-		*limit_r = limit;
-	if (limit != NULL) {
-		/* At once, since expelling may let the peer speak again. */
-		if (direction == PS_DOWN)
-			session->deaf = true;
-		session_expel(session, 1008,
-		    ps_code_info(PS_CODE_DAILY_LIMIT)->word);
-		return false;
-	}
-	session_count(session, direction, messages, bytes);
-	return true;
-}
-
-/* Bytes of each message that are not the client's: what is around the JSON
- * strings of applications. */
-static size_t
-quotes(const struct session *session)
-{
-	return session->kind == PS_SESSION_APPLICATION ? 2 : 0;
-}
-
-bool
-session_queue(struct session *session, struct message *message)
-{
-	/* The peer is not held back any more, so the queue has to bound it;
-	 * and what its client gets must have an end, but no hole. */
-	session->deaf = session->deaf ||
-	    (session->state != SESSION_OPEN && queue_is_full(session));
-	if (session->deaf || session->state == SESSION_CLOSED ||
-	    (!message->is_free &&
-		!take_quota(session, PS_DOWN, 1,
-		    message->len - quotes(session), NULL))) {
-		message_unref(message);
-		return false;
-	}
-	ps_debug("session %s: message down (%zu bytes)", session->name,
-	    message->len);
-	if (!message_queue_push(&session->queue, message)) {
-		message_unref(message);
-		session->deaf = true;
-		session_expel(session, 1011, "out of memory");
-		return false;
-	}
-	return true;
-}
-
-void
-session_deliver(struct session *session)
-{
-	deliver(session);
-	if (session->state != SESSION_CLOSED)
-		update_pressure(session);
-}
-
-void
-session_from_peer(struct session *session, struct message *message)
-{
-	if (session_queue(session, message))
-		session_deliver(session);
 }
 
 static bool
@@ -513,9 +354,8 @@ set_close_event(struct session *session, uint16_t code, struct ps_slice reason,
 	return true;
 }
 
-/* Before the bridge ends, as long as a client may be between two polls. */
-static uint64_t
-linger(const struct session *session)
+uint64_t
+session_linger(const struct session *session)
 {
 	const struct ps_config *config = session->bridge->config;
 
@@ -532,9 +372,9 @@ session_drain(struct session *session)
 	session_expel(session, 1001, "server shutting down");
 	if (session->close == NULL || session->state == SESSION_CLOSED)
 		return;
-	session->end_at_ms =
-	    smaller(session->end_at_ms, now(session) + linger(session));
-	set_timer(session);
+	session->end_at_ms = smaller(session->end_at_ms,
+	    session_now(session) + session_linger(session));
+	session_update_deadline(session);
 }
 
 void
@@ -559,9 +399,9 @@ session_peer_closed(struct session *session, uint16_t code,
 	if (session->state != SESSION_CLOSING)
 		enter_state(session, SESSION_CLOSING);
 	record(session);
-	session->end_at_ms = now(session) + linger(session);
-	set_timer(session);
-	deliver(session);
+	session->end_at_ms = session_now(session) + session_linger(session);
+	session_update_deadline(session);
+	session_deliver(session);
 }
 
 void
@@ -604,293 +444,4 @@ session_expel(struct session *session, uint16_t code, const char *reason)
 	session->expel_code = code;
 	record(session);
 	session_close(session, code, ps_slice_str(reason));
-}
-
-/* The lower of a token's limit and one of the node; `*limit_r` names it. */
-static uint64_t
-tighter(const struct session *session, enum ps_token_limit limit,
-    uint64_t node, const char *node_name, const char **limit_r)
-{
-	uint64_t token = session->quota->limits.value[limit];
-
-	if (limit_r != NULL)
-		*limit_r = token < node ? ps_token_limit_name(limit) :
-					  node_name;
-	return smaller(token, node);
-}
-
-uint64_t
-session_max_message(const struct session *session, const char **limit_r)
-{
-	return tighter(session, PS_LIMIT_MESSAGE_BYTES,
-	    session->bridge->config->max_message, "max_message", limit_r);
-}
-
-uint64_t
-session_queue_bytes(const struct session *session, const char **limit_r)
-{
-	return tighter(session, PS_LIMIT_QUEUE_BYTES,
-	    session->bridge->config->queue_bytes, "queue_bytes", limit_r);
-}
-
-/*
- * Makes the messages of one request: the first is joined to what an earlier
- * request left, the last is left over itself when `more`; the first `n_known`
- * are passed over. Nothing in the session changes. PS_OK with all references in
- * `batch`.
- */
-static int
-make_messages(const struct session *session, struct ps_ipc_send *send,
-    uint16_t n_known, struct message_queue *batch, const char **limit_r)
-{
-	const struct message *partial = session->partial;
-	uint64_t max = session_max_message(session, limit_r) + quotes(session);
-	struct message *message;
-	enum ps_event_type type;
-	struct ps_slice data;
-	uint16_t i;
-
-	for (i = 0; i < send->count; i++) {
-		type = ps_ipc_next_event(&send->events, &data);
-		if (i < n_known)
-			continue;
-		if (partial != NULL && partial->type != type)
-			return PS_ERR_MALFORMED;
-		if (data.len > max ||
-		    (partial != NULL && partial->len > max - data.len))
-			return PS_ERR_TOO_LARGE;
-		message = message_join(partial, type, data);
-		partial = NULL;
-		if (message == NULL)
-			return PS_ERR_NOMEM;
-		if (!message_queue_push(batch, message)) {
-			message_unref(message);
-			return PS_ERR_NOMEM;
-		}
-	}
-	return PS_OK;
-}
-
-static int
-send_batch(struct session *session, struct message_queue *batch, bool more,
-    const char **limit_r)
-{
-	uint32_t count = batch->count - (more ? 1 : 0);
-	struct message *last = message_queue_at(batch, count);
-	size_t bytes =
-	    batch->bytes - (more ? last->len : 0) - count * quotes(session);
-	struct message *message;
-
-	if (count > 0 &&
-	    (*limit_r = session->peer_ops->find_excess(session->peer, count,
-		 bytes)) != NULL)
-		return PS_ERR_FULL;
-	/* What is said to a channel is counted where it is an emit. */
-	if (count > 0 && session->recipient == NULL &&
-	    !take_quota(session, PS_UP, count, bytes, limit_r))
-		return PS_ERR_QUOTA;
-	/* From here on it is done, or the session is: a part of a request
-	 * would be doubled when the client repeats it. */
-	message_unref(session->partial);
-	session->partial = more ? message_ref(last) : NULL;
-	/* What one message does may end the peer. */
-	for (; count > 0 && session->peer_ops != NULL; count--) {
-		message = message_ref(message_queue_at(batch, 0));
-		message_queue_pop(batch);
-		if (!session->peer_ops->send(session->peer, message)) {
-			message_unref(message);
-			session_expel(session, 1011, "out of memory");
-			return PS_ERR_NOMEM;
-		}
-	}
-	return PS_OK;
-}
-
-int
-session_from_client(struct session *session, struct ps_ipc_send *send,
-    const char **limit_r)
-{
-	struct message_queue batch = { 0 };
-	uint16_t n_known = 0; /* events taken before */
-	int ret;
-
-	*limit_r = NULL;
-	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
-		return PS_ERR_CLOSED;
-	ps_debug("session %s: %u messages up", session->name, send->count);
-	if (send->first > session->next_up)
-		return PS_ERR_GAP;
-	if (send->first != 0)
-		n_known = (uint16_t)smaller(session->next_up - send->first,
-		    send->count);
-	if (n_known == send->count)
-		return PS_OK;
-	ret = make_messages(session, send, n_known, &batch, limit_r);
-	if (ret == PS_OK)
-		ret = send_batch(session, &batch, send->more, limit_r);
-	if (ret == PS_OK)
-		session->next_up += (uint64_t)(send->count - n_known);
-	message_queue_deinit(&batch);
-	return ret;
-}
-
-int
-session_message_from_client(struct session *session, enum ps_event_type type,
-    struct ps_slice data, const char **limit_r)
-{
-	struct message_queue batch = { 0 };
-	struct message *message;
-	int ret;
-
-	*limit_r = NULL;
-	if (session->state != SESSION_OPEN || session->peer_ops == NULL)
-		return PS_ERR_CLOSED;
-	if (data.len > session_max_message(session, limit_r) + quotes(session))
-		return PS_ERR_TOO_LARGE;
-	message = message_create(type, data);
-	if (message == NULL || !message_queue_push(&batch, message)) {
-		message_unref(message);
-		return PS_ERR_NOMEM;
-	}
-	ps_debug("session %s: message up (%zu bytes)", session->name,
-	    data.len);
-	ret = send_batch(session, &batch, false, limit_r);
-	message_queue_deinit(&batch);
-	return ret;
-}
-
-uint64_t
-session_acknowledged(const struct session *session)
-{
-	return session->first_seq - 1;
-}
-
-/* The client has got `count` messages, and the close event where `all`; what
- * a receiver has taken beyond that is waiting again. */
-static int
-drop(struct session *session, uint64_t count, bool all)
-{
-	session->taken = session->written = 0;
-	session->close_taken = session->close_written = false;
-	for (; count > 0; count--) {
-		if (session->recipient != NULL)
-			recipient_has_got(session->recipient,
-			    message_queue_at(&session->queue, 0));
-		message_queue_pop(&session->queue);
-		session->first_seq++;
-	}
-	if (all) {
-		session_end(session, "close event fetched");
-		return PS_ERR_CLOSED;
-	}
-	update_pressure(session);
-	return PS_OK;
-}
-
-int
-session_acknowledge(struct session *session, const uint64_t *ack)
-{
-	uint64_t before = session_acknowledged(session);
-	uint64_t count = session->taken;
-	bool all = session->close_taken && session->delivery != SESSION_BREAKS;
-
-	if (ack != NULL) {
-		count = session->queue.count;
-		all = session->close != NULL && *ack == before + count + 1;
-		if (*ack < before || (*ack > before + count && !all))
-			return PS_ERR_GAP;
-		count = all ? count : *ack - before;
-	}
-	release_receiver(session);
-	return drop(session, count, all);
-}
-
-void
-session_attach(struct session *session, struct receiver *receiver,
-    enum session_delivery delivery)
-{
-	assert(session->receiver == NULL && session->taken == 0);
-	session->receiver = receiver;
-	session->delivery = delivery;
-	receiver->session = session;
-	session->idle_at_ms = UINT64_MAX;
-	set_timer(session);
-}
-
-void
-session_detach(struct session *session)
-{
-	if (session->receiver == NULL)
-		return;
-	session->receiver->session = NULL;
-	session->receiver = NULL;
-	session->taken = session->written;
-	session->close_taken = session->close_written;
-	session->idle_at_ms =
-	    now(session) + session->bridge->config->receiver_grace;
-	if (session->delivery == SESSION_BREAKS && session->close != NULL &&
-	    !session->bridge->ending)
-		session->end_at_ms = now(session) + linger(session);
-	set_timer(session);
-}
-
-void
-session_lose(struct session *session)
-{
-	session_detach(session);
-	if (session->delivery != SESSION_BREAKS)
-		return;
-	/* What it had taken may have arrived or not, so that what waits cannot
-	 * follow it. */
-	session->deaf = true;
-	session_expel(session, 1002, "Connection interrupted");
-	(void)drop(session, session->queue.count, false);
-}
-
-bool
-session_wants_ack(const struct session *session)
-{
-	return session->delivery == SESSION_KEEPS && session->taken > 0 &&
-	    session->taken == session->queue.count && !queue_is_roomy(session);
-}
-
-struct message *
-session_unsent(const struct session *session, uint32_t index)
-{
-	return message_queue_at(&session->queue, session->taken + index);
-}
-
-const struct close_event *
-session_unsent_close(const struct session *session, uint32_t index)
-{
-	if (session->close_taken || session_unsent(session, index) != NULL)
-		return NULL;
-	return session->close;
-}
-
-bool
-session_has_unsent(const struct session *session)
-{
-	return session_unsent(session, 0) != NULL ||
-	    session_unsent_close(session, 0) != NULL;
-}
-
-uint64_t
-session_take(struct session *session, uint32_t count, bool with_close)
-{
-	session->taken += count;
-	session->close_taken = session->close_taken || with_close;
-	return session->first_seq + session->taken - 1 + session->close_taken;
-}
-
-void
-session_confirm(struct session *session)
-{
-	if (session->delivery == SESSION_KEEPS) {
-		session->written = session->taken;
-		session->close_written = session->close_taken;
-		return;
-	}
-	(void)drop(session, session->taken,
-	    session->close_taken && session->delivery != SESSION_BREAKS);
 }
