@@ -19,6 +19,10 @@ noinst_LIBRARIES += %D%/libps.a
 	%D%/ps_db_records.c \
 	%D%/ps_err.h \
 	%D%/ps_ipc.c %D%/ps_ipc.h \
+	%D%/ps_ipc_applications.c \
+	%D%/ps_ipc_channels.c \
+	%D%/ps_ipc_fields.h \
+	%D%/ps_ipc_relay.c \
 	%D%/ps_json.c %D%/ps_json.h \
 	%D%/ps_json_literal.c %D%/ps_json_literal.h \
 	%D%/ps_json_parts.c %D%/ps_json_parts.h \

@@ -357,8 +357,8 @@ void ps_ipc_encode_sockjs_receive(struct ps_writer *w,
 
 /*
  * SEND, EMIT and SOCKJS_SEND are built in place, so that base64 is decoded into
- * the frame: begin, then for each event event_begin, bytes, event_end, then events_end.
- * `events` and `count` of the structs are not looked at.
+ * the frame: begin, then for each event event_begin, bytes, event_end, then
+ * events_end. `events` and `count` of the structs are not looked at.
  */
 void ps_ipc_send_begin(struct ps_writer *w, const struct ps_ipc_send *m);
 void ps_ipc_emit_begin(struct ps_writer *w, const struct ps_ipc_emit *m);
