@@ -278,6 +278,8 @@ def test_row_tells_how_a_session_ended(stack, plain, target, token, end, code,
     row = token.sessions()[0]
     assert (row["close_code"], row["close_reason"], row["closed_at"]) == (
         code, reason, ended)
+    assert re.search(rf"session {row['id']}: closed \([^)]*, code {code},",
+                     stack.log("wsbridge"))
 
 
 @lighttpd

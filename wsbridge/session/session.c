@@ -248,21 +248,26 @@ leave(struct session *session, const char *cause)
 	quota_leave(session->quota, session);
 }
 
+/* For the database and the log; 0: it was never open. */
+static uint16_t
+end_code(const struct session *session)
+{
+	if (session->close != NULL)
+		return session->close->code;
+	if (session->state == SESSION_CONNECTING)
+		return 0;
+	return session->expel_code != 0 ? session->expel_code : 1001;
+}
+
 /* The end as the database has it; what comes later takes its place. */
 static void
 record(struct session *session)
 {
 	const struct close_event *close = session->close;
 	bool has_reason = close != NULL && close->reason_len > 0;
-	uint16_t code = 1001;
 
-	if (close != NULL)
-		code = close->code;
-	else if (session->state == SESSION_CONNECTING)
-		code = 0;
-	else if (session->expel_code != 0)
-		code = session->expel_code;
-	record_end(session, code, has_reason ? close->reason : session->cause);
+	record_end(session, end_code(session),
+	    has_reason ? close->reason : session->cause);
 }
 
 static void
@@ -284,8 +289,7 @@ session_end(struct session *session, const char *why)
 		return;
 	ps_info("session %s: closed (%s, code %u, age %" PRIu64
 		" ms, up %" PRIu64 ", down %" PRIu64 ")",
-	    session->name, why,
-	    session->close == NULL ? 0 : session->close->code,
+	    session->name, why, end_code(session),
 	    session_now(session) - session->created_ms,
 	    session->traffic.messages_up, session->traffic.messages_down);
 	leave(session, why);
