@@ -59,6 +59,9 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/relay/relay.c %D%/relay/relay.h \
 	%D%/relay/target.c %D%/relay/target.h \
 	%D%/relay/upstream.c %D%/relay/upstream.h \
+	%D%/relay/upstream_open.c \
+	%D%/relay/upstream_read.c \
+	%D%/relay/upstream_state.h \
 	%D%/channels/acks.c %D%/channels/acks.h \
 	%D%/channels/channel.c %D%/channels/channel.h \
 	%D%/channels/channels.c %D%/channels/channels.h \

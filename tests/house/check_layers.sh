@@ -139,7 +139,7 @@ result "a header of another room is named with its room" "$(
 forbid "a framing does no input or output" \
 	'wsbridge/framing/.*' "$loop|$websockets|unistd\.h|sys/socket\.h"
 forbid "only WebSockets need libwebsockets" \
-	'wsbridge/.*' "$websockets" 'wsbridge/(websocket/(deflate|downstream|websocket)|relay/upstream)\.[ch]'
+	'wsbridge/.*' "$websockets" 'wsbridge/(websocket/(deflate|downstream|websocket)|relay/upstream(_[a-z]+)?)\.[ch]'
 forbid "only callbacks and URLs need libcurl" \
 	'.*' 'curl/.*' 'wsbridge/outbox/callback(_loop)?\.[ch]|common/ps_url\.c'
 

@@ -13,7 +13,7 @@
 
 /* Above what connect_timeout can be, which is the one that counts. */
 #define HANDSHAKE_TIMEOUT_S 900
-/* What of a message is read at once; it is put together in upstream.c. */
+/* What of a message is read at once; it is put together in upstream_read.c. */
 #define RX_BUFFER_BYTES 1024
 /* What of a write to a client goes to the kernel at once. */
 #define TX_PACKET_BYTES (1024 * 1024)
