@@ -196,6 +196,7 @@ fuzz_tests = \
 	%D%/fuzz/fuzz_ipc \
 	%D%/fuzz/fuzz_literal \
 	%D%/fuzz/fuzz_params \
+	%D%/fuzz/fuzz_reply \
 	%D%/fuzz/fuzz_url
 
 check_PROGRAMS += $(fuzz_tests)
@@ -215,6 +216,8 @@ fuzz_LIBS = $(libbridge_LIBS) $(libfcgiapp_LIBS)
 %C%_fuzz_fuzz_literal_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_params_SOURCES = %D%/fuzz/fuzz_params.c $(fuzz_driver)
 %C%_fuzz_fuzz_params_LDADD = $(fuzz_LIBS)
+%C%_fuzz_fuzz_reply_SOURCES = %D%/fuzz/fuzz_reply.c $(fuzz_driver)
+%C%_fuzz_fuzz_reply_LDADD = $(fuzz_LIBS)
 %C%_fuzz_fuzz_url_SOURCES = %D%/fuzz/fuzz_url.c $(fuzz_driver)
 %C%_fuzz_fuzz_url_LDADD = $(fuzz_LIBS)
 
