@@ -2,6 +2,7 @@
 
 #include "ps_db.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,11 @@ ps_db_check(const char *path, char *error)
 	sqlite3 *sqlite = NULL;
 	int ret;
 
+	if (access(path, F_OK) < 0 && errno == ENOENT) {
+		snprintf(error, PS_DB_ERROR_MAX,
+		    "is not there; wsbridge makes it when it starts");
+		return PS_ERR_IO;
+	}
 	if (sqlite3_open_v2(path, &sqlite, SQLITE_OPEN_READONLY, NULL) !=
 	    SQLITE_OK) {
 		snprintf(error, PS_DB_ERROR_MAX, "cannot be opened (%s)",
