@@ -13,6 +13,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/ledger.c %D%/ledger.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/metrics.c %D%/metrics.h \
+	%D%/metrics_format.c %D%/metrics_format.h \
 	%D%/parent.c %D%/parent.h \
 	%D%/place.c %D%/place.h \
 	%D%/service.c %D%/service.h \

@@ -1,50 +1,20 @@
+/* The table of figures, and where each is from. */
 #include "config.h"
 
-#include "metrics.h"
+#include "metrics_format.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "figures.h"
 #include "intake.h"
-#include "ps_json.h"
 #include "wsbridge/base/resolver.h"
 #include "wsbridge/channels/emit.h"
 
-#define PREFIX "polysocket_"
-#define LABELS_MAX 3
 #define DAY_S 86400
 /* So that a scrape takes no longer than the loop can wait. */
 #define TOKENS_MAX 500
 
 static const char *const directions[] = { [UP] = "up", [DOWN] = "down" };
-
-struct output;
-
-enum metric_type { GAUGE, COUNTER };
-
-struct metric {
-	const char *name;
-	enum metric_type type;
-	const char *labels[LABELS_MAX]; /* names, in the order of values */
-	void (*put)(struct output *out); /* every value, with put_value() */
-	const char *help;
-};
-
-struct format {
-	void (*begin)(struct output *out, const struct metric *metric);
-	void (*value)(struct output *out, const char *const *labels,
-	    uint64_t value);
-	void (*end)(struct output *out);
-};
-
-struct output {
-	struct ps_writer *w;
-	const struct format *format;
-	const struct figures *figures;
-	const struct metric *metric;
-	bool is_first; /* nothing of the metric was put yet */
-};
 
 /* `labels` has a value for each of the metric's labels. */
 static void
@@ -525,127 +495,19 @@ static const struct metric metrics[] = {
 };
 // clang-format on
 
-static void
-put_metrics(const struct format *format, struct ps_writer *w,
+void
+metrics_put(const struct metric_format *format, struct ps_writer *w,
     const struct bridge *bridge)
 {
 	struct figures figures;
 	struct output out = { .w = w, .format = format, .figures = &figures };
-	size_t i;
 
 	figures_count(&figures, bridge);
-	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-		out.metric = &metrics[i];
+	for (; out.n < sizeof(metrics) / sizeof(metrics[0]); out.n++) {
+		out.metric = &metrics[out.n];
 		out.is_first = true;
-		format->begin(&out, &metrics[i]);
-		metrics[i].put(&out);
+		format->begin(&out);
+		out.metric->put(&out);
 		format->end(&out);
 	}
-}
-
-static size_t
-count_labels(const struct metric *metric)
-{
-	size_t n = 0;
-
-	while (n < LABELS_MAX && metric->labels[n] != NULL)
-		n++;
-	return n;
-}
-
-static void
-prometheus_begin(struct output *out, const struct metric *metric)
-{
-	/* A help text of ours has nothing to be escaped. */
-	ps_writer_printf(out->w,
-	    "# HELP " PREFIX "%s %s\n# TYPE " PREFIX "%s %s\n", metric->name,
-	    metric->help, metric->name,
-	    metric->type == COUNTER ? "counter" : "gauge");
-}
-
-static void
-put_label(struct ps_writer *w, const char *name, const char *value)
-{
-	ps_writer_printf(w, "%s=\"", name);
-	for (; *value != '\0'; value++) {
-		if (*value == '\n')
-			ps_writer_str(w, "\\n");
-		else if (*value == '\\' || *value == '"')
-			ps_writer_printf(w, "\\%c", *value);
-		else
-			ps_writer_u8(w, (uint8_t)*value);
-	}
-	ps_writer_str(w, "\"");
-}
-
-static void
-prometheus_value(struct output *out, const char *const *labels, uint64_t value)
-{
-	const struct metric *metric = out->metric;
-	size_t i, n = count_labels(metric);
-
-	ps_writer_printf(out->w, PREFIX "%s", metric->name);
-	for (i = 0; i < n; i++) {
-		ps_writer_str(out->w, i == 0 ? "{" : ",");
-		put_label(out->w, metric->labels[i], labels[i]);
-	}
-	ps_writer_printf(out->w, "%s %" PRIu64 "\n", n > 0 ? "}" : "", value);
-}
-
-static void
-prometheus_end(struct output *out)
-{
-	(void)out;
-}
-
-void
-metrics_put_prometheus(struct ps_writer *w, const struct bridge *bridge)
-{
-	static const struct format format = { prometheus_begin,
-		prometheus_value, prometheus_end };
-
-	put_metrics(&format, w, bridge);
-}
-
-static void
-json_begin(struct output *out, const struct metric *metric)
-{
-	ps_writer_printf(out->w, "%s\"%s\":%s",
-	    metric == &metrics[0] ? "" : ",", metric->name,
-	    metric->labels[0] == NULL ? "" : "[");
-}
-
-static void
-json_value(struct output *out, const char *const *labels, uint64_t value)
-{
-	const struct metric *metric = out->metric;
-	size_t i, n = count_labels(metric);
-
-	if (!out->is_first)
-		ps_writer_str(out->w, ",");
-	for (i = 0; i < n; i++) {
-		ps_writer_printf(out->w, "%s\"%s\":", i == 0 ? "{" : ",",
-		    metric->labels[i]);
-		ps_json_string(out->w, ps_slice_str(labels[i]));
-	}
-	ps_writer_printf(out->w, n > 0 ? ",\"value\":%" PRIu64 "}" : "%" PRIu64,
-	    value);
-}
-
-static void
-json_end(struct output *out)
-{
-	if (out->metric->labels[0] != NULL)
-		ps_writer_str(out->w, "]");
-}
-
-void
-metrics_put_json(struct ps_writer *w, const struct bridge *bridge)
-{
-	static const struct format format = { json_begin, json_value,
-		json_end };
-
-	ps_writer_str(w, "{");
-	put_metrics(&format, w, bridge);
-	ps_writer_str(w, "}");
 }
