@@ -90,7 +90,10 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/applications/sockjs_page.c \
 	%D%/applications/ws_sockjs.c \
 	%D%/outbox/callback.c %D%/outbox/callback.h \
+	%D%/outbox/callback_easy.c \
+	%D%/outbox/callback_error.c \
 	%D%/outbox/callback_loop.c %D%/outbox/callback_loop.h \
+	%D%/outbox/callback_state.h \
 	%D%/outbox/circuit.c %D%/outbox/circuit.h \
 	%D%/outbox/delivery.c %D%/outbox/delivery.h \
 	%D%/outbox/lane.c %D%/outbox/lane.h \

@@ -141,7 +141,7 @@ forbid "a framing does no input or output" \
 forbid "only WebSockets need libwebsockets" \
 	'wsbridge/.*' "$websockets" 'wsbridge/(websocket/(deflate|downstream|websocket)|relay/upstream(_[a-z]+)?)\.[ch]'
 forbid "only callbacks and URLs need libcurl" \
-	'.*' 'curl/.*' 'wsbridge/outbox/callback(_loop)?\.[ch]|common/ps_url\.c'
+	'.*' 'curl/.*' 'wsbridge/outbox/callback(_loop|_state)?\.[ch]|common/ps_url\.c'
 
 forbid "only the modules of the database know SQLite" \
 	'.*' 'sqlite3\.h' 'common/ps_(db|schema)\.c|common/ps_sql\.h'
