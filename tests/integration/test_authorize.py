@@ -87,8 +87,9 @@ def test_ttl_is_a_number_of_seconds(app, client, ttl):
 
 
 def test_its_time_is_over(app, stack, client):
-    socket_id = app.authorize(client, ttl=1)
+    socket_id = app.authorize(client)
     with connect(app.http, socket_id, "websocket") as user:
+        assert app.authorize(client, ttl=1) == socket_id
         end = user.closed()
         assert (end.code, end.reason) == GO_AWAY
     assert not is_known(app, socket_id)
