@@ -12,6 +12,7 @@
 struct fake_row fake_rows[FAKE_ROWS_MAX];
 size_t n_fake_rows;
 char refused_session[24];
+uint64_t refused_number;
 
 struct fake_call fake_calls[FAKE_CALLS_MAX];
 size_t n_fake_calls, n_active_calls, most_active_calls;
@@ -80,7 +81,8 @@ __wrap_ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *put)
 	struct fake_row *row = &fake_rows[n_fake_rows];
 
 	(void)db;
-	if (strcmp(put->session, refused_session) == 0)
+	if (strcmp(put->session, refused_session) == 0 &&
+	    (refused_number == 0 || put->number == refused_number))
 		return PS_ERR_MALFORMED;
 	assert_null(find_row(put->session, put->number));
 	assert_true(n_fake_rows < FAKE_ROWS_MAX);
@@ -511,6 +513,7 @@ begin(int ret)
 		return ret;
 	n_fake_rows = n_fake_calls = n_active_calls = most_active_calls = 0;
 	*refused_session = '\0';
+	refused_number = 0;
 	calls_fail = false;
 	on_fake_call = NULL;
 	TAILQ_INIT(&jobs);

@@ -32,8 +32,10 @@ struct fake_row {
 /* The table; rows are in the order in which they were put. */
 extern struct fake_row fake_rows[FAKE_ROWS_MAX];
 extern size_t n_fake_rows;
-/* Puts of this session are refused by the schema; empty: of none. */
+/* Puts of this session are refused by the schema; empty: of none. The one with
+ * that number alone, or with 0 all of them. */
 extern char refused_session[24];
+extern uint64_t refused_number;
 
 struct fake_call {
 	bool is_active;

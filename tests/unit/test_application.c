@@ -309,6 +309,7 @@ static const struct {
 	{ "{\"messages\": [ \"a\" , [1, {}] ] }", "t:\"a\";t:\"[1, {}]\";" },
 	{ "{\"messages\":[],\"message\":\"a\"}", "t:\"a\";" },
 	{ "{\"messages\":\"a\"}", "" },
+	{ "{\"messages\":{\"a\":\"b\"}}", "" },
 	{ "{\"other\":{\"message\":\"a\"}}", "" },
 	{ "[\"a\"]", "" },
 	{ "\"a\"", "" },
@@ -406,6 +407,11 @@ what_waits_is_called_where_the_application_wants_it_now(void **state)
 	authorize("http://newer/cb", false);
 	answer_with(204, "");
 	assert_string_equal(fake_calls[3].url, "http://newer/cb");
+	/* And it is the new one that has so many connections. */
+	assert_true(say_to("a-2", 1, "http://newer/", "{}"));
+	store_settle();
+	assert_null(find_call("a-2", 1));
+	answer_with(204, "");
 	answer_with(204, "");
 	assert_int_equal(n_fake_rows, 0);
 }

@@ -215,6 +215,29 @@ a_client_keeps_its_socket_id(void **state)
 	    ps_slice_str("ann")));
 }
 
+/* Each of its characters may be any of the 32, which a thousand ids show. */
+static void
+a_socket_id_is_160_random_bits(void **state)
+{
+	static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
+	uint32_t seen[PS_SOCKET_ID_LEN] = { 0 };
+	const char *id;
+	char client[8];
+	size_t i, n;
+
+	(void)state;
+	assert_int_equal(PS_SOCKET_ID_LEN * 5, 160);
+	for (n = 0; n < 1000; n++) {
+		snprintf(client, sizeof(client), "%zu", n);
+		id = renew(1, client, 0)->socket_id;
+		for (i = 0; i < PS_SOCKET_ID_LEN; i++)
+			seen[i] |= UINT32_C(1)
+			    << (strchr(base32, id[i]) - base32);
+	}
+	for (i = 0; i < PS_SOCKET_ID_LEN; i++)
+		assert_row(i, seen[i] == UINT32_MAX);
+}
+
 static void
 renewing_takes_the_callback_and_the_time(void **state)
 {
@@ -351,7 +374,10 @@ a_row_that_could_not_be_deleted_is_deleted_later(void **state)
 static void
 it_is_found_while_its_token_covers_it(void **state)
 {
+	const struct authorization_terms terms = { 1, ps_slice_str("ann"),
+		ps_slice_str("http://app.example/new/cb"), false, 0 };
 	struct authorization *authorization = renew(1, "ann", 0);
+	enum ps_code code;
 
 	(void)state;
 	assert_ptr_equal(find(authorization), authorization);
@@ -367,6 +393,11 @@ it_is_found_while_its_token_covers_it(void **state)
 	assert_ptr_equal(find(authorization), authorization);
 	/* It was there all the time. */
 	assert_int_equal(rows.n_deleted, 0);
+	/* Another callback is judged at once. */
+	set_policy(6, true, "http://app.example/new/*");
+	assert_null(find(authorization));
+	assert_non_null(authorization_renew(&bridge, &terms, &code));
+	assert_ptr_equal(find(authorization), authorization);
 }
 
 static void
@@ -666,6 +697,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		fresh(a_client_keeps_its_socket_id),
+		fresh(a_socket_id_is_160_random_bits),
 		fresh(renewing_takes_the_callback_and_the_time),
 		fresh(the_node_has_room_for_so_many),
 		fresh(one_whose_time_is_over_ends),

@@ -184,9 +184,11 @@ what_the_schema_refuses_is_the_fault_of_its_session_alone(void **state)
 {
 	(void)state;
 	strcpy(refused_session, "a-1");
+	refused_number = 1;
 	say("a-0", 1, "{}");
 	say("a-1", 1, "{}");
 	wait_for(0, "a-1");
+	say("a-1", 2, "{}"); /* which would be there without the first */
 	say("a-2", 1, "{}");
 	wait_for(1, "a-2");
 	store_settle();
@@ -195,6 +197,7 @@ what_the_schema_refuses_is_the_fault_of_its_session_alone(void **state)
 	assert_true(waiters[1].ok);
 	assert_int_equal(n_fake_rows, 2);
 	assert_null(find_row("a-1", 1));
+	assert_null(find_row("a-1", 2));
 	assert_null(find_call("a-1", 1));
 }
 

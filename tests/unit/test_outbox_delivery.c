@@ -73,6 +73,27 @@ sessions_are_called_back_side_by_side(void **state)
 }
 
 static void
+each_status_of_success_is_one(void **state)
+{
+	static const int others[] = { 100, 199, 300, 304, 404, 600 };
+	size_t i;
+	int code;
+
+	(void)state;
+	for (code = 200; code < 300; code++) {
+		say_now("a-1", (uint64_t)code, "http://app");
+		answer_now("a-1", (uint64_t)code, code);
+		assert_int_equal(n_fake_rows, 0);
+	}
+	fixture_set("callback_retry=0s");
+	for (i = 0; i < ROWS(others); i++) {
+		say_now("a-2", i + 1, "http://app");
+		answer_now("a-2", i + 1, others[i]);
+		assert_row(i, find_row("a-2", i + 1)->is_dead);
+	}
+}
+
+static void
 what_fails_is_tried_again_after_twice_the_time(void **state)
 {
 	static const unsigned waits_s[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
@@ -358,6 +379,21 @@ hosts_and_lanes_take_turns(void **state)
 	}
 }
 
+/* Nor does one that has all the room there is for itself. */
+static void
+a_host_that_is_busy_leaves_others_their_turn(void **state)
+{
+	(void)state;
+	fixture_set("callback_connections=256");
+	crowd("a", CALLBACKS_MAX + 10, "http://app");
+	crowd("b", 1, "http://other");
+	assert_int_equal(n_active_calls, CALLBACKS_MAX);
+	assert_null(find_call("b-1", 1));
+	answer_now("a-1", 1, 204);
+	answer_now("a-2", 1, 204);
+	assert_non_null(find_call("b-1", 1));
+}
+
 static void
 a_host_that_does_not_answer_is_tried_now_and_then(void **state)
 {
@@ -577,6 +613,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(a_session_is_called_back_in_its_order_one_at_a_time),
 		TEST(sessions_are_called_back_side_by_side),
+		TEST(each_status_of_success_is_one),
 		TEST(what_fails_is_tried_again_after_twice_the_time),
 		TEST(the_first_wait_is_callback_backoff),
 		TEST(what_failed_for_callback_retry_is_dead),
@@ -591,6 +628,7 @@ main(void)
 		TEST(a_host_has_so_many_callbacks_at_once),
 		TEST(all_hosts_together_have_so_many),
 		TEST(hosts_and_lanes_take_turns),
+		TEST(a_host_that_is_busy_leaves_others_their_turn),
 		TEST(a_host_that_does_not_answer_is_tried_now_and_then),
 		TEST(it_takes_five_failures_in_a_row),
 		TEST(a_host_that_is_dead_is_nothing_to_others),

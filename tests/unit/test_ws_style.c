@@ -270,6 +270,7 @@ texts_of_sockjs_are_strings_in_an_array_or_one_without(void **state)
 		{ "\"a\"", "t:\"a\";" },
 		{ " \r\n\t[ \"a\" , \"\" ] ", "t:\"a\";t:\"\";" },
 		{ " \"a\" ", "t:\"a\";" },
+		{ "\t\r\n \"a\"\t\r\n ", "t:\"a\";" },
 		{ "\"\"", "t:\"\";" },
 		/* In one form, however they were said. */
 		{ "[\"\\u0061\\/\\u000a\xe2\x80\xa8\"]",
@@ -278,7 +279,7 @@ texts_of_sockjs_are_strings_in_an_array_or_one_without(void **state)
 		    "t:\"\xf0\x9f\x98\x80\\ud800\";" },
 		/* Nothing. */
 		{ "", "" },
-		{ "  \n", "" },
+		{ " \t\r\n", "" },
 		{ "[]", "" },
 		{ " [ ] ", "" },
 	};
