@@ -40,7 +40,7 @@ static const struct ps_code_info infos[] = {
 	[PS_CODE_GAP] = { "gap", 409, 0, "the number is not one that may come now, see expected" },
 	[PS_CODE_BODY_TOO_LARGE] = { "body_too_large", 413, 0, "the body is larger than allowed" },
 	[PS_CODE_MESSAGE_TOO_LARGE] = { "message_too_large", 413, 0, "a message is larger than allowed" },
-	[PS_CODE_UPGRADE_REQUIRED] = { "upgrade_required", 426, 0, "this is a WebSocket; without one, say how to listen" },
+	[PS_CODE_UPGRADE_REQUIRED] = { "upgrade_required", 426, 0, "this takes a WebSocket, or transport=eventsource, xhr-streaming or xhr" },
 	[PS_CODE_SLOW_TARGET] = { "slow_target", 429, 1, "the target does not read fast enough, nothing was sent, try again" },
 	[PS_CODE_CONNECTION_LIMIT] = { "connection_limit", 429, 5, "too many open sockets" },
 	[PS_CODE_RATE_LIMIT] = { "rate_limit", 429, 1, "too many new sockets, try again later" },
