@@ -146,10 +146,26 @@ usage(FILE *out)
 {
 	fputs("usage: polysocket.fcgi [--config FILE] [--listen PATH|HOST:PORT]\n"
 	      "                       [--processes N] [--threads N]\n"
-	      "                       [--set KEY=VALUE]... [--version] [--help]\n"
-	      "Without --listen, the socket of systemd (LISTEN_FDS) or"
-	      " descriptor 0 is used.\n",
+	      "                       [--set KEY=VALUE]...\n"
+	      "       polysocket.fcgi --version | --help\n",
 	    out);
+}
+
+static void
+help(void)
+{
+	usage(stdout);
+	puts("Without --listen, the socket of systemd (LISTEN_FDS) or"
+	     " descriptor 0 is used.\n"
+	     "\n"
+	     "  --config FILE    read this; otherwise $POLYSOCKET_CONF, or\n"
+	     "                   " DEFAULT_CONFIG "\n"
+	     "  --listen PATH    listen on a Unix socket, or at HOST:PORT\n"
+	     "  --processes N    run N workers\n"
+	     "  --threads N      run N threads in each worker\n"
+	     "  --set KEY=VALUE  override an option of the file\n"
+	     "  --version        print the version\n"
+	     "  --help           print this");
 }
 
 static bool
@@ -209,7 +225,7 @@ parse_arguments(int argc, char **argv)
 			puts("polysocket.fcgi " PACKAGE_VERSION);
 			exit(0);
 		case 'h':
-			usage(stdout);
+			help();
 			exit(0);
 		default:
 			ok = false;

@@ -396,9 +396,27 @@ usage(FILE *out)
 {
 	fputs("usage: wsbridge [--config FILE] [--foreground|--supervise]"
 	      " [--set KEY=VALUE]...\n"
-	      "       wsbridge [--config FILE] --check | --init-db\n"
+	      "       wsbridge [--config FILE] [--set KEY=VALUE]..."
+	      " --check | --init-db\n"
 	      "       wsbridge --print-config | --version | --help\n",
 	    out);
+}
+
+static void
+help(void)
+{
+	usage(stdout);
+	puts("Without --foreground it goes to the background when it is ready.\n"
+	     "\n"
+	     "  --config FILE    read this; otherwise " DEFAULT_CONFIG "\n"
+	     "  --foreground     stay in the foreground\n"
+	     "  --supervise      the same below a parent, as systemd needs it\n"
+	     "  --set KEY=VALUE  override an option of the file\n"
+	     "  --check          check configuration and database, and exit\n"
+	     "  --init-db        make the database or upgrade it, and exit\n"
+	     "  --print-config   print every option, its meaning and default\n"
+	     "  --version        print the version\n"
+	     "  --help           print this");
 }
 
 /* Exits when there is nothing more to do. */
@@ -451,7 +469,7 @@ parse_arguments(int argc, char **argv)
 			puts("wsbridge " PACKAGE_VERSION);
 			exit(0);
 		case 'h':
-			usage(stdout);
+			help();
 			exit(0);
 		default:
 			ok = false;

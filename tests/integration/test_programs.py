@@ -12,7 +12,7 @@ import time
 import pytest
 
 from client import Http, Polysocket
-from stack import START_MODES, Stack, can_connect, children, free_port
+from stack import SOURCE, START_MODES, Stack, can_connect, children, free_port
 from target import Target
 
 ROOT = os.geteuid() == 0
@@ -52,8 +52,15 @@ def test_version_and_help(files):
         assert re.search(r"\d+\.\d+", done.stdout)
         done = run(program, "--help")
         assert (done.returncode, done.stderr) == (0, "")
-        for option in ("--config", "--set", "--version"):
-            assert option in done.stdout
+        assert re.findall("^  (--[a-z-]+)", done.stdout,
+                          re.MULTILINE) == manual_options(program.name)
+
+
+def manual_options(program):
+    """Of its manual, as they stand there."""
+    text = (SOURCE / f"doc/{program}.8.in").read_text("utf-8")
+    return [option.replace("\\", "") for option in re.findall(
+        r"^\.TP\n\.BI? (\\-\\-[a-z\\-]+)", text, re.MULTILINE)]
 
 
 def test_bad_usage_exits_with_2(files):
