@@ -76,6 +76,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/channels/history.c %D%/channels/history.h \
 	%D%/channels/history_reply.c \
 	%D%/channels/member.c %D%/channels/member.h \
+	%D%/channels/member_frames.c %D%/channels/member_frames.h \
 	%D%/channels/replay.c %D%/channels/replay.h \
 	%D%/channels/ws_channel.c \
 	%D%/applications/application.c %D%/applications/application.h \

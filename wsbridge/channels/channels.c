@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "member.h"
+#include "member_frames.h"
 #include "wsbridge/framing/channel.h"
 #include "wsbridge/http/exchange.h"
 #include "wsbridge/http/parked.h"
@@ -124,7 +125,7 @@ put_member(struct ps_writer *json, const struct member *member)
 
 	gmtime_r(&at, &utc);
 	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	member_describe(member, json);
+	member_frame_put(member, json);
 	ps_writer_printf(json, ",\"since\":\"%s\"}", since);
 }
 

@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "emit.h"
 #include "envelope.h"
+#include "member_frames.h"
 #include "ps_json.h"
 #include "ps_log.h"
 
@@ -97,7 +98,7 @@ take_presence(struct member *member, struct ps_slice payload)
 	if (presence == NULL)
 		return false;
 	member->presence = presence;
-	message = member_announce(member, "PRESENCE:UPDATED");
+	message = member_frame_presence(member, "PRESENCE:UPDATED");
 	if (message != NULL && channel_send(member->channel, message, NULL)) {
 		free(before);
 		count_update(member);

@@ -2,13 +2,12 @@
 
 #include "member.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "channel.h"
 #include "envelope.h"
 #include "hearing.h"
-#include "ps_json.h"
+#include "member_frames.h"
 #include "ps_log.h"
 #include "replay.h"
 #include "wsbridge/enforce.h"
@@ -42,75 +41,14 @@ member_is(const struct session *session, const struct ps_ipc_member *who)
 
 	return session->recipient != NULL &&
 	    ps_slice_is(who->client, session->recipient->client) &&
-	    (member == NULL || ps_slice_is(who->channel, member->channel->name));
-}
-
-void
-member_describe(const struct member *member, struct ps_writer *json)
-{
-	ps_writer_str(json, "{\"clientID\":\"");
-	ps_writer_bytes(json, member->node.key.data, member->node.key.len);
-	ps_writer_str(json, "\",\"presence\":");
-	ps_writer_str(json,
-	    member->presence == NULL ? "{}" : member->presence);
-}
-
-struct message *
-member_announce(const struct member *member, const char *type)
-{
-	struct ps_writer json = { 0 };
-	struct message *message = NULL;
-
-	member_describe(member, &json);
-	ps_writer_str(&json, "}");
-	if (!json.failed)
-		message = envelope_create(type, ps_slice(json.data, json.len));
-	ps_writer_deinit(&json);
-	return message;
-}
-
-static struct message *
-make_left(const struct member *member)
-{
-	char json[48];
-	int len = snprintf(json, sizeof(json), "{\"clientID\":\"%s\"}",
-	    member->node.key.data);
-
-	return envelope_create("PRESENCE:LEFT", ps_slice(json, (size_t)len));
-}
-
-/* Everyone but the newcomer. */
-static struct message *
-make_connected(const struct member *newcomer)
-{
-	const struct session *session = newcomer->session;
-	struct ps_writer *json = &session->bridge->scratch;
-	const struct member *member;
-	const char *separator = "";
-
-	ps_writer_reset(json);
-	ps_writer_str(json, "{\"members\":[");
-	TAILQ_FOREACH(member, &newcomer->channel->by_age, by_age) {
-		if (member == newcomer)
-			continue;
-		ps_writer_str(json, separator);
-		member_describe(member, json);
-		ps_writer_str(json, "}");
-		separator = ",";
-	}
-	ps_writer_str(json, "]");
-	if (newcomer->tells_key)
-		ps_writer_printf(json, ",\"key\":\"%s\"", session->id);
-	ps_writer_str(json, "}");
-	return json->failed ?
-	    NULL :
-	    envelope_create("CONNECTED", ps_slice(json->data, json->len));
+	    (member == NULL ||
+		ps_slice_is(who->channel, member->channel->name));
 }
 
 static bool
 queue_connected(struct member *member)
 {
-	struct message *message = make_connected(member);
+	struct message *message = member_frame_connected(member);
 
 	return message != NULL && session_queue(member->session, message);
 }
@@ -140,7 +78,8 @@ static bool
 enter(struct member *member)
 {
 	struct channel *channel = member->channel;
-	struct message *joined = member_announce(member, "PRESENCE:JOINED");
+	struct message *joined =
+	    member_frame_presence(member, "PRESENCE:JOINED");
 
 	if (joined == NULL || !channel_add(channel, member)) {
 		message_unref(joined);
@@ -217,7 +156,7 @@ leave(struct member *member)
 	if (member->has_joined) {
 		channel_remove(channel, member);
 		/* With the bridge all of them end. */
-		left = bridge->draining ? NULL : make_left(member);
+		left = bridge->draining ? NULL : member_frame_left(member);
 		if (left == NULL || !channel_send(channel, left, NULL))
 			ps_debug("channel: nobody hears that %s has left",
 			    member->node.key.data);
@@ -315,26 +254,10 @@ on_abandon(void *peer, uint16_t code)
 	leave(peer);
 }
 
-static struct message *
-make_error(const char *code, const char *text)
-{
-	struct ps_writer json = { 0 };
-	struct message *message = NULL;
-
-	ps_writer_str(&json, "{\"message\":");
-	ps_json_string(&json, ps_slice_str(text));
-	ps_writer_printf(&json, ",\"code\":\"%s\"}", code);
-	if (!json.failed)
-		message =
-		    envelope_create("ERROR", ps_slice(json.data, json.len));
-	ps_writer_deinit(&json);
-	return message;
-}
-
 void
 member_queue_error(struct member *member, const char *code, const char *text)
 {
-	struct message *message = make_error(code, text);
+	struct message *message = member_frame_error(code, text);
 
 	if (message != NULL)
 		session_queue(member->session, message);
@@ -346,7 +269,7 @@ member_queue_error(struct member *member, const char *code, const char *text)
 void
 member_send_error(struct member *member, const char *code, const char *text)
 {
-	struct message *message = make_error(code, text);
+	struct message *message = member_frame_error(code, text);
 
 	if (message != NULL)
 		channel_send_to(member, message);

@@ -78,12 +78,6 @@ void member_heard(struct session *session);
 void member_send_error(struct member *member, const char *code,
     const char *text);
 
-/* {"clientID":"...","presence":{...} without its end. */
-void member_describe(const struct member *member, struct ps_writer *json);
-/* A frame of that type with this; NULL when memory is out. */
-struct message *member_announce(const struct member *member,
-    const char *type);
-
 /* All members of the node are closed with 1001, some of them in each turn. */
 void members_drain(struct bridge *bridge);
 
