@@ -71,6 +71,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/channels/emit.c %D%/channels/emit.h \
 	%D%/channels/emit_ids.c %D%/channels/emit_ids.h \
 	%D%/channels/emit_targets.c %D%/channels/emit_targets.h \
+	%D%/channels/emit_wait.c %D%/channels/emit_wait.h \
 	%D%/channels/envelope.c %D%/channels/envelope.h \
 	%D%/channels/hearing.c %D%/channels/hearing.h \
 	%D%/channels/history.c %D%/channels/history.h \

@@ -8,33 +8,14 @@
 
 #include "acks.h"
 #include "channel.h"
-#include "emit_ids.h"
 #include "emit_targets.h"
+#include "emit_wait.h"
 #include "envelope.h"
 #include "history.h"
-#include "ps_json.h"
-#include "ps_log.h"
 #include "wsbridge/session/record.h"
 
 /* Askers of one emit at a time; those beyond have to ask again. */
 #define ASKERS_MAX 256
-
-/* One that waits for acknowledgements, whoever asks for it. */
-struct emit_wait {
-	LIST_ENTRY(emit_wait) all;
-	struct emits *emits;
-	struct ack_wait *acks;
-	struct emit_id *id; /* NULL: it has none (any more) */
-	LIST_HEAD(, emit_asker) askers;
-	uint32_t n_askers;
-	struct ps_writer members; /* what its answer begins with */
-	bool is_over;		  /* freed by whoever tells them */
-};
-
-struct emits {
-	struct emit_ids ids;
-	LIST_HEAD(, emit_wait) waits;
-};
 
 /* An event on its way. */
 struct event {
@@ -75,27 +56,6 @@ emit_init(struct bridge *bridge)
 	return true;
 }
 
-static void
-leave(struct emit_asker *asker)
-{
-	LIST_REMOVE(asker, all);
-	asker->wait->n_askers--;
-	asker->wait = NULL;
-}
-
-static void
-free_wait(struct emit_wait *wait)
-{
-	if (wait == NULL)
-		return;
-	if (wait->id != NULL)
-		wait->id->holder = NULL;
-	LIST_REMOVE(wait, all);
-	ack_wait_destroy(wait->acks);
-	ps_writer_deinit(&wait->members);
-	free(wait);
-}
-
 void
 emit_deinit(struct bridge *bridge)
 {
@@ -107,8 +67,8 @@ emit_deinit(struct bridge *bridge)
 		struct emit_wait *wait = LIST_FIRST(&emits->waits);
 
 		while (!LIST_EMPTY(&wait->askers))
-			leave(LIST_FIRST(&wait->askers));
-		free_wait(wait);
+			emit_wait_leave(LIST_FIRST(&wait->askers));
+		emit_wait_free(wait);
 	}
 	emit_ids_deinit(&emits->ids);
 	free(emits);
@@ -119,114 +79,6 @@ size_t
 emit_count_ids(const struct bridge *bridge)
 {
 	return bridge->emits->ids.by_key.count;
-}
-
-/* --- answers --- */
-
-static void
-tell(struct emit_asker *asker, const struct refusal *refusal,
-    struct ps_slice members)
-{
-	struct emit_answer answer = { .status = 200, .refusal = refusal };
-	const struct ps_code_info *info;
-	struct ps_writer json = { 0 };
-
-	if (refusal == NULL) {
-		ps_writer_str(&json, "{\"success\":true");
-	} else {
-		info = ps_code_info(refusal->code);
-		answer.status = info->status;
-		ps_writer_str(&json, "{\"success\":false,\"error\":");
-		ps_json_string(&json, ps_slice_str(info->sentence));
-		ps_writer_printf(&json, ",\"code\":\"%s\"", info->word);
-		if (refusal->limit != NULL)
-			ps_writer_printf(&json, ",\"limit\":\"%s\"",
-			    refusal->limit);
-	}
-	if (members.len > 0) {
-		ps_writer_str(&json, ",");
-		ps_writer_bytes(&json, members.data, members.len);
-	}
-	ps_writer_str(&json, "}");
-	if (!json.failed)
-		answer.json = ps_slice(json.data, json.len);
-	answer.members = members;
-	asker->answer(asker, &answer);
-	ps_writer_deinit(&json);
-}
-
-/* What was sent, and whether it was acknowledged in time. */
-static void
-tell_result(struct emit_asker *asker, bool in_time, struct ps_slice members)
-{
-	static const struct refusal timeout = { .code = PS_CODE_ACK_TIMEOUT };
-
-	tell(asker, in_time ? NULL : &timeout, members);
-}
-
-static void
-join(struct emit_wait *wait, struct emit_asker *asker)
-{
-	asker->wait = wait;
-	LIST_INSERT_HEAD(&wait->askers, asker, all);
-	wait->n_askers++;
-}
-
-/* Nobody wants to know any more, now or later. */
-static void
-end_if_unwanted(struct emit_wait *wait)
-{
-	if (LIST_EMPTY(&wait->askers) && wait->id == NULL && !wait->is_over)
-		free_wait(wait);
-}
-
-void
-emit_forget(struct emit_asker *asker)
-{
-	struct emit_wait *wait = asker->wait;
-
-	if (wait == NULL)
-		return;
-	leave(asker);
-	end_if_unwanted(wait);
-}
-
-/* Puts in what has become of it, if there is memory for that. */
-static void
-describe_acks(struct emit_wait *wait)
-{
-	struct ps_writer *members = &wait->members;
-	size_t begin = members->len;
-
-	ps_writer_str(members, ",");
-	ack_wait_describe(wait->acks, members);
-	if (members->failed)
-		members->len = begin;
-}
-
-/* All is acknowledged, or the time is over. */
-static void
-on_acks(struct ack_wait *acks, void *owner)
-{
-	struct emit_wait *wait = owner;
-	bool in_time = ack_wait_is_met(acks);
-	struct emit_asker *asker;
-	struct ps_slice members;
-
-	describe_acks(wait);
-	ack_wait_destroy(acks);
-	wait->acks = NULL;
-	members = ps_slice(wait->members.data, wait->members.len);
-	if (wait->id != NULL &&
-	    !emit_id_set_answer(&wait->emits->ids, wait->id, in_time, members))
-		ps_warning("emit: an answer is remembered in part (out of "
-			   "memory)");
-	wait->is_over = true;
-	while ((asker = LIST_FIRST(&wait->askers)) != NULL) {
-		leave(asker);
-		tell_result(asker, in_time, members);
-	}
-	free_wait(wait);
 }
 
 /* What was listed and is not there. */
@@ -262,8 +114,6 @@ put_result(struct run *run)
 		ack_wait_describe(NULL, members);
 	}
 }
-
-/* --- what may fail; each is false with `refusal` --- */
 
 /* What was written of an answer does not become one. */
 static bool
@@ -365,24 +215,14 @@ waits(const struct run *run)
 static bool
 begin_wait(struct run *run)
 {
-	struct emits *emits = run->bridge->emits;
-	struct emit_wait *wait;
-
 	if (run->bridge->ack_waits.count >= run->bridge->config->max_held)
 		return refuse(run, PS_CODE_TOO_MANY_HELD, "max_held");
 	if (!acks_have_room(run->bridge, run->targets.count))
 		return refuse(run, PS_CODE_TOO_MANY_HELD, NULL);
-	wait = calloc(1, sizeof(*wait));
-	if (wait == NULL)
-		return refuse(run, PS_CODE_BRIDGE_FULL, NULL);
-	run->wait = wait;
-	wait->emits = emits;
-	LIST_INIT(&wait->askers);
-	LIST_INSERT_HEAD(&emits->waits, wait, all);
-	wait->acks = ack_wait_create(run->channel, run->events[0].id,
-	    run->targets.members, run->targets.count, run->emit->min_acks,
-	    on_acks, wait);
-	return wait->acks != NULL || refuse(run, PS_CODE_BRIDGE_FULL, NULL);
+	run->wait = emit_wait_create(run->bridge->emits, run->channel,
+	    run->events[0].id, run->targets.members, run->targets.count,
+	    run->emit->min_acks);
+	return run->wait != NULL || refuse(run, PS_CODE_BRIDGE_FULL, NULL);
 }
 
 static bool
@@ -420,6 +260,7 @@ take_quota(struct run *run)
 	return limit == NULL;
 }
 
+/* All that may fail; each part is false with `refusal`. */
 static bool
 prepare(struct run *run)
 {
@@ -433,10 +274,8 @@ undo(struct run *run)
 {
 	if (run->id != NULL)
 		emit_ids_remove(&run->bridge->emits->ids, run->id);
-	free_wait(run->wait);
+	emit_wait_free(run->wait);
 }
-
-/* --- and what may not --- */
 
 /* Members may leave at what they are sent: their session is gone then. */
 static void
@@ -484,22 +323,22 @@ carry_out(struct run *run, struct emit_asker *asker)
 	bool is_there;
 
 	run->now.is_over = true;
-	join(&run->now, asker);
+	emit_wait_join(&run->now, asker);
 	send_events(run);
 	is_there = !LIST_EMPTY(&run->now.askers);
 	if (is_there)
-		leave(asker);
+		emit_wait_leave(asker);
 	if (wait == NULL) {
 		if (is_there)
-			tell_result(asker, true,
+			emit_tell_result(asker, true,
 			    ps_slice(run->members.data, run->members.len));
 		return;
 	}
 	wait->members = run->members;
 	run->members = (struct ps_writer){ 0 };
 	if (is_there)
-		join(wait, asker);
-	end_if_unwanted(wait);
+		emit_wait_join(wait, asker);
+	emit_wait_end_if_unwanted(wait);
 }
 
 /* NULL: it has no id, or none that is known. */
@@ -527,15 +366,15 @@ answer_again(struct emit_id *id, struct emit_asker *asker)
 	struct emit_wait *wait;
 
 	if (id->holder == NULL) {
-		tell_result(asker, id->in_time,
+		emit_tell_result(asker, id->in_time,
 		    ps_slice(id->answer, id->answer_len));
 		return;
 	}
 	wait = PS_CONTAINER(id->holder, struct emit_wait, id);
 	if (wait->n_askers < ASKERS_MAX)
-		join(wait, asker);
+		emit_wait_join(wait, asker);
 	else
-		tell(asker, &full, ps_slice(NULL, 0));
+		emit_tell(asker, &full, ps_slice(NULL, 0));
 }
 
 void
@@ -555,7 +394,7 @@ emit_run(struct bridge *bridge, const struct ps_ipc_emit *emit,
 		carry_out(&run, asker);
 	} else {
 		undo(&run);
-		tell(asker, &run.refusal,
+		emit_tell(asker, &run.refusal,
 		    ps_slice(run.members.data, run.members.len));
 	}
 	for (i = 0; run.events != NULL && i < emit->count; i++)
