@@ -59,3 +59,10 @@ ps_db_prune_changes(struct ps_db *db, int64_t number, int64_t before_s)
 	sqlite3_bind_int64(stmt, 2, before_s);
 	return ps_sql_run(db, PS_SQL_PRUNE_CHANGES);
 }
+
+int
+ps_db_note_lane(struct ps_db *db, const char *session)
+{
+	ps_sql_bind_text(db->statements[PS_SQL_NOTE_LANE], 1, session);
+	return ps_sql_run(db, PS_SQL_NOTE_LANE);
+}

@@ -21,5 +21,8 @@ PS_MUST_CHECK int ps_db_next_change(struct ps_db *db, int64_t *number,
 /* Deletes those up to `number` that were made before `before_s`. */
 PS_MUST_CHECK int ps_db_prune_changes(struct ps_db *db, int64_t number,
     int64_t before_s);
+/* As if the administrator had made rows of the session ready: other bridges
+ * look at its lane. */
+PS_MUST_CHECK int ps_db_note_lane(struct ps_db *db, const char *session);
 
 #endif

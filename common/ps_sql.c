@@ -220,6 +220,8 @@ const char *const ps_sql[] = {
 	[PS_SQL_PRUNE_CHANGES] =
 	    "DELETE FROM application_changes WHERE id <= ?1"
 	    " AND changed_at < datetime(?2, 'unixepoch')",
+	[PS_SQL_NOTE_LANE] =
+	    "INSERT INTO application_change VALUES ('lane', ?1)",
 };
 _Static_assert(sizeof(ps_sql) / sizeof(ps_sql[0]) == PS_SQL__COUNT,
     "every statement needs its text");

@@ -120,7 +120,7 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
 	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
-	-Wl,--wrap=ps_db_read_outbox \
+	-Wl,--wrap=ps_db_read_outbox,--wrap=ps_db_note_lane \
 	-Wl,--wrap=ps_db_delete_authorization
 %C%_unit_test_application_SOURCES = \
 	%D%/unit/test_application.c $(allocations) $(outbox_fixture)

@@ -13,6 +13,7 @@ struct fake_row fake_rows[FAKE_ROWS_MAX];
 size_t n_fake_rows;
 char refused_session[24];
 uint64_t refused_number;
+unsigned n_notes;
 
 struct fake_call fake_calls[FAKE_CALLS_MAX];
 size_t n_fake_calls, n_active_calls, most_active_calls;
@@ -37,6 +38,7 @@ int __wrap_ps_db_fail_outbox(struct ps_db *db, const struct ps_outbox_key *key,
     const char *error, bool dead);
 int __wrap_ps_db_fail_lane(struct ps_db *db, const char *session,
     const char *error);
+int __wrap_ps_db_note_lane(struct ps_db *db, const char *session);
 int __wrap_ps_db_read_outbox(struct ps_db *db, const char *session,
     uint64_t after, uint32_t limit, size_t max_bytes,
     int (*found)(void *arg, const struct ps_outbox_row *row), void *arg);
@@ -166,6 +168,15 @@ find_next(const char *session, uint64_t after)
 			next = row;
 	}
 	return next;
+}
+
+int
+__wrap_ps_db_note_lane(struct ps_db *db, const char *session)
+{
+	(void)db;
+	assert_non_null(find_next(session, 0));
+	n_notes++;
+	return PS_OK;
 }
 
 int
@@ -512,6 +523,7 @@ begin(int ret)
 	if (ret != 0)
 		return ret;
 	n_fake_rows = n_fake_calls = n_active_calls = most_active_calls = 0;
+	n_notes = 0;
 	*refused_session = '\0';
 	refused_number = 0;
 	calls_fail = false;

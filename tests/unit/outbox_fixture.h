@@ -36,6 +36,8 @@ extern size_t n_fake_rows;
  * that number alone, or with 0 all of them. */
 extern char refused_session[24];
 extern uint64_t refused_number;
+/* Puts that were noted for other bridges. */
+extern unsigned n_notes;
 
 struct fake_call {
 	bool is_active;

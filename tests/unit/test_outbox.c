@@ -566,6 +566,25 @@ a_database_that_is_stuck_does_not_keep_a_successor_out(void **state)
 }
 
 static void
+what_is_written_after_that_is_noted_for_the_successor(void **state)
+{
+	(void)state;
+	say("a-1", 1, "{}");
+	settle();
+	store_roll_back();
+	assert_int_equal(n_notes, 0);
+	say("a-2", 1, "{}");
+	fixture_advance(OUTBOX_FLIGHT_MS);
+	fixture_advance(OUTBOX_WRITE_MS);
+	assert_int_equal(n_settled, 1);
+	store_end(PS_OK);
+	assert_int_equal(n_notes, 1);
+	store_end(PS_OK);
+	assert_int_equal(n_notes, 2);
+	assert_int_equal(n_fake_rows, 2);
+}
+
+static void
 nobody_is_told_who_does_not_want_it_any_more(void **state)
 {
 	(void)state;
@@ -608,6 +627,7 @@ main(void)
 		TEST(what_is_under_way_for_too_long_is_broken_off),
 		TEST(it_does_not_settle_before_what_was_said_is_written),
 		TEST(a_database_that_is_stuck_does_not_keep_a_successor_out),
+		TEST(what_is_written_after_that_is_noted_for_the_successor),
 		TEST(nobody_is_told_who_does_not_want_it_any_more),
 	};
 

@@ -195,6 +195,18 @@ changes_of_the_administrator_are_noted_and_our_own_are_not(void **state)
 }
 
 static void
+a_lane_is_noted_as_if_the_administrator_had_changed_it(void **state)
+{
+	int64_t number = 0;
+
+	(void)state;
+	assert_int_equal(ps_db_note_lane(db, "a-1"), PS_OK);
+	assert_int_equal(ps_db_note_lane(db, "a-2"), PS_OK);
+	assert_int_equal(ps_db_note_lane(db, "a-1"), PS_OK);
+	assert_changes(&number, "lane a-2 lane a-1 ");
+}
+
+static void
 changes_are_pruned_when_they_are_old_and_were_read(void **state)
 {
 	int64_t number = 0, read;
@@ -752,6 +764,7 @@ main(void)
 		fresh(what_the_schema_refuses_is_malformed),
 		fresh(
 		    changes_of_the_administrator_are_noted_and_our_own_are_not),
+		fresh(a_lane_is_noted_as_if_the_administrator_had_changed_it),
 		fresh(changes_are_pruned_when_they_are_old_and_were_read),
 		fresh(a_callback_is_read_as_it_was_put),
 		fresh(rows_are_read_page_by_page_in_their_order),

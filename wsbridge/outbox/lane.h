@@ -10,6 +10,8 @@
 #ifndef LANE_H
 #define LANE_H
 
+#include <stdatomic.h>
+
 #include "callback.h"
 #include "outbox.h"
 #include "outbox_rows.h"
@@ -114,6 +116,8 @@ struct outbox {
 	struct timer settle_timer;
 	bool is_settling; /* nothing is started (any more) */
 	bool is_too_late; /* and nothing is waited for */
+	/* A successor may have read what is written; for its batches, too. */
+	atomic_bool has_let_go;
 
 	size_t waiting, hosts_down;
 	uint64_t accepted, delivered, failed, dead;

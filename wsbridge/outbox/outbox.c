@@ -266,6 +266,7 @@ check_settled(struct outbox *outbox)
 		    "outbox: callbacks that were delivered are delivered "
 		    "again, their rows could not be deleted");
 	outbox_unsettle(outbox->bridge);
+	outbox->has_let_go = true;
 	settled(outbox->settled_owner);
 }
 

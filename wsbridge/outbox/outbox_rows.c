@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lane.h"
+#include "ps_db_changes.h"
 #include "ps_log.h"
 
 /* Deleted by one statement's worth of binding. */
@@ -40,6 +41,17 @@ batch_has_first(const struct batch *batch)
 	return false;
 }
 
+/* One that comes too late for a successor to have read it is noted for it. */
+static int
+put_row(struct batch *batch, struct ps_db *db, const struct ps_outbox_row *row)
+{
+	int ret = ps_db_put_outbox(db, row);
+
+	return ret == PS_OK && batch->outbox->has_let_go ?
+	    ps_db_note_lane(db, row->session) :
+	    ret;
+}
+
 /*
  * A row that the schema refuses takes what its session said after it along, but
  * nothing of others.
@@ -66,7 +78,7 @@ put(struct batch *batch, struct ps_db *db)
 		};
 
 		ret = lane->is_refused ? PS_ERR_MALFORMED :
-					 ps_db_put_outbox(db, &values);
+					 put_row(batch, db, &values);
 		row->is_refused = ret == PS_ERR_MALFORMED;
 		row->lane->is_refused = row->is_refused;
 		if (ret != PS_OK && !row->is_refused)
