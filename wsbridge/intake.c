@@ -192,7 +192,7 @@ handle_frames(struct worker *worker)
 	return PS_OK;
 }
 
-static int
+static void
 take_fds(struct worker *worker, struct msghdr *msg)
 {
 	struct cmsghdr *header = CMSG_FIRSTHDR(msg);
@@ -201,7 +201,7 @@ take_fds(struct worker *worker, struct msghdr *msg)
 
 	if (header == NULL || header->cmsg_level != SOL_SOCKET ||
 	    header->cmsg_type != SCM_RIGHTS)
-		return PS_OK;
+		return;
 	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	for (i = 0; i < n; i++) {
 		memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
@@ -211,7 +211,6 @@ take_fds(struct worker *worker, struct msghdr *msg)
 		}
 		worker->fds[worker->n_fds++] = fd;
 	}
-	return msg->msg_flags & MSG_CTRUNC ? PS_ERR_MALFORMED : PS_OK;
 }
 
 /* One read a wake-up: bounds the work, and the kernel calls again. */
@@ -240,7 +239,10 @@ receive(struct worker *worker)
 	if (got == 0)
 		return PS_ERR_CLOSED;
 	buffer->len += (size_t)got;
-	if (take_fds(worker, &msg) != PS_OK)
+	take_fds(worker, &msg);
+	/* Such as EMFILE: then the next request's connection would be taken
+	 * for that of this one. */
+	if ((msg.msg_flags & MSG_CTRUNC) != 0)
 		return PS_ERR_MALFORMED;
 	return handle_frames(worker);
 }

@@ -46,8 +46,8 @@ teardown(void **state)
 }
 
 /* Sends `len` bytes with `fd`, unless that is negative. */
-static void
-put(const void *data, size_t len, int fd)
+static bool
+try_to_put(const void *data, size_t len, int fd)
 {
 	union {
 		struct cmsghdr header;
@@ -64,7 +64,13 @@ put(const void *data, size_t len, int fd)
 		control.header.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	}
-	assert_int_equal(sendmsg(worker, &msg, MSG_NOSIGNAL), len);
+	return sendmsg(worker, &msg, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static void
+put(const void *data, size_t len, int fd)
+{
+	assert_true(try_to_put(data, len, fd));
 }
 
 /* The bridge has closed the connection of the worker. */
@@ -479,25 +485,57 @@ a_worker_that_dies_amid_a_frame_leaves_nothing(void **state)
 	assert_true(web.eof);
 }
 
+/* A turn in which there are no descriptors left. */
 static void
-workers_are_accepted_when_there_are_descriptors_again(void **state)
+turn_without_descriptors(void)
 {
 	struct rlimit limit, none;
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
 	none.rlim_cur = 3;
-	worker = ps_socket_connect(path);
-	assert_true(worker >= 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	fixture_turn();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void
+workers_are_accepted_when_there_are_descriptors_again(void **state)
+{
+	char c;
+
+	(void)state;
+	worker = ps_socket_connect(path);
+	assert_true(worker >= 0);
+	turn_without_descriptors();
 	fixture_turn();
 	greet(PS_IPC_VERSION);
-	assert_int_equal(recv(worker, &none, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(worker, &c, 1, MSG_DONTWAIT), -1);
 	fixture_advance(1000);
 	assert_greeted();
+}
+
+/* Else the next one of that worker would be answered in its place. */
+static void
+a_connection_that_is_lost_on_the_way_is_the_end_of_its_worker(void **state)
+{
+	int fd = web_server_open(&web);
+
+	(void)state;
+	start_worker();
+	encode_check("x");
+	put(frame.data, 1, fd);
+	close(fd);
+	turn_without_descriptors();
+	fd = web_server_open(&other_web);
+	(void)(try_to_put(frame.data + 1, frame.len - 1, -1) &&
+	    try_to_put(frame.data, frame.len, fd));
+	close(fd);
+	assert_true(is_refused());
+	web_server_read(&web);
+	web_server_read(&other_web);
+	assert_true(web.eof && other_web.eof);
+	assert_int_equal(web.out.len + other_web.out.len, 0);
 }
 
 static void
@@ -602,6 +640,8 @@ main(void)
 		with_intake(a_worker_that_dies_amid_a_frame_leaves_nothing),
 		with_intake(
 		    workers_are_accepted_when_there_are_descriptors_again),
+		with_intake(
+		    a_connection_that_is_lost_on_the_way_is_the_end_of_its_worker),
 		with_intake(workers_who_come_back_hear_that_the_bridge_drains),
 		with_intake(what_was_sent_before_a_drain_is_served),
 		with_intake(a_frame_that_a_drain_cuts_off_is_not_taken),
