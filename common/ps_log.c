@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,12 @@ static const struct {
 	[PS_LOG_DEBUG] = { "debug", LOG_DEBUG },
 };
 
+/* Opened again when the configuration is read, while other threads log. */
 static struct {
-	const char *name;
-	enum ps_log_target target;
-	enum ps_log_level level;
-	bool stamped; /* systemd's journal adds a time of its own */
+	const char *_Atomic name;
+	_Atomic enum ps_log_target target;
+	_Atomic enum ps_log_level level;
+	atomic_bool stamped; /* systemd's journal adds a time of its own */
 } logger = { "polysocket", PS_LOG_STDERR, PS_LOG_INFO, true };
 
 void
@@ -84,7 +86,7 @@ print(const char *level, const char *text)
 	if (logger.stamped)
 		ps_clock_stamp(stamp);
 	len = snprintf(line, sizeof(line), "%s%s%s[%d] %s: %s\n", stamp,
-	    logger.stamped ? " " : "", logger.name, (int)getpid(), level,
+	    *stamp != '\0' ? " " : "", logger.name, (int)getpid(), level,
 	    text);
 	/* One write a line, so that lines of several threads stay whole. */
 	if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
