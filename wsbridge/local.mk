@@ -84,6 +84,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/applications/applications.c %D%/applications/applications.h \
 	%D%/applications/applications_publish.c \
 	%D%/applications/authorization.c %D%/applications/authorization.h \
+	%D%/applications/authorization_find.c \
 	%D%/applications/authorization_row.c %D%/applications/authorization_row.h \
 	%D%/applications/authorizations.c %D%/applications/authorizations.h \
 	%D%/applications/connection.c %D%/applications/connection.h \

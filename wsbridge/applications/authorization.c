@@ -10,8 +10,6 @@
 #include "authorization_row.h"
 #include "ps_db_authorizations.h"
 #include "ps_log.h"
-#include "ps_policy.h"
-#include "ps_url.h"
 #include "wsbridge/session/session.h"
 
 /* What SockJS servers say when they are done. */
@@ -79,20 +77,6 @@ authorizations_deinit(struct bridge *bridge)
 	table_deinit(&bridge->authorizations.by_client);
 }
 
-const struct ps_token *
-authorization_token(const struct bridge *bridge,
-    const struct authorization *authorization)
-{
-	const struct ps_token *token;
-
-	if (bridge->policy == NULL)
-		return NULL;
-	token = ps_policy_find_id(bridge->policy, authorization->token_id);
-	return token != NULL && ps_token_is_valid(token, bridge->unix_s()) ?
-	    token :
-	    NULL;
-}
-
 /* Base32 of RFC 4648 in lower case: 160 bits have no padding. */
 static bool
 make_socket_id(char *id)
@@ -111,13 +95,6 @@ make_socket_id(char *id)
 	}
 	*id = '\0';
 	return true;
-}
-
-static bool
-is_over(const struct authorization *authorization)
-{
-	return authorization->bridge->unix_s() >=
-	    authorization->expires_at_s;
 }
 
 /* When it is over, or the first message is no longer kept. */
@@ -153,7 +130,7 @@ on_timer(struct timer *timer)
 
 	if (bridge->draining)
 		return; /* its successor sees to it */
-	if (is_over(authorization)) {
+	if (authorization_is_over(authorization)) {
 		authorization_withdraw(bridge, authorization, "its time is over");
 		return;
 	}
@@ -327,13 +304,6 @@ authorization_renew(struct bridge *bridge,
 	return take_terms(authorization, terms) ? authorization : NULL;
 }
 
-static struct authorization *
-find_by_id(struct bridge *bridge, struct ps_slice socket_id)
-{
-	return (struct authorization *)table_find(
-	    &bridge->authorizations.by_id, socket_id);
-}
-
 /* The row is what the administrator wants, and may have another time. */
 static bool
 take_row(struct authorization *authorization,
@@ -388,7 +358,7 @@ authorization_load(struct bridge *bridge,
     const struct ps_authorization_row *row)
 {
 	struct authorization *authorization =
-	    find_by_id(bridge, ps_slice_str(row->socket_id));
+	    authorization_find_id(bridge, ps_slice_str(row->socket_id));
 	bool ok;
 
 	if (strlen(row->socket_id) != PS_SOCKET_ID_LEN)
@@ -404,80 +374,6 @@ authorization_load(struct bridge *bridge,
 	if (!ok)
 		ps_warning("authorization %.*s: out of memory", SHOWN,
 		    row->socket_id);
-}
-
-static bool
-allows_callback(const struct ps_token *token,
-    const struct authorization *authorization)
-{
-	struct ps_target target;
-
-	return ps_callback_parse(&target,
-		   ps_slice_str(authorization->callback)) == NULL &&
-	    ps_token_allows_callback(token, &target);
-}
-
-/* The token's patterns are asked once for each revision of the policy. */
-bool
-authorization_is_covered(struct authorization *authorization)
-{
-	const struct bridge *bridge = authorization->bridge;
-	const struct ps_token *token =
-	    authorization_token(bridge, authorization);
-	uint64_t revision;
-
-	if (token == NULL)
-		return false;
-	revision = ps_policy_revision(bridge->policy);
-	if (authorization->judged != revision) {
-		authorization->judged = revision;
-		authorization->is_covered =
-		    allows_callback(token, authorization);
-	}
-	return authorization->is_covered;
-}
-
-/* One whose timer has not fired yet is over all the same. */
-static struct authorization *
-unless_over(struct authorization *authorization)
-{
-	if (authorization == NULL || !is_over(authorization))
-		return authorization;
-	if (!authorization->bridge->draining)
-		authorization_withdraw(authorization->bridge, authorization,
-		    "its time is over");
-	return NULL;
-}
-
-struct authorization *
-authorization_find(struct bridge *bridge, struct ps_slice socket_id)
-{
-	struct authorization *authorization =
-	    unless_over(find_by_id(bridge, socket_id));
-
-	return authorization != NULL &&
-		authorization_is_covered(authorization) ?
-	    authorization :
-	    NULL;
-}
-
-struct authorization *
-authorization_find_client(struct bridge *bridge, int64_t token_id,
-    struct ps_slice client)
-{
-	char key[sizeof(token_id) + PS_CLIENT_MAX];
-	struct table_node *node;
-
-	if (client.len > PS_CLIENT_MAX)
-		return NULL;
-	memcpy(key, &token_id, sizeof(token_id));
-	memcpy(key + sizeof(token_id), client.data, client.len);
-	node = table_find(&bridge->authorizations.by_client,
-	    ps_slice(key, sizeof(token_id) + client.len));
-	return node == NULL ?
-	    NULL :
-	    unless_over(PS_CONTAINER(node, struct authorization,
-		client_node));
 }
 
 void
@@ -578,7 +474,7 @@ authorization_withdraw(struct bridge *bridge,
 void
 authorization_forgotten(struct bridge *bridge, struct ps_slice socket_id)
 {
-	struct authorization *authorization = find_by_id(bridge, socket_id);
+	struct authorization *authorization = authorization_find_id(bridge, socket_id);
 
 	if (authorization != NULL)
 		authorization_end(authorization, "deleted by administrator");

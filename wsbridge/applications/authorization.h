@@ -86,6 +86,10 @@ struct authorization *authorization_find(struct bridge *bridge,
 /* The same by token and client, whatever has become of the token. */
 struct authorization *authorization_find_client(struct bridge *bridge,
     int64_t token_id, struct ps_slice client);
+/* The one of this socket id, even if it is over. */
+struct authorization *authorization_find_id(struct bridge *bridge,
+    struct ps_slice socket_id);
+bool authorization_is_over(const struct authorization *authorization);
 /* In bridge->policy; NULL where there is none that is valid. */
 const struct ps_token *authorization_token(const struct bridge *bridge,
     const struct authorization *authorization);
