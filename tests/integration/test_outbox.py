@@ -50,6 +50,13 @@ def wait_dead(stack, n):
     return dead()
 
 
+def wait_closed(stack):
+    """Until no session is open for the database, nor one whose end its
+    application is still to be told."""
+    stack.wait_until(lambda: stack.sql("SELECT * FROM live_sessions") == [],
+                     "the end of all sessions", stack.bridge)
+
+
 def open_session(application, client="ann", **fields):
     """One by HTTP that has got its `o`, without a receiver."""
     socket_id = application.authorize(client, **fields)
@@ -333,6 +340,25 @@ def test_410_withdraws(new_stack, responder):
     response = application.http.get(session.service.base)
     assert response.status == 404
     assert application.told("event") == ["connected"]
+    wait_closed(stack)
+
+
+def test_who_wants_events_no_more_is_told_of_no_end(new_stack, responder):
+    stack = new_stack(options=LASTING)
+    application = Application(stack, responder, events=True)
+    session = open_session(application)
+    application.wait_event("connected")
+    application.authorize(events=False)
+    session.send("last words")
+    application.withdraw()
+    application.wait_messages("last words")
+    wait_closed(stack)
+    # Nor does the next bridge believe that it was never told.
+    stack.stop_bridge(signal.SIGKILL)
+    stack.start_bridge()
+    application.authorize("ben")
+    assert rows(stack) == []
+    assert application.told("event") == ["connected"]
 
 
 def test_answers_come_to_the_session(new_stack, responder):
@@ -495,6 +521,7 @@ def test_without_outbox(new_stack, responder):
     application.wait_event("disconnected")
     assert application.messages() == ["1", "1", "2"]
     assert rows(stack) == []
+    wait_closed(stack)
     # What fails for too long is lost, and that is said.
     application.behaviour = lambda _: Answer(500)
     open_session(application, "ben").send("3")

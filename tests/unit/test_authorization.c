@@ -517,6 +517,24 @@ one_who_does_not_take_it_is_closed_and_not_counted(void **state)
 }
 
 static void
+one_who_does_not_take_so_many_bytes_is_closed_too(void **state)
+{
+	struct authorization *authorization = renew(1, "ann", 0);
+	char text[QUEUE_BYTES];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	open_sessions(authorization, 1);
+	assert_int_equal(publish(authorization, text), 1);
+	assert_int_equal(publish(authorization, "y"), 1);
+	assert_int_equal(peer.n_close, 0);
+	assert_int_equal(publish(authorization, "z"), 0);
+	assert_int_equal(peer.n_close, 1);
+	assert_int_equal(peer.close_code, 1013);
+}
+
+static void
 what_nobody_hears_is_kept_for_the_next(void **state)
 {
 	struct authorization *authorization = renew(1, "ann", 0);
@@ -711,6 +729,7 @@ main(void)
 		fresh(one_that_leaves_before_it_was_delivered_to_is_left_alone),
 		fresh(many_are_delivered_to_in_turns),
 		fresh(one_who_does_not_take_it_is_closed_and_not_counted),
+		fresh(one_who_does_not_take_so_many_bytes_is_closed_too),
 		fresh(what_nobody_hears_is_kept_for_the_next),
 		fresh(kept_messages_end_with_their_authorization),
 		fresh(a_day_that_is_used_up_closes_the_session),

@@ -17,6 +17,7 @@
 static struct ps_writer frame;
 static struct ps_style style;
 static const char *socket_id, *session_name;
+static bool allow_no_origin; /* of the token */
 
 /* The application as an administrator has made it. */
 static void
@@ -26,7 +27,7 @@ set_token(bool websocket, bool cookie)
 	struct ps_token token = { .id = TOKEN,
 		.has_secret = true,
 		.enabled = true,
-		.allow_no_origin = true,
+		.allow_no_origin = allow_no_origin,
 		.expires_at_s = INT64_MAX,
 		.callback_key_len = 3,
 		.sockjs_websocket = websocket,
@@ -57,6 +58,7 @@ setup(void **state)
 
 	if (outbox_setup_loop(state) != 0)
 		return -1;
+	allow_no_origin = true;
 	set_token(true, false);
 	authorization_load(&bridge, &row);
 	style = (struct ps_style){ .flags = PS_STYLE_SOCKJS };
@@ -186,6 +188,28 @@ the_pages_of_an_application_follow_its_columns(void **state)
 	assert_true(has_status(&web, "404"));
 }
 
+/* 32 bits, new each time, which clients draw their numbers with. */
+static void
+the_entropy_of_the_information_is_random(void **state)
+{
+	static const char name[] = "\"entropy\":";
+	uint32_t ever = 0, always = UINT32_MAX, entropy;
+	const char *at;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		hand_over_page(&web, PS_SOCKJS_INFO, "");
+		at = strstr(body_of(&web), name);
+		assert_non_null(at);
+		entropy = (uint32_t)strtoul(at + strlen(name), NULL, 10);
+		ever |= entropy;
+		always &= entropy;
+	}
+	assert_int_equal(ever, UINT32_MAX);
+	assert_int_equal(always, 0);
+}
+
 static void
 an_iframe_that_a_browser_has_is_not_sent_again(void **state)
 {
@@ -246,6 +270,23 @@ strangers_are_refused_whatever_they_ask_for(void **state)
 		hand_over_each(&web, i);
 		assert_true(has_status(&web, "404"));
 		socket_id = SOCKET_ID;
+	}
+	style.origin = ps_slice_str(SITE);
+	hand_over_page(&web, PS_SOCKJS_INFO, "");
+	assert_true(has_status(&web, "200"));
+}
+
+static void
+what_is_no_page_is_refused_where_only_pages_may(void **state)
+{
+	size_t i;
+
+	(void)state;
+	allow_no_origin = false;
+	set_token(true, false);
+	for (i = 0; i < 3; i++) {
+		hand_over_each(&web, i);
+		assert_true(has_status(&web, "403"));
 	}
 	style.origin = ps_slice_str(SITE);
 	hand_over_page(&web, PS_SOCKJS_INFO, "");
@@ -322,6 +363,43 @@ a_closed_session_tells_so_until_it_is_gone(void **state)
 	assert_int_equal(bridge.sockjs_sessions.count, 0);
 	hand_over_receive(&web, PS_SOCKJS_XHR);
 	assert_true(has_status(&web, "404"));
+}
+
+/* Which goes in turns, so that a receiver may come before. */
+static void
+a_session_that_is_about_to_close_tells_so(void **state)
+{
+	(void)state;
+	poll_is("o\n");
+	authorization_withdraw(&bridge,
+	    authorization_find(&bridge, ps_slice_str(SOCKET_ID)), "test");
+	assert_int_equal(TAILQ_FIRST(&bridge.sessions)->state, SESSION_OPEN);
+	poll_is("c[3000,\"Go away!\"]\n");
+}
+
+static void
+a_close_is_told_past_a_stream_that_does_not_read(void **state)
+{
+	static char text[1000000];
+	struct session *session;
+
+	(void)state;
+	fixture_set("queue_bytes=2MiB");
+	fixture_set("stream_bytes=1GiB");
+	hand_over_receive(&web, PS_SOCKJS_XHR_STREAMING);
+	session = TAILQ_FIRST(&bridge.sessions);
+	memset(text, 'x', sizeof(text));
+	assert_true(connection_publish(&application_of(session)->connection,
+	    message_create(PS_EVENT_TEXT, ps_slice(text, sizeof(text)))));
+	fixture_turn();
+	hand_over_receive(&other_web, PS_SOCKJS_XHR);
+	assert_non_null(strstr(answer_of(&other_web), "c[2010,"));
+	session_expel(session, 3000, "Go away!");
+	assert_non_null(session->receiver);
+	hand_over_receive(&other_web, PS_SOCKJS_XHR);
+	assert_string_equal(body_of(&other_web), "c[3000,\"Go away!\"]\n");
+	web_server_close(&web);
+	fixture_turn();
 }
 
 static void
@@ -410,12 +488,16 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		fresh(the_pages_of_an_application_follow_its_columns),
+		fresh(the_entropy_of_the_information_is_random),
 		fresh(an_iframe_that_a_browser_has_is_not_sent_again),
 		fresh(strangers_are_refused_whatever_they_ask_for),
+		fresh(what_is_no_page_is_refused_where_only_pages_may),
 		fresh(a_send_is_answered_when_it_is_committed),
 		fresh(a_send_whose_client_has_gone_is_committed_all_the_same),
 		fresh(a_session_has_one_receiver_at_a_time),
 		fresh(a_closed_session_tells_so_until_it_is_gone),
+		fresh(a_session_that_is_about_to_close_tells_so),
+		fresh(a_close_is_told_past_a_stream_that_does_not_read),
 		fresh(cookies_are_told_where_the_token_wants_them),
 		fresh(a_stream_that_cannot_be_held_makes_no_session),
 		fresh(what_has_no_memory_is_refused_or_closed),
