@@ -65,6 +65,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/relay/upstream_state.h \
 	%D%/channels/acks.c %D%/channels/acks.h \
 	%D%/channels/channel.c %D%/channels/channel.h \
+	%D%/channels/channel_log.c %D%/channels/channel_log.h \
 	%D%/channels/channels.c %D%/channels/channels.h \
 	%D%/channels/channels_emit.c \
 	%D%/channels/client_frame.c \

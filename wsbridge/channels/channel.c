@@ -7,15 +7,12 @@
 
 #include "envelope.h"
 
-/* Capacities double. */
-#define FIRST_LOG 16
+/* It doubles. */
 #define FIRST_MEMBERS 4
 /* A round that is shorter keeps nobody waiting for long. */
 #define ROUND_SHORT_MS 10
 /* Between two rounds: what a client does not notice. */
 #define PAUSE_MAX_MS 50
-/* A ring that a burst has grown is given back. */
-#define LOG_KEEP 1024
 /* Members that CONNECTED names for the price of serving one. */
 #define NAMED_PER_UNIT 256
 
@@ -78,20 +75,6 @@ destroy(struct garbage *garbage)
 	free(channel);
 }
 
-/* Nobody needs the entries in front of `number`. */
-static void
-drop_until(struct channel_log *log, uint64_t number)
-{
-	for (; log->begin < number; log->begin++)
-		message_unref(
-		    log->ring[log->begin & (log->capacity - 1)].message);
-	if (log->begin == log->end && log->capacity > LOG_KEEP) {
-		free(log->ring);
-		log->ring = NULL;
-		log->capacity = 0;
-	}
-}
-
 static uint64_t
 first_needed(const struct channel *channel, const struct member_list *line)
 {
@@ -106,7 +89,7 @@ prune(struct channel *channel)
 	uint64_t live = first_needed(channel, &channel->by_log);
 	uint64_t held = first_needed(channel, &channel->behind);
 
-	drop_until(&channel->log, live < held ? live : held);
+	channel_log_drop_until(&channel->log, live < held ? live : held);
 }
 
 void
@@ -116,7 +99,7 @@ channel_release(struct channel *channel)
 	    !TAILQ_EMPTY(&channel->joining) || !LIST_EMPTY(&channel->waits))
 		return;
 	channel->is_gone = true;
-	drop_until(&channel->log, channel->log.end);
+	channel_log_drop_until(&channel->log, channel->log.end);
 	fanout_leave(&channel->bridge->fanout, &channel->job);
 	timers_cancel(&channel->bridge->timers, &channel->pause);
 	table_remove(&channel->bridge->channels_by_name, &channel->node);
@@ -124,27 +107,19 @@ channel_release(struct channel *channel)
 	bridge_free_later(channel->bridge, &channel->garbage, destroy);
 }
 
-/* Whether entries from `number` on are more than so many hundredths of what
- * may wait. */
+/* Of what waits for those of a line; see channel_log_is_fuller(). */
 static bool
-is_fuller(const struct channel *channel, uint64_t number, uint64_t percent)
+is_fuller(const struct channel *channel, const struct member_list *line,
+    uint64_t percent)
 {
-	const struct ps_config *config = channel->bridge->config;
-	const struct channel_log *log = &channel->log;
-	uint64_t bytes;
-
-	if (number == log->end)
-		return false;
-	bytes = log->bytes - log->ring[number & (log->capacity - 1)].bytes;
-	return (log->end - number) * 100 >= config->queue_messages * percent ||
-	    bytes >= config->queue_bytes / 100 * percent;
+	return channel_log_is_fuller(&channel->log, channel->bridge->config,
+	    first_needed(channel, line), percent);
 }
 
 bool
 channel_is_busy(const struct channel *channel)
 {
-	return is_fuller(channel, first_needed(channel, &channel->by_log),
-	    100);
+	return is_fuller(channel, &channel->by_log, 100);
 }
 
 bool
@@ -153,33 +128,10 @@ channel_all_have(const struct channel *channel, uint64_t number)
 	return first_needed(channel, &channel->by_log) > number;
 }
 
-static bool
-grow_log(struct channel_log *log)
-{
-	uint32_t capacity = log->capacity == 0 ? FIRST_LOG : log->capacity * 2;
-	struct channel_entry *ring = malloc(capacity * sizeof(*ring));
-	uint64_t i;
-
-	if (ring == NULL)
-		return false;
-	for (i = log->begin; i < log->end; i++)
-		ring[i & (capacity - 1)] = log->ring[i & (log->capacity - 1)];
-	free(log->ring);
-	log->ring = ring;
-	log->capacity = capacity;
-	return true;
-}
-
 bool
 channel_reserve(struct channel *channel, uint32_t count)
 {
-	struct channel_log *log = &channel->log;
-
-	while (log->end - log->begin + count > log->capacity) {
-		if (!grow_log(log))
-			return false;
-	}
-	return true;
+	return channel_log_reserve(&channel->log, count);
 }
 
 /* The fan-out has something to do here; unless there is a pause. */
@@ -234,18 +186,12 @@ go_on(struct channel *channel)
 static bool
 append(struct channel *channel, struct message *message, uint64_t only)
 {
-	struct channel_log *log = &channel->log;
-	bool is_first; /* that somebody has not got */
+	/* That somebody has not got. */
+	bool is_first =
+	    first_needed(channel, &channel->by_log) == channel->log.end;
 
-	if (log->end - log->begin == log->capacity && !grow_log(log)) {
-		message_unref(message);
+	if (!channel_log_append(&channel->log, message, only))
 		return false;
-	}
-	is_first = first_needed(channel, &channel->by_log) == log->end;
-	log->ring[log->end & (log->capacity - 1)] =
-	    (struct channel_entry){ message, only, log->bytes };
-	log->end++;
-	log->bytes += message->len;
 	if (is_first)
 		begin_round(channel);
 	note(channel);
@@ -282,13 +228,12 @@ channel_send(struct channel *channel, struct message *message,
 static bool
 queue_log(struct member *member)
 {
-	const struct channel_log *log = &member->channel->log;
 	const struct channel_entry *entry;
 	struct session *session = member->session;
 	uint64_t i;
 
-	for (i = member->log_at; i < log->end; i++) {
-		entry = &log->ring[i & (log->capacity - 1)];
+	for (i = member->log_at; (entry = channel_held(member, i)) != NULL;
+	     i++) {
 		if (entry->only != 0 && entry->only != member->serial)
 			continue;
 		session_queue(session, message_ref(entry->message));
@@ -448,10 +393,7 @@ channel_give_rest(struct member *member)
 const struct channel_entry *
 channel_held(const struct member *member, uint64_t number)
 {
-	const struct channel_log *log = &member->channel->log;
-
-	return number < log->end ? &log->ring[number & (log->capacity - 1)] :
-				   NULL;
+	return channel_log_at(&member->channel->log, number);
 }
 
 bool
@@ -483,8 +425,7 @@ channel_let_go(struct member *member)
 static bool
 is_roomy(const struct channel *channel)
 {
-	return !is_fuller(channel, first_needed(channel, &channel->by_log),
-	    50);
+	return !is_fuller(channel, &channel->by_log, 50);
 }
 
 bool
@@ -497,8 +438,7 @@ channel_may_join_now(const struct channel *channel)
 static bool
 holds_too_much(const struct channel *channel)
 {
-	return is_fuller(channel, first_needed(channel, &channel->behind),
-	    50);
+	return is_fuller(channel, &channel->behind, 50);
 }
 
 /* Nobody waits for those who are behind. */

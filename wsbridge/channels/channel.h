@@ -24,25 +24,11 @@
 #define CHANNEL_H
 
 #include "acks.h"
+#include "channel_log.h"
 #include "member.h"
 #include "wsbridge/base/fanout.h"
 #include "wsbridge/base/message.h"
 #include "wsbridge/bridge.h"
-
-/* One event in the log. */
-struct channel_entry {
-	struct message *message;
-	uint64_t only;	/* serial of the member that it is for; 0: for all */
-	uint64_t bytes; /* of all that was ever in front of it */
-};
-
-/* Numbered without gaps; the entry `number` is at number % capacity. */
-struct channel_log {
-	struct channel_entry *ring;
-	uint64_t begin, end;
-	uint64_t bytes; /* of all that was ever in it */
-	uint32_t capacity;
-};
 
 TAILQ_HEAD(member_list, member);
 
