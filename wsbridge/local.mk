@@ -102,6 +102,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/outbox/delivery.c %D%/outbox/delivery.h \
 	%D%/outbox/lane.c %D%/outbox/lane.h \
 	%D%/outbox/outbox.c %D%/outbox/outbox.h \
+	%D%/outbox/outbox_batch.c %D%/outbox/outbox_batch.h \
 	%D%/outbox/outbox_rows.c %D%/outbox/outbox_rows.h \
 	%D%/outbox/reply.c %D%/outbox/reply.h \
 	%D%/outbox/webhook.c %D%/outbox/webhook.h \
