@@ -277,6 +277,15 @@ what_the_application_says_is_told(void **state)
 		{ HEAD("200 OK", "Content-Length: 4\r\n") "{}", true, 0, "",
 		    "connection lost before the reply's end" },
 		{ "", true, 0, "", "connection lost before the reply's end" },
+		/* Heads that are cut: whatever they begin with. */
+		{ "HTTP/1.1 200", true, 0, "",
+		    "connection lost before the reply's end" },
+		{ "HTTP/1.1 200 OK\r\n", true, 0, "",
+		    "connection lost before the reply's end" },
+		{ "HTTP/1.1 410 Gone\r\nX: 1\r\n", true, 0, "",
+		    "connection lost before the reply's end" },
+		{ HEAD("103 Early Hints", "") "HTTP/1.1 204 No\r\n", true, 0,
+		    "", "connection lost before the reply's end" },
 		{ "hello\r\n\r\n", true, 0, "",
 		    "received HTTP/0.9 when not allowed" },
 	};

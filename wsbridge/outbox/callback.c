@@ -77,6 +77,9 @@ finish(struct callback *callback, CURLcode code)
 
 	curl_easy_getinfo(callback->easy, CURLINFO_RESPONSE_CODE, &status);
 	leave(callback);
+	/* libcurl takes a head for an answer that was cut off amid it. */
+	if (code == CURLE_OK && !callback->has_head)
+		code = CURLE_PARTIAL_FILE;
 	/* What an error says at length does not matter. */
 	if (code == CURLE_OK || (callback->too_large && status >= 300)) {
 		result.status = (int)status;

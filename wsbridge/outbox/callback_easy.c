@@ -57,13 +57,16 @@ on_open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *to)
 	return callback_loop_socket(&callbacks->loop, to);
 }
 
-/* CURLOPT_HEADERFUNCTION. */
+/* CURLOPT_HEADERFUNCTION: a line with its end. */
 static size_t
 on_head(char *data, size_t size, size_t n, void *arg)
 {
 	struct callback *callback = arg;
 
-	(void)data;
+	if (size * n >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		callback->has_head = false;
+	else if (*data == '\r' || *data == '\n')
+		callback->has_head = true;
 	callback->head_bytes += size * n;
 	if (callback->head_bytes <= REPLY_HEAD_MAX)
 		return size * n;
@@ -254,6 +257,7 @@ callback_prepare(struct callback *callback,
 
 	callback->timeout_ms = config->callback_timeout;
 	callback->head_bytes = 0;
+	callback->has_head = false;
 	callback->too_large = callback->connected = false;
 	*callback->refused = *callback->curl_error = '\0';
 	return set_url(callback, request->url) && sign(callback, request) &&

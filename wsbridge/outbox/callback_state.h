@@ -37,6 +37,7 @@ struct callback {
 	/* What comes back. */
 	struct ps_writer body;
 	size_t head_bytes;
+	bool has_head; /* all of it, of the last one that has begun */
 	bool too_large;
 	bool connected;               /* or tried to, with an address */
 	char refused[PS_ADDRESS_MAX]; /* the first one, or empty */
