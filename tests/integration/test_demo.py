@@ -186,3 +186,13 @@ def test_another_python_in_front_of_debians_does_not_matter(tmp_path):
         text=True, timeout=60, check=False,
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert done.returncode == 0 and "--once" in done.stdout, done
+
+
+@pytest.mark.parametrize("argument, status", [("--help", 0), ("--fast", 2)])
+def test_check_takes_no_arguments(argument, status):
+    """Who asks it for help has not installed and built everything."""
+    done = subprocess.run([SOURCE / "scripts" / "check", argument],
+                          capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == status
+    assert done.stdout.startswith("Everything that has to pass")
