@@ -248,6 +248,12 @@ def test_stalled_handshake_times_out(relay, target):
     target.connections[0].wait_closed()
 
 
+@pytest.mark.options(connect_timeout="15s")
+def test_connect_timeout_is_the_only_one(relay, target):
+    """libwebsockets gives a handshake 5 s, where it is told nothing else."""
+    relay.create(target.url("late", 6)).finish()
+
+
 def test_closed_port_is_connect_refused(relay):
     response = relay.try_create(f"ws://127.0.0.1:{free_port()}/")
     assert (response.status, response.code) == (200, "connect_refused")

@@ -12,8 +12,8 @@ import pytest
 import websockets
 
 from client import Http
-from rawsocket import (CLOSE, PING, PONG, TEXT, RawSocket, client_frame,
-                       head)
+from rawsocket import (CLOSE, PING, PONG, TEXT, TIMEOUT_S, RawSocket,
+                       client_frame, head)
 from sockjs import FramedSocket, Service
 from stack import free_port
 from test_websocket_rfc import assert_echo, deflate, emit
@@ -98,6 +98,18 @@ def test_more_than_can_be_committed_at_once(direct, new_application):
                           for text in texts))
         application.wait_messages(*texts)
         assert raw.leave() == (1000, "")
+
+
+def test_who_says_nothing_stays(direct):
+    """For longer than libwebsockets gives a handshake, which is 5 s."""
+    with direct() as raw:
+        raw.socket.settimeout(6)
+        with pytest.raises(TimeoutError):
+            while True:
+                raw.next_frame()    # what it is told at first
+        raw.socket.settimeout(TIMEOUT_S)
+        raw.say(PING, b"there?")
+        assert raw.next_frame() == (PONG, b"there?")
 
 
 def test_the_address_is_that_of_the_connection(direct):

@@ -6,6 +6,7 @@ The first segment of the path says what it does, `arg` in the query how:
     before the handshake
       /refuse?arg=STATUS[&arg=BODY][&arg=LOCATION]   answers with that status
       /stall           accepts the connection and never answers
+      /late?arg=SECONDS   answers so much later
       /hangup          closes the connection without an answer
       /wrong-accept    answers 101 with a Sec-WebSocket-Accept of nobody
     after it
@@ -190,6 +191,8 @@ class Connection:
         if self.behaviour == "stall":
             await self.reader.read()
             return False
+        if self.behaviour == "late":
+            await asyncio.sleep(float(*self.args))
         if self.behaviour == "hangup":
             return False
         accept = websocket.accept_key(self.header("Sec-WebSocket-Key") or "")

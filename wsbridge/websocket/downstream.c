@@ -65,6 +65,9 @@ downstream_leave_handshake(struct downstream *downstream, enum phase phase)
 		TAILQ_REMOVE(&websocket->pending, downstream, pending);
 		websocket->n_pending--;
 		timers_cancel(&downstream->bridge->timers, &downstream->timer);
+		/* After TLS libwebsockets waits for HTTP, which is not its. */
+		if (downstream->wsi != NULL)
+			lws_set_timeout(downstream->wsi, NO_PENDING_TIMEOUT, 0);
 	}
 	downstream->phase = phase;
 }

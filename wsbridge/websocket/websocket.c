@@ -11,7 +11,8 @@
 #include "ps_place.h"
 #include "wsbridge/relay/upstream.h"
 
-/* Above what connect_timeout can be, which is the one that counts. */
+/* Of the context, whatever its hosts say, and 5 if nothing is said: above what
+ * connect_timeout and downstream.c's own can be, which are those that count. */
 #define HANDSHAKE_TIMEOUT_S 900
 /* What of a message is read at once; it is put together in upstream_read.c. */
 #define RX_BUFFER_BYTES 1024
@@ -52,7 +53,6 @@ create_targets(struct bridge *bridge, struct lws_context *context)
 		.client_ssl_ca_filepath =
 		    *config->ca_file == '\0' ? NULL : config->ca_file,
 		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-		.timeout_secs = HANDSHAKE_TIMEOUT_S,
 	};
 	struct lws_vhost *vhost = lws_create_vhost(context, &info);
 
@@ -74,7 +74,6 @@ create_clients(struct lws_context *context, const char *name,
 		.listen_accept_role = "raw-skt",
 		.listen_accept_protocol = DOWNSTREAM_PROTOCOL,
 		.options = LWS_SERVER_OPTION_ADOPT_APPLY_LISTEN_ACCEPT_CONFIG,
-		.timeout_secs = HANDSHAKE_TIMEOUT_S,
 	};
 
 	if (*certificate != '\0') {
@@ -201,6 +200,7 @@ websocket_start(struct bridge *bridge)
 		    LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
 		.gid = -1,
 		.uid = -1,
+		.timeout_secs = HANDSHAKE_TIMEOUT_S,
 		.pt_serv_buf_size = 16 * 1024,
 		.max_http_header_data2 = 16 * 1024, /* during a handshake */
 	};
