@@ -114,11 +114,12 @@ def test_client_id_is_always_that_of_the_recipient(channel, kind):
     with channel.join(kind) as one, channel.join(kind) as two:
         assert one.next("PRESENCE:JOINED")["clientID"] == one.id
         two.set_presence({"a": 1})
-        channel.emit(1)
         for member in (one, two):
             updated = member.next("PRESENCE:UPDATED")
             assert updated["clientID"] == member.id
             assert updated.payload["clientID"] == two.id
+        channel.emit(1)
+        for member in (one, two):
             assert member.next("DATA")["clientID"] == member.id
 
 

@@ -78,7 +78,7 @@ def place_is_taken(stack):
 
 def test_a_successor_begins_when_what_was_emitted_is_written(stack, channel):
     with stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         known = channel.emit("in memory")["eventID"]
         begin_drain(stack)
         assert place_is_taken(stack)

@@ -215,7 +215,8 @@ def test_disk_must_not_be_full_at_the_start(files, made):
 def test_locked_database_is_waited_for_at_the_start(files):
     files.make_database()
     with files.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE; UPDATE tokens SET note = 'x'")
+        shell.lock()
+        shell.run("UPDATE tokens SET note = 'x'")
         threading.Timer(5, lambda: shell.run("COMMIT")).start()
         files.start_bridge()
     assert files.bridge.poll() is None
@@ -396,7 +397,7 @@ def life(new_stack, target):
 
 def test_administrator_may_hold_the_lock_for_5_seconds(life):
     with life.stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         shell.run("UPDATE tokens SET note = 'busy'")
         begun = time.monotonic()
         while time.monotonic() - begun < 5:
@@ -413,7 +414,7 @@ def test_administrator_may_hold_the_lock_for_5_seconds(life):
 
 def test_a_lock_that_is_held_for_long_is_told(life):
     with life.stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         life.goes_on()
         life.wait_unready(timeout=10 + RETRY_S)
         life.goes_on()
@@ -639,7 +640,7 @@ def test_more_than_max_unwritten_lose_the_oldest(new_stack, target):
     stack.wait_policy()
     relay = Polysocket(Http(stack.port))
     with stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         for i in range(50):
             relay.try_create(f"{NOWHERE}{i}")
         stack.wait_until(lambda: "the oldest are lost"
@@ -661,7 +662,7 @@ def test_more_than_max_unwritten_lose_the_oldest(new_stack, target):
 
 def test_max_unwritten_is_not_reached_by_what_waits_a_moment(life):
     with life.stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         for _ in range(20):
             life.goes_on()
         shell.run("COMMIT")
@@ -672,7 +673,7 @@ def test_max_unwritten_is_not_reached_by_what_waits_a_moment(life):
                                           (signal.SIGINT, 0.5)])
 def test_bridge_that_stops_writes_what_waits(life, sig, seconds):
     with life.stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         for _ in range(5):
             life.goes_on()
         threading.Timer(seconds, lambda: shell.run("COMMIT")).start()
@@ -688,7 +689,7 @@ def test_bridge_that_stops_writes_what_waits(life, sig, seconds):
 
 def test_bridge_stops_though_it_cannot_write(life):
     with life.stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         life.goes_on()
         bridge, begun = life.stack.bridge, time.monotonic()
         life.stack.stop_bridge()

@@ -83,7 +83,8 @@ def test_ids_of_an_older_bridge_stay_unknown(parts, target):
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM],
                          ids=["killed", "stopped"])
 def test_bridge_restarted_while_500_polls_are_held(new_stack, target, sig):
-    stack = new_stack(options={"hold_default": "60s"})
+    stack = new_stack(options={"hold_default": "60s",
+                               "first_receiver_grace": "60s"})
     relay = Polysocket(Http(stack.port))
     sessions = [relay.create(target.url("quiet")) for _ in range(500)]
     held = stack.until_held(

@@ -271,7 +271,7 @@ def test_people_see_what_is_kept(stack, channel):
 
 def test_a_lock_holds_up_no_emit(own_stack, own_channel):
     with own_channel.join() as member, own_stack.database.shell() as shell:
-        assert shell.run("BEGIN IMMEDIATE") == ""
+        shell.lock()
         for i in range(20):
             assert own_channel.emit(i)["delivered"] == 1
         assert member.data(20) == list(range(20))
@@ -284,7 +284,7 @@ def test_a_lock_holds_up_no_emit(own_stack, own_channel):
 
 def test_a_lock_that_stays_is_503_for_the_history(own_stack, own_channel):
     with own_stack.database.shell() as shell:
-        assert shell.run("BEGIN IMMEDIATE") == ""
+        shell.lock()
         own_channel.emit("x")
         response = own_channel.http.get(own_channel.path("history"))
         assert response.status == 503

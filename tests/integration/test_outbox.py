@@ -200,7 +200,8 @@ def test_what_was_not_committed_is_not_accepted(new_stack, responder):
     application = Application(stack, responder)
     session = open_session(application)
     with stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE; UPDATE tokens SET note = 'x'")
+        shell.lock()
+        shell.run("UPDATE tokens SET note = 'x'")
         with application.http.begin(
                 "POST", f"{session.service.base}{session.path}/xhr_send",
                 body='["hello"]') as exchange:
@@ -462,7 +463,8 @@ def test_disconnected_is_told_after_a_stop(new_stack, responder):
         application.wait_event("connected", client=client)
     wait_empty(stack)
     with stack.database.shell() as shell, contextlib.ExitStack() as left:
-        shell.run("BEGIN IMMEDIATE; UPDATE tokens SET note = 'x'")
+        shell.lock()
+        shell.run("UPDATE tokens SET note = 'x'")
         left.enter_context(application.http.begin(
             "POST", f"{sessions[0].service.base}{sessions[0].path}/xhr_send",
             body='["hello"]'))

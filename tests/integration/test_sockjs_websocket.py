@@ -366,7 +366,7 @@ def test_no_answer_while_nothing_can_be_kept(new_stack, new_application):
     application = new_application(stack=stack)
     service = Service(Http(stack.port), application.authorize("ann"))
     with service.socket() as framed, stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         framed.say_messages("not kept")
         framed.say(CLOSE, close_payload(1000))
         assert framed.at_end()
@@ -401,7 +401,7 @@ def test_who_says_too_much_is_not_read_from(new_stack, new_application):
     texts = [f"{i} " + "x" * 5000 for i in range(400)]
     data = b"".join(client_frame(TEXT, text.encode()) for text in texts)
     with direct(stack, service) as raw, stack.database.shell() as shell:
-        shell.run("BEGIN IMMEDIATE")
+        shell.lock()
         raw.socket.setblocking(False)
         sent = idle = 0
         while idle < 50 and sent < len(data):

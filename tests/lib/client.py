@@ -19,7 +19,7 @@ import subprocess
 import time
 import urllib.parse
 
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 HEARTBEAT = "<heartbeat>"       # not a text that any test sends
 
 Close = collections.namedtuple("Close", "code reason was_clean")

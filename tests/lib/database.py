@@ -13,7 +13,7 @@ import pathlib
 import subprocess
 
 SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "schema" / "schema.sql"
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 BUSY_MS = 10000     # wsbridge writes several times a second
 
 
@@ -84,8 +84,13 @@ class Shell:
 
     def __init__(self, path):
         self.process = subprocess.Popen(
-            ["sqlite3", "-json", path], stdin=subprocess.PIPE, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            ["sqlite3", "-json", "-cmd", f".timeout {TIMEOUT_S}000", path],
+            stdin=subprocess.PIPE, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+
+    def lock(self):
+        """Nobody else can write from now on."""
+        assert self.run("BEGIN IMMEDIATE") == ""
 
     def run(self, statement):
         """Its output; errors are part of it, as they are for people."""

@@ -10,7 +10,7 @@ from client import Response
 
 BEGIN, ABORT, END, PARAMS, STDIN, STDOUT, STDERR = 1, 2, 3, 4, 5, 6, 7
 RESPONDER = 1
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 class Request:

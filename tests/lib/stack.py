@@ -26,8 +26,8 @@ import time
 from database import Database, insert
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-READY_S = 15
-STOP_S = 15
+READY_S = 60
+STOP_S = 60
 WEB_STOP_S = 1      # Apache waits 10 s for what it holds; nobody needs that
 SERVERS = ("lighttpd", "apache")
 LOOPBACK = ("*://127.0.0.1:*", "*://localhost:*", "*://[::1]:*")

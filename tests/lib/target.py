@@ -53,7 +53,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import websocket  # noqa: E402 (the sibling module, also when run as a program)
 
 COMMANDS = {}
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 TLS_HANDSHAKE = b"\x16"
 DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
