@@ -5,6 +5,7 @@
 #include "wsbridge/http/parked.h"
 
 #define HOLD_MS 2000
+#define HEAD_MS 500 /* until the head of one with `ack` goes ahead */
 #define NOTHING "{\"ok\":true,\"events\":[{\"type\":\"heartbeat\"}]}"
 #define TEXT(text) "{\"type\":\"string\",\"data\":\"" text "\"}"
 #define EVENTS(events) "{\"ok\":true,\"events\":[" events "]}"
@@ -534,6 +535,27 @@ a_poll_with_ack_tells_the_number_of_its_last_message(void **state)
 	assert_slice(body(&web), NOTHING); /* nothing, so no number */
 }
 
+/* What it is written is kept, so it may wait to learn that its client left. */
+static void
+a_poll_with_ack_has_no_hurry_with_its_head(void **state)
+{
+	struct session *session = fixture_open();
+
+	(void)state;
+	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
+	fixture_advance(HEAD_MS - 1);
+	web_server_read(&web);
+	assert_int_equal(web.n_records, 0);
+	fixture_advance(1);
+	assert_slice(body(&web), "");
+	assert_int_equal(web.n_records, 1);
+	fixture_advance(HOLD_MS - HEAD_MS - 1);
+	assert_false(web.ended);
+	fixture_advance(1);
+	assert_slice(body(&web), NOTHING);
+	assert_true(web.ended);
+}
+
 static void
 an_answer_with_ack_that_got_lost_comes_again(void **state)
 {
@@ -809,6 +831,7 @@ main(void)
 		on_loop(
 		    a_stream_whose_client_goes_leaves_the_session_its_grace),
 		on_loop(a_poll_with_ack_tells_the_number_of_its_last_message),
+		on_loop(a_poll_with_ack_has_no_hurry_with_its_head),
 		on_loop(an_answer_with_ack_that_got_lost_comes_again),
 		on_loop(
 		    a_poll_that_replaces_one_being_written_gets_what_it_lacks),

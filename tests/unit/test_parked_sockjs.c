@@ -10,6 +10,7 @@
 #include "wsbridge/http/parked.h"
 
 #define HOLD_MS 2000
+#define HEAD_MS 500 /* until the head of a poll that waits goes ahead */
 #define INTERRUPTED "c[1002,\"Connection interrupted\"]\n"
 
 static struct exchange *
@@ -192,6 +193,58 @@ a_poll_that_waits_for_nothing_has_a_heartbeat(void **state)
 }
 
 static void
+a_poll_that_is_answered_soon_gets_all_in_one(void **state)
+{
+	struct session *session = polled();
+
+	(void)state;
+	park(session, &web, PS_SOCKJS_XHR);
+	fixture_advance(HEAD_MS - 1);
+	web_server_read(&web);
+	assert_int_equal(web.n_records, 0);
+	fixture_from_peer(session, "\"one\"");
+	assert_slice(body(&web), "a[\"one\"]\n");
+	assert_true(web.ended);
+	assert_int_equal(web.n_records, 1);
+}
+
+static void
+a_poll_that_waits_longer_gets_its_head_first(void **state)
+{
+	struct session *session = polled();
+
+	(void)state;
+	park(session, &web, PS_SOCKJS_XHR);
+	fixture_advance(HEAD_MS);
+	assert_slice(body(&web), "");
+	assert_int_equal(web.n_records, 1);
+	fixture_advance(HEAD_MS); /* once is enough */
+	web_server_read(&web);
+	assert_int_equal(web.n_records, 1);
+	fixture_from_peer(session, "\"one\"");
+	assert_slice(body(&web), "a[\"one\"]\n");
+	assert_true(web.ended);
+	assert_int_equal(web.n_records, 2);
+}
+
+static void
+a_poll_that_is_held_for_less_gets_no_head_first(void **state)
+{
+	struct session *session = polled();
+
+	(void)state;
+	parked_go_on(session, request(&web, PS_SOCKJS_XHR),
+	    framing_sockjs(PS_SOCKJS_XHR), HEAD_MS);
+	fixture_advance(HEAD_MS - 1);
+	web_server_read(&web);
+	assert_int_equal(web.n_records, 0);
+	fixture_advance(1);
+	assert_slice(body(&web), "h\n");
+	assert_true(web.ended);
+	assert_int_equal(web.n_records, 1);
+}
+
+static void
 a_silent_stream_has_heartbeats(void **state)
 {
 	struct session *session = fixture_open();
@@ -347,7 +400,7 @@ a_lost_poll_is_the_end(void **state)
 	(void)state;
 	park(session, &web, PS_SOCKJS_XHR);
 	web_server_close(&web);
-	fixture_turn();
+	fixture_advance(HEAD_MS);
 	answer_close(session);
 	assert_int_equal(peer.close_code, 1002);
 	assert_int_equal(bridge.n_held, 0);
@@ -356,6 +409,24 @@ a_lost_poll_is_the_end(void **state)
 	assert_polled(session, INTERRUPTED);
 	fixture_advance(GRACE_MS);
 	assert_int_equal(bridge.sessions_by_id.count, 0);
+}
+
+/* Before its head has gone out nobody looks; the answer finds it gone. */
+static void
+a_poll_that_was_lost_unseen_is_the_end(void **state)
+{
+	struct session *session = polled();
+
+	(void)state;
+	park(session, &web, PS_SOCKJS_XHR);
+	web_server_close(&web);
+	fixture_turn();
+	assert_int_equal(peer.n_close, 0);
+	fixture_from_peer(session, "\"one\"");
+	fixture_turn();
+	answer_close(session);
+	assert_int_equal(bridge.n_held, 0);
+	assert_polled(session, INTERRUPTED);
 }
 
 static void
@@ -403,6 +474,7 @@ a_receiver_that_comes_before_the_peer_has_closed_hears_it_then(void **state)
 
 	(void)state;
 	park(session, &web, PS_SOCKJS_XHR);
+	fixture_advance(HEAD_MS);
 	web_server_close(&web);
 	fixture_turn();
 	park(session, &web, PS_SOCKJS_XHR);
@@ -487,6 +559,9 @@ main(void)
 		on_loop(a_first_stream_above_the_ceiling_ends_its_session),
 		on_loop(a_first_poll_needs_no_room),
 		on_loop(a_poll_that_waits_for_nothing_has_a_heartbeat),
+		on_loop(a_poll_that_is_answered_soon_gets_all_in_one),
+		on_loop(a_poll_that_waits_longer_gets_its_head_first),
+		on_loop(a_poll_that_is_held_for_less_gets_no_head_first),
 		on_loop(a_silent_stream_has_heartbeats),
 		on_loop(a_poll_takes_one_frame_of_all_that_waits),
 		on_loop(a_frame_holds_no_more_than_a_reply_may),
@@ -496,6 +571,7 @@ main(void)
 		on_loop(how_long_others_linger_changes_nothing),
 		on_loop(before_the_bridge_ends_nobody_keeps_a_session),
 		on_loop(a_lost_poll_is_the_end),
+		on_loop(a_poll_that_was_lost_unseen_is_the_end),
 		on_loop(a_lost_stream_is_the_end),
 		on_loop(nothing_follows_an_answer_that_was_cut),
 		on_loop(
