@@ -16,6 +16,9 @@ unit_tests = \
 	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
 	%D%/unit/test_emit \
+	%D%/unit/test_emit_acks \
+	%D%/unit/test_emit_ids \
+	%D%/unit/test_emit_memory \
 	%D%/unit/test_enforce \
 	%D%/unit/test_envelope \
 	%D%/unit/test_exchange \
@@ -109,12 +112,21 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
 %C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
 allocations = %D%/unit/allocations.c %D%/unit/allocations.h
-%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
-	$(channel_fixture)
-%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
+emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
+	$(allocations) $(channel_fixture)
+emit_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read,--wrap=history_read_on \
 	-Wl,--wrap=history_cancel,--wrap=history_put \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(emit_fixture)
+%C%_unit_test_emit_LDFLAGS = $(emit_wraps)
+%C%_unit_test_emit_acks_SOURCES = %D%/unit/test_emit_acks.c $(emit_fixture)
+%C%_unit_test_emit_acks_LDFLAGS = $(emit_wraps)
+%C%_unit_test_emit_ids_SOURCES = %D%/unit/test_emit_ids.c $(emit_fixture)
+%C%_unit_test_emit_ids_LDFLAGS = $(emit_wraps)
+%C%_unit_test_emit_memory_SOURCES = \
+	%D%/unit/test_emit_memory.c $(emit_fixture)
+%C%_unit_test_emit_memory_LDFLAGS = $(emit_wraps)
 outbox_fixture = %D%/unit/outbox_fixture.c %D%/unit/outbox_fixture.h
 outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
