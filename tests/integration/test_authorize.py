@@ -1,5 +1,6 @@
 """Who an application lets connect: authorize and withdraw."""
 
+import contextlib
 import re
 import secrets
 import signal
@@ -8,7 +9,7 @@ import urllib.parse
 import pytest
 
 from application import Application
-from sockjs import connect
+from sockjs import Service, connect
 
 DAY_S = 86400
 UNKNOWN = b'{"ok":false,"error":"there is no such application",' \
@@ -376,6 +377,24 @@ def test_node_has_room_for_so_many(new_application, stack):
 
 
 # What the administrator says to sqlite3.
+
+@pytest.mark.options(max_held="2")
+def test_so_many_may_wait_for_the_database(new_application, stack, client):
+    app = new_application()
+    # Those that were answered do not wait any more.
+    for number in range(4):
+        app.authorize(f"{client}-{number}")
+        app.withdraw(f"{client}-{number}")
+    service = Service(app.http, app.authorize(client))
+    with contextlib.ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(service.session().open("xhr_streaming"))
+        for response in (app.try_authorize(client), app.try_withdraw(client)):
+            assert (response.status, response.code) == (503, "too_many_held")
+            assert response.json["limit"] == "max_held"
+            assert int(response.header("Retry-After")) > 0
+        assert len(app.sessions(app.socket_ids[client])) == 2
+
 
 def test_deleting_the_row_withdraws(app, stack, client):
     socket_id = app.authorize(client)

@@ -263,6 +263,17 @@ def test_headers_that_are_asked_for_are_allowed(quiet):
         assert allowed(asked) is None
 
 
+@pytest.mark.parametrize("origin, allowed", [
+    ("https://a.test", "https://a.test"), ("a" * 300, "a" * 300),
+    ("a" * 301, "*"), ("https://a b", "*"), ("null", "*"), ("", "*")])
+def test_a_preflight_repeats_what_may_be_an_origin(quiet, origin, allowed):
+    _, service = quiet
+    for path in ("/info", "/a/b/xhr", "/a/b/jsonp_send"):
+        response = service.request("OPTIONS", path, {"Origin": origin})
+        assert response.status == 204
+        assert response.header("Access-Control-Allow-Origin") == allowed
+
+
 # Cookies.
 
 @pytest.mark.parametrize("transport", HTTP_TRANSPORTS)

@@ -368,6 +368,33 @@ who_does_not_take_the_answers_is_expelled(void **state)
 	assert_int_equal(n_fake_rows, 0);
 }
 
+/* It was kept, and is not offered again and again. */
+static void
+who_does_not_take_what_was_kept_is_expelled_in_time(void **state)
+{
+	struct authorization *authorization =
+	    authorize("http://app/cb", false);
+	struct session *session;
+	struct refusal refusal;
+	bool queued;
+	int i;
+
+	(void)state;
+	for (i = 0; i < QUEUE_MESSAGES; i++) {
+		authorization_publish(authorization,
+		    message_create(PS_EVENT_TEXT, ps_slice_str("\"x\"")), true,
+		    &queued);
+		assert_true(queued);
+	}
+	session = try_open(authorization, &refusal);
+	fixture_advance(STALL_MS - 1);
+	assert_int_equal(session->state, SESSION_OPEN);
+	fixture_advance(1);
+	assert_int_equal(session->state, SESSION_CLOSING);
+	assert_int_equal(session->close->code, 1013);
+	assert_string_equal(session->close->reason, "slow client");
+}
+
 static void
 an_answer_to_a_session_that_is_gone_is_for_nobody(void **state)
 {
@@ -523,6 +550,7 @@ main(void)
 		TEST(what_the_application_answers_comes_to_the_session),
 		TEST(what_is_longer_than_a_message_may_be_is_not_delivered),
 		TEST(who_does_not_take_the_answers_is_expelled),
+		TEST(who_does_not_take_what_was_kept_is_expelled_in_time),
 		TEST(an_answer_to_a_session_that_is_gone_is_for_nobody),
 		TEST(what_waits_is_called_where_the_application_wants_it_now),
 		TEST(
