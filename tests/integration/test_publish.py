@@ -170,7 +170,7 @@ def test_one_session_alone(app, socket_id):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("code,reason", [(3001, "elsewhere"), (1000, ""),
+@pytest.mark.parametrize("code,reason", [(3000, "elsewhere"), (1000, ""),
                                          (4999, "ü" * 61 + "x")])
 def test_closing_a_session(app, socket_id, transport, code, reason):
     with connect(app.http, socket_id, transport) as user, \
