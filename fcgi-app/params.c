@@ -236,8 +236,10 @@ find_json(struct params *params, const char *name)
 	return value;
 }
 
-bool
-params_text(struct params *params, const char *name, struct ps_slice *value_r)
+/* What is JSON of another kind is bad, which `sentence` says. */
+static bool
+find_text(struct params *params, const char *name, const char *sentence,
+    struct ps_slice *value_r)
 {
 	json_object *value = find_json(params, name);
 	const struct param *param;
@@ -245,8 +247,7 @@ params_text(struct params *params, const char *name, struct ps_slice *value_r)
 	*value_r = ps_slice(NULL, 0);
 	if (value != NULL) {
 		if (!json_object_is_type(value, json_type_string)) {
-			bad(params, PS_CODE_BAD_PARAMETER, name,
-			    "is not a string");
+			bad(params, PS_CODE_BAD_PARAMETER, name, sentence);
 			return false;
 		}
 		*value_r = ps_slice(json_object_get_string(value),
@@ -257,6 +258,12 @@ params_text(struct params *params, const char *name, struct ps_slice *value_r)
 		return false;
 	*value_r = param->value;
 	return true;
+}
+
+bool
+params_text(struct params *params, const char *name, struct ps_slice *value_r)
+{
+	return find_text(params, name, "is not a string", value_r);
 }
 
 bool
@@ -285,6 +292,7 @@ params_parse_number(struct ps_slice text, int64_t *value_r)
 bool
 params_number(struct params *params, const char *name, int64_t *value_r)
 {
+	static const char sentence[] = "is not an integer";
 	json_object *value = find_json(params, name);
 	struct ps_slice text;
 
@@ -293,17 +301,18 @@ params_number(struct params *params, const char *name, int64_t *value_r)
 		*value_r = json_object_get_int64(value);
 		return true;
 	}
-	if (!params_text(params, name, &text))
+	if (!find_text(params, name, sentence, &text))
 		return false;
 	if (params_parse_number(text, value_r))
 		return true;
-	bad(params, PS_CODE_BAD_PARAMETER, name, "is not an integer");
+	bad(params, PS_CODE_BAD_PARAMETER, name, sentence);
 	return false;
 }
 
 bool
 params_flag(struct params *params, const char *name)
 {
+	static const char sentence[] = "is neither 1 nor 0";
 	json_object *value = find_json(params, name);
 	struct ps_slice text;
 
@@ -313,13 +322,12 @@ params_flag(struct params *params, const char *name)
 		text = json_object_get_int64(value) == 1 ?
 		    ps_slice_str("1") :
 		    ps_slice_str(json_object_get_string(value));
-	else if (!params_text(params, name, &text))
+	else if (!find_text(params, name, sentence, &text))
 		return false;
 	if (ps_slice_is(text, "1") || ps_slice_is(text, "true"))
 		return true;
 	if (!ps_slice_is(text, "0") && !ps_slice_is(text, "false"))
-		bad(params, PS_CODE_BAD_PARAMETER, name,
-		    "is neither 1 nor 0");
+		bad(params, PS_CODE_BAD_PARAMETER, name, sentence);
 	return false;
 }
 

@@ -536,6 +536,27 @@ text_in_json_is_a_string_and_nothing_else(void **state)
 }
 
 static void
+what_should_have_been_there_is_told(void **state)
+{
+	static const char *const others[] = { "{\"t\":\"x\"}", "{\"t\":[]}",
+		"{\"t\":{}}", "{\"t\":1.5}" };
+	int64_t number;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROWS(others); i++) {
+		params_reset(params);
+		assert_row(i, json(others[i]) == PS_OK);
+		assert_row(i, !params_number(params, "t", &number));
+		assert_row(i, strcmp(params->bad, "t is not an integer") == 0);
+		params_reset(params);
+		assert_row(i, json(others[i]) == PS_OK);
+		assert_row(i, !params_flag(params, "t"));
+		assert_row(i, strcmp(params->bad, "t is neither 1 nor 0") == 0);
+	}
+}
+
+static void
 the_first_that_is_bad_is_told(void **state)
 {
 	struct ps_slice value;
@@ -568,6 +589,7 @@ main(void)
 		fresh(objects_come_as_json_or_as_its_text),
 		fresh(one_member_is_put_aside_as_it_was_sent),
 		fresh(text_in_json_is_a_string_and_nothing_else),
+		fresh(what_should_have_been_there_is_told),
 		fresh(the_first_that_is_bad_is_told),
 	};
 
