@@ -11,6 +11,7 @@ unit_tests = \
 	%D%/unit/test_backlog \
 	%D%/unit/test_bridge \
 	%D%/unit/test_callback \
+	%D%/unit/test_callback_memory \
 	%D%/unit/test_channel \
 	%D%/unit/test_channel_model \
 	%D%/unit/test_client_frame \
@@ -115,6 +116,13 @@ allocations = %D%/unit/allocations.c %D%/unit/allocations.h
 emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	$(allocations) $(channel_fixture)
 emit_wraps = $(AM_LDFLAGS) \
+%C%_unit_test_callback_memory_SOURCES = %D%/unit/test_callback_memory.c \
+	$(allocations)
+%C%_unit_test_callback_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup
+%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
+	$(channel_fixture)
+%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read,--wrap=history_read_on \
 	-Wl,--wrap=history_cancel,--wrap=history_put \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
