@@ -69,4 +69,14 @@ result "every link in the documents leads somewhere" "$(
 		fi
 	done)"
 
+# What was measured is told in short there; whoever measures anew changes both.
+figures=$(sed -n '/^## How fast/,/^## Read on/p' README.md | grep '^|.*[0-9] |' |
+	grep -oE '[0-9]+,[0-9]{3}')
+result "the figures of README are found" "$(
+	[ "$(printf '%s\n' "$figures" | wc -l)" -gt 10 ] || echo "$figures")"
+result "every figure of README is in a file of bench/" "$(
+	for figure in $figures; do
+		grep -qwF "$figure" bench/*.md || echo "$figure"
+	done)"
+
 finish
