@@ -116,16 +116,13 @@ allocations = %D%/unit/allocations.c %D%/unit/allocations.h
 emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	$(allocations) $(channel_fixture)
 emit_wraps = $(AM_LDFLAGS) \
+	-Wl,--wrap=history_read,--wrap=history_read_on \
+	-Wl,--wrap=history_cancel,--wrap=history_put \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_callback_memory_SOURCES = %D%/unit/test_callback_memory.c \
 	$(allocations)
 %C%_unit_test_callback_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup
-%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
-	$(channel_fixture)
-%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=history_read,--wrap=history_read_on \
-	-Wl,--wrap=history_cancel,--wrap=history_put \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(emit_fixture)
 %C%_unit_test_emit_LDFLAGS = $(emit_wraps)
 %C%_unit_test_emit_acks_SOURCES = %D%/unit/test_emit_acks.c $(emit_fixture)
