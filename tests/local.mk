@@ -9,10 +9,13 @@ unit_tests = \
 	%D%/unit/test_assembly \
 	%D%/unit/test_authorization \
 	%D%/unit/test_backlog \
+	%D%/unit/test_backlog_events \
 	%D%/unit/test_bridge \
 	%D%/unit/test_callback \
+	%D%/unit/test_callback_addresses \
 	%D%/unit/test_callback_memory \
 	%D%/unit/test_channel \
+	%D%/unit/test_channel_fanout \
 	%D%/unit/test_channel_model \
 	%D%/unit/test_client_frame \
 	%D%/unit/test_deflate \
@@ -27,6 +30,7 @@ unit_tests = \
 	%D%/unit/test_framing \
 	%D%/unit/test_handoff \
 	%D%/unit/test_history \
+	%D%/unit/test_history_reply \
 	%D%/unit/test_handshake \
 	%D%/unit/test_intake \
 	%D%/unit/test_jobs \
@@ -108,9 +112,24 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_authorization_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_authorization \
 	-Wl,--wrap=ps_db_delete_authorization
-%C%_unit_test_callback_SOURCES = %D%/unit/test_callback.c \
+backlog_fixture = %D%/unit/backlog_fixture.c %D%/unit/backlog_fixture.h
+%C%_unit_test_backlog_SOURCES = %D%/unit/test_backlog.c $(backlog_fixture)
+%C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_backlog_events_SOURCES = \
+	%D%/unit/test_backlog_events.c $(backlog_fixture)
+%C%_unit_test_backlog_events_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=ps_clock_ms
+callback_fixture = \
+	%D%/unit/callback_fixture.c %D%/unit/callback_fixture.h \
 	%D%/unit/responder.c %D%/unit/responder.h
+%C%_unit_test_callback_SOURCES = %D%/unit/test_callback.c \
+	$(callback_fixture)
+%C%_unit_test_callback_addresses_SOURCES = \
+	%D%/unit/test_callback_addresses.c $(callback_fixture)
 %C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
+%C%_unit_test_channel_fanout_SOURCES = \
+	%D%/unit/test_channel_fanout.c $(channel_fixture)
+%C%_unit_test_channel_fanout_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
 allocations = %D%/unit/allocations.c %D%/unit/allocations.h
 emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
@@ -173,9 +192,14 @@ outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=lws_client_connect_via_info
 %C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
 %C%_unit_test_handoff_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
-%C%_unit_test_history_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
+history_fixture = %D%/unit/history_fixture.c %D%/unit/history_fixture.h
+history_wraps = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=ps_clock_unix_ms
-%C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_history_SOURCES = %D%/unit/test_history.c $(history_fixture)
+%C%_unit_test_history_LDFLAGS = $(history_wraps)
+%C%_unit_test_history_reply_SOURCES = \
+	%D%/unit/test_history_reply.c $(history_fixture)
+%C%_unit_test_history_reply_LDFLAGS = $(history_wraps)
 %C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_session_model_SOURCES = \
 	%D%/unit/test_session_model.c \

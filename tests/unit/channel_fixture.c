@@ -8,6 +8,9 @@
 #include "wsbridge/channels/envelope.h"
 
 struct listener listeners[LISTENERS_MAX];
+struct listener *const a = &listeners[0];
+struct listener *const b = &listeners[1];
+struct listener *const c = &listeners[2];
 struct fake_history history;
 
 /* Those that wait, the oldest first. */
@@ -108,6 +111,14 @@ listener_join(struct listener *l, const char *channel)
 	listener_attach(l);
 	channel_settle();
 	listener_got(l);
+}
+
+void
+listeners_open_two(void)
+{
+	listener_join(a, "room");
+	listener_join(b, "room");
+	listener_got(a);
 }
 
 static void

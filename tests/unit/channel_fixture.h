@@ -24,6 +24,8 @@ struct listener {
 
 /* Zeroed by setup, released by teardown. */
 extern struct listener listeners[LISTENERS_MAX];
+/* The first of them. */
+extern struct listener *const a, *const b, *const c;
 
 int channel_setup(void **state);
 int channel_setup_loop(void **state);
@@ -36,6 +38,8 @@ void listener_create(struct listener *l, const char *channel,
 void listener_attach(struct listener *l);
 /* Both, and drops what it has got until the channel is quiet. */
 void listener_join(struct listener *l, const char *channel);
+/* `a` and `b` of "room", which have heard of each other. */
+void listeners_open_two(void);
 /*
  * What it has got since the last call, borrowed: "TYPE PAYLOAD;" for each
  * frame, "DATA 7;" for an event of channel_emit(), "*7" where it is replayed,

@@ -2,10 +2,6 @@
 
 #include "emit_fixture.h"
 
-struct listener *const a = &listeners[0];
-struct listener *const b = &listeners[1];
-struct listener *const c = &listeners[2];
-
 struct asked first, second;
 struct ps_ipc_emit terms;
 struct ps_writer kept;

@@ -20,9 +20,6 @@ struct asked {
 	struct refusal refusal;
 };
 
-/* The first of listeners[]. */
-extern struct listener *const a, *const b, *const c;
-
 extern struct asked first, second;
 extern struct ps_ipc_emit terms; /* of the next emit */
 extern struct ps_writer kept; /* what went to the history */

@@ -1,40 +1,10 @@
-/* The clock is replaced by the linker; see tests/local.mk. */
+/* Records that wait: their order, their bound, sessions, and readings. */
 #include "config.h"
 
-#include "unit.h"
+#include "backlog_fixture.h"
 
-#include "wsbridge/store/backlog.h"
-
-#define MAX 10
 /* As in backlog.c: a disk that takes nothing for so long is failing. */
 #define STUCK_MS 10000
-
-uint64_t __wrap_ps_clock_ms(void);
-
-static uint64_t clock_ms;
-static struct backlog backlog;
-
-uint64_t
-__wrap_ps_clock_ms(void)
-{
-	return clock_ms;
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	clock_ms = 1000000;
-	return backlog_init(&backlog, MAX) ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	backlog_deinit(&backlog);
-	return 0;
-}
 
 static struct ps_session_row
 session_row(const char *id)
@@ -44,76 +14,6 @@ session_row(const char *id)
 		.origin = "http://o", .remote_addr = "192.0.2.1",
 		.agent = "me", .opened_at_s = 100 };
 }
-
-/* Usage, since it is the smallest; numbered to know it again. */
-static void
-put(int64_t from, int64_t to)
-{
-	for (; from <= to; from++)
-		backlog_put_usage(&backlog,
-		    &(struct ps_usage){ .token_id = from });
-}
-
-static uint64_t
-waiting(void)
-{
-	return backlog_status(&backlog).waiting;
-}
-
-static uint64_t
-lost(void)
-{
-	return backlog_status(&backlog).lost;
-}
-
-static const struct session_record *
-session_of(const struct record *record)
-{
-	assert_int_equal(record->kind, RECORD_SESSION);
-	return (const struct session_record *)record;
-}
-
-/* The number of its token. */
-static void
-put_name(struct ps_writer *w, const struct record *record)
-{
-	const struct usage_record *usage = (const struct usage_record *)record;
-
-	ps_writer_printf(w, "%d ",
-	    (int)(record->kind == RECORD_USAGE ?
-		    usage->usage.token_id :
-		    session_of(record)->row.token_id));
-}
-
-/* The numbers of a batch, such as "1 2 3 ". */
-static bool
-batch_is(const struct record_list *batch, const char *numbers)
-{
-	const struct record *record;
-	struct ps_writer w = { 0 };
-	bool is;
-
-	TAILQ_FOREACH(record, batch, next)
-		put_name(&w, record);
-	is = writer_had(&w, numbers);
-	ps_writer_deinit(&w);
-	return is;
-}
-
-/* Whether all that waits is that; it is written. */
-static bool
-all_is(const char *numbers)
-{
-	struct record_list batch;
-	bool is;
-
-	backlog_take(&backlog, UINT64_MAX, &batch);
-	is = batch_is(&batch, numbers);
-	backlog_written(&backlog, &batch);
-	return is;
-}
-
-/* --- order --- */
 
 static void
 records_are_taken_oldest_first(void **state)
@@ -154,8 +54,6 @@ what_is_given_back_is_in_front_again(void **state)
 	assert_true(all_is("1 2 3 4 5 6 7 "));
 }
 
-/* --- the bound --- */
-
 static void
 a_database_that_is_well_may_be_behind(void **state)
 {
@@ -173,15 +71,15 @@ while_it_fails_the_oldest_are_lost(void **state)
 {
 	(void)state;
 	backlog_set_failing(&backlog, true);
-	put(1, MAX);
+	put(1, BACKLOG_MAX);
 	assert_int_equal(lost(), 0);
 	put(11, 11);
 	assert_int_equal(lost(), 1);
 	put(12, 14);
-	assert_int_equal(waiting(), MAX);
+	assert_int_equal(waiting(), BACKLOG_MAX);
 	assert_int_equal(lost(), 4);
 	assert_true(all_is("5 6 7 8 9 10 11 12 13 14 "));
-	assert_int_equal(backlog_status(&backlog).written, MAX);
+	assert_int_equal(backlog_status(&backlog).written, BACKLOG_MAX);
 }
 
 static void
@@ -205,7 +103,7 @@ the_bound_may_be_changed(void **state)
 	put(1, 5);
 	backlog_set_max(&backlog, 1);
 	assert_int_equal(waiting(), 5); /* all is well */
-	backlog_set_max(&backlog, MAX);
+	backlog_set_max(&backlog, BACKLOG_MAX);
 	backlog_set_failing(&backlog, true);
 	backlog_set_max(&backlog, 4);
 	assert_int_equal(lost(), 1);
@@ -224,7 +122,7 @@ a_disk_that_takes_nothing_is_failing(void **state)
 	put(1, 20);
 	clock_ms += STUCK_MS + 1;
 	put(21, 21);
-	assert_int_equal(waiting(), MAX);
+	assert_int_equal(waiting(), BACKLOG_MAX);
 	assert_int_equal(lost(), 11);
 	backlog_take(&backlog, 1, &batch);
 	backlog_written(&backlog, &batch); /* it takes something */
@@ -251,24 +149,22 @@ what_was_taken_counts_but_cannot_be_lost(void **state)
 
 	(void)state;
 	backlog_set_failing(&backlog, true);
-	put(1, MAX);
+	put(1, BACKLOG_MAX);
 	backlog_take(&backlog, 6, &batch);
 	put(11, 20);
-	assert_int_equal(waiting(), MAX);
+	assert_int_equal(waiting(), BACKLOG_MAX);
 	assert_int_equal(lost(), 10);
 	assert_true(batch_is(&batch, "1 2 3 4 5 6 "));
 	backlog_put_back(&backlog, &batch);
 	assert_true(all_is("1 2 3 4 5 6 17 18 19 20 "));
-	put(1, MAX);
-	backlog_take(&backlog, MAX, &batch);
+	put(1, BACKLOG_MAX);
+	backlog_take(&backlog, BACKLOG_MAX, &batch);
 	put(11, 13); /* no room at all */
-	assert_int_equal(waiting(), MAX);
+	assert_int_equal(waiting(), BACKLOG_MAX);
 	backlog_set_max(&backlog, 3);
 	backlog_put_back(&backlog, &batch);
 	assert_true(all_is("8 9 10 "));
 }
-
-/* --- sessions --- */
 
 static struct backlog_ticket ticket;
 
@@ -389,11 +285,11 @@ one_that_was_lost_is_put_anew(void **state)
 	ticket = (struct backlog_ticket){ 0 };
 	backlog_set_failing(&backlog, true);
 	put_session(&row);
-	put(1, MAX);
+	put(1, BACKLOG_MAX);
 	assert_int_equal(lost(), 1);
 	put_session(&row);
 	assert_int_equal(lost(), 2);
-	assert_int_equal(waiting(), MAX);
+	assert_int_equal(waiting(), BACKLOG_MAX);
 	put_session(&row);
 	assert_int_equal(lost(), 2);
 	assert_true(all_is("2 3 4 5 6 7 8 9 10 7 ")); /* 7: its token */
@@ -447,246 +343,6 @@ each_session_has_a_ticket_of_its_own(void **state)
 	}
 }
 
-/* --- events of channels --- */
-
-static void
-put_event(const char *channel, const char *id)
-{
-	const struct ps_event event = { ps_slice_str(channel),
-		ps_slice_str("{}"), id, 7, 0 };
-
-	backlog_put_event(&backlog, &event);
-}
-
-/* Ids "a1" and so on of the channel "a". */
-static void
-put_events(const char *channel, int from, int to)
-{
-	char id[16];
-
-	for (; from <= to; from++) {
-		snprintf(id, sizeof(id), "%s%d", channel, from);
-		put_event(channel, id);
-	}
-}
-
-/* Such as "a1 a4+2 b1 ": two were lost before a4. Others are numbers. */
-static bool
-events_are(const struct record_list *batch, const char *expected)
-{
-	const struct event_record *event;
-	const struct record *record;
-	struct ps_writer w = { 0 };
-	bool are;
-
-	TAILQ_FOREACH(record, batch, next) {
-		event = (const struct event_record *)record;
-		if (record->kind != RECORD_EVENT)
-			put_name(&w, record);
-		else if (event->event.n_lost == 0)
-			ps_writer_printf(&w, "%s ", event->event.id);
-		else
-			ps_writer_printf(&w, "%s+%u ", event->event.id,
-			    (unsigned)event->event.n_lost);
-	}
-	if (!ps_slice_is(written(&w), expected))
-		print_message("# %.*s\n", (int)w.len, w.data);
-	are = writer_had(&w, expected);
-	ps_writer_deinit(&w);
-	return are;
-}
-
-static bool
-all_events_are(const char *expected)
-{
-	struct record_list batch;
-	bool are;
-
-	backlog_take(&backlog, UINT64_MAX, &batch);
-	are = events_are(&batch, expected);
-	backlog_written(&backlog, &batch);
-	return are;
-}
-
-static void
-an_event_is_copied(void **state)
-{
-	char text[3][8] = { "channel", "id", "payload" };
-	const struct ps_event event = { ps_slice_str(text[0]),
-		ps_slice_str(text[2]), text[1], 7, 99 };
-	const struct event_record *record;
-
-	(void)state;
-	backlog_put_event(&backlog, &event);
-	memset(text, 'x', sizeof(text));
-	record = (const struct event_record *)TAILQ_FIRST(&backlog.records);
-	assert_int_equal(record->record.kind, RECORD_EVENT);
-	assert_slice(record->event.channel, "channel");
-	assert_slice(record->event.payload, "payload");
-	assert_string_equal(record->event.id, "id");
-	assert_int_equal(record->event.at_ms, 7);
-	assert_int_equal(record->event.n_lost, 0);
-}
-
-static void
-events_are_taken_in_order_with_the_others(void **state)
-{
-	(void)state;
-	backlog_set_keep(&backlog, 5);
-	put(1, 1);
-	put_events("a", 1, 2);
-	put(2, 2);
-	put_events("b", 1, 1);
-	assert_int_equal(waiting(), 5);
-	assert_true(all_events_are("1 a1 a2 2 b1 "));
-	assert_int_equal(backlog_status(&backlog).written, 5);
-	assert_int_equal(backlog.events.channels.count, 0);
-	assert_int_equal(backlog.events.bytes, 0);
-}
-
-static void
-of_a_channel_no_more_wait_than_are_kept(void **state)
-{
-	(void)state;
-	backlog_set_keep(&backlog, 3);
-	put_events("a", 1, 2);
-	put_events("b", 1, 1);
-	put_events("a", 3, 7);
-	assert_int_equal(waiting(), 4);
-	assert_int_equal(lost(), 0); /* nobody misses them */
-	assert_true(all_events_are("b1 a5+4 a6 a7 "));
-	put_events("a", 8, 9);
-	assert_true(all_events_are("a8 a9 "));
-	backlog_set_keep(&backlog, 0); /* not at all, but this one came */
-	put_events("a", 10, 11);
-	assert_true(all_events_are("a11+1 "));
-}
-
-static void
-what_is_given_back_is_too_many_with_what_came_meanwhile(void **state)
-{
-	struct record_list batch;
-
-	(void)state;
-	backlog_set_keep(&backlog, 3);
-	put_events("a", 1, 3);
-	put_events("b", 1, 1);
-	backlog_take(&backlog, 3, &batch);
-	put_events("a", 4, 5);
-	assert_int_equal(waiting(), 6);
-	backlog_put_back(&backlog, &batch);
-	assert_int_equal(waiting(), 4);
-	assert_true(all_events_are("a3+2 b1 a4 a5 "));
-}
-
-static void
-a_lost_event_is_told_by_the_next_of_its_channel(void **state)
-{
-	(void)state;
-	backlog_set_keep(&backlog, 100);
-	backlog_set_failing(&backlog, true);
-	put_events("a", 1, 2);
-	put_events("b", 1, 1);
-	put(1, MAX); /* all of them are lost */
-	assert_int_equal(lost(), 3);
-	assert_int_equal(backlog_status(&backlog).lost_events, 3);
-	put_events("b", 2, 3);
-	put_events("c", 1, 1);
-	put_events("a", 3, 3);
-	assert_true(all_events_are("5 6 7 8 9 10 b2+1 b3 c1 a3+2 "));
-	put_events("a", 4, 4);
-	assert_true(all_events_are("a4 "));
-	assert_int_equal(backlog.events.channels.count, 0);
-}
-
-static void
-one_that_is_lost_while_others_are_written_is_told_behind_them(void **state)
-{
-	struct record_list batch;
-
-	(void)state;
-	backlog_set_keep(&backlog, 100);
-	backlog_set_max(&backlog, 2);
-	backlog_set_failing(&backlog, true);
-	put_events("a", 1, 2);
-	backlog_take(&backlog, 2, &batch);
-	put_events("a", 3, 3);
-	assert_int_equal(lost(), 1);
-	backlog_put_back(&backlog, &batch);
-	assert_true(all_events_are("a1 a2 "));
-	put_events("a", 4, 4);
-	assert_true(all_events_are("a4+1 "));
-}
-
-/* Of a megabyte each. */
-static void
-put_large(int from, int to)
-{
-	size_t size = 1024 * 1024;
-	char *text = calloc(1, size);
-	char id[16];
-
-	for (; from <= to; from++) {
-		const struct ps_event event = { ps_slice_str("l"),
-			ps_slice(text, size), id, 7, 0 };
-
-		snprintf(id, sizeof(id), "l%d", from);
-		backlog_put_event(&backlog, &event);
-	}
-	free(text);
-}
-
-static void
-events_that_wait_have_a_bound_of_bytes(void **state)
-{
-	enum { ROOM = BACKLOG_EVENT_BYTES / (1024 * 1024) - 1 };
-	struct record_list batch;
-
-	(void)state;
-	backlog_set_keep(&backlog, 1000);
-	put(1, 1);
-	put_large(1, ROOM);
-	assert_int_equal(lost(), 0);
-	put_large(ROOM + 1, ROOM + 2);
-	assert_int_equal(lost(), 2);
-	backlog_take(&backlog, UINT64_MAX, &batch);
-	put_events("s", 1, 1);
-	put_large(1, 1); /* no room at all, and nothing can go but these */
-	assert_int_equal(lost(), 4);
-	assert_int_equal(waiting(), 1 + ROOM);
-	backlog_written(&backlog, &batch);
-	assert_int_equal(backlog.events.bytes, 0);
-	put_events("s", 2, 2);
-	assert_true(all_events_are("s2+1 "));
-}
-
-static void
-the_last_of_each_channel_in_a_batch_is_known(void **state)
-{
-	const struct event_record *event;
-	struct record_list batch;
-	struct record *record;
-	struct ps_writer w = { 0 };
-
-	(void)state;
-	backlog_set_keep(&backlog, 100);
-	put_events("a", 1, 2);
-	put_events("b", 1, 2);
-	put_events("a", 3, 4);
-	backlog_take(&backlog, 5, &batch);
-	put_events("b", 3, 3);
-	TAILQ_FOREACH(record, &batch, next) {
-		event = (const struct event_record *)record;
-		if (event_record_is_last(event))
-			ps_writer_printf(&w, "%s ", event->event.id);
-	}
-	assert_true(writer_had(&w, "b2 a3 "));
-	ps_writer_deinit(&w);
-	backlog_written(&backlog, &batch);
-}
-
-/* --- readings --- */
-
 static struct waiting_reading readings[3];
 
 static void
@@ -725,7 +381,7 @@ a_reading_does_not_wait_for_what_is_lost(void **state)
 	backlog_set_failing(&backlog, true);
 	put(1, 1);
 	backlog_put_reading(&backlog, &readings[0]);
-	put(2, MAX + 1);
+	put(2, BACKLOG_MAX + 1);
 	assert_ptr_equal(backlog_take_reading(&backlog), &readings[0]);
 }
 
@@ -745,7 +401,8 @@ a_reading_can_be_withdrawn_while_it_waits(void **state)
 	assert_true(all_is("1 2 "));
 }
 
-#define fresh(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define fresh(test) \
+	cmocka_unit_test_setup_teardown(test, backlog_setup, backlog_teardown)
 
 int
 main(void)
@@ -766,15 +423,6 @@ main(void)
 		fresh(one_that_was_lost_is_put_anew),
 		fresh(one_that_is_lost_at_once_is_not_looked_at),
 		fresh(each_session_has_a_ticket_of_its_own),
-		fresh(an_event_is_copied),
-		fresh(events_are_taken_in_order_with_the_others),
-		fresh(of_a_channel_no_more_wait_than_are_kept),
-		fresh(what_is_given_back_is_too_many_with_what_came_meanwhile),
-		fresh(a_lost_event_is_told_by_the_next_of_its_channel),
-		fresh(
-		    one_that_is_lost_while_others_are_written_is_told_behind_them),
-		fresh(events_that_wait_have_a_bound_of_bytes),
-		fresh(the_last_of_each_channel_in_a_batch_is_known),
 		fresh(a_reading_is_between_what_was_put_before_and_after_it),
 		fresh(a_reading_does_not_wait_for_what_is_lost),
 		fresh(a_reading_can_be_withdrawn_while_it_waits),

@@ -1,204 +1,9 @@
+/* Callbacks: what is sent, what is told of the answer, what is kept. */
 #include "config.h"
 
-#include "fixture.h"
-#include "loop.h"
-#include "responder.h"
+#include "callback_fixture.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
-#include <semaphore.h>
-#include <stdatomic.h>
-
-#include "ps_clock.h"
-#include "wsbridge/outbox/callback.h"
 #include "wsbridge/outbox/webhook.h"
-
-static struct responder responder;
-static uv_timer_t ticks;
-static char url[64];
-static uint64_t later_ms; /* by which the bridge's clock is ahead */
-
-/* One request and what became of it. */
-struct call {
-	struct callback *callback; /* NULL: over */
-	unsigned n_done;
-	int status;
-	char error[256];
-	struct ps_writer body;
-	void (*on_done)(void);
-};
-
-static struct call call, other;
-
-/*
- * Names that libcurl resolves in a thread: by us, in the place of the C
- * library's. One of them does not come to its answer until it may.
- */
-static const struct {
-	const char *name, *addresses[2];
-} names[] = {
-	{ "app.example", { "127.0.0.1" } },
-	{ "inside.example", { "10.0.0.1" } },
-	{ "xn--bcher-kva.example", { "127.0.0.1" } },
-	{ "both.example", { "10.0.0.1", "127.0.0.1" } },
-	{ "slow.example", { "127.0.0.1" } },
-};
-
-static sem_t may_answer;
-static atomic_uint n_asked, n_answered;
-
-static struct addrinfo *
-make_info(const char *address, const char *service, struct addrinfo *next)
-{
-	struct {
-		struct addrinfo info;
-		struct sockaddr_in address;
-	} *made = calloc(1, sizeof(*made));
-
-	if (made == NULL)
-		return NULL;
-	uv_ip4_addr(address, atoi(service), &made->address);
-	made->info.ai_family = AF_INET;
-	made->info.ai_socktype = SOCK_STREAM;
-	made->info.ai_addrlen = sizeof(made->address);
-	made->info.ai_addr = (struct sockaddr *)&made->address;
-	made->info.ai_next = next;
-	return &made->info;
-}
-
-int
-getaddrinfo(const char *name, const char *service,
-    const struct addrinfo *hints, struct addrinfo **info_r)
-{
-	size_t i;
-	int j;
-
-	(void)hints;
-	n_asked++;
-	*info_r = NULL;
-	for (i = 0; i < ROWS(names); i++) {
-		if (strcmp(name, names[i].name) != 0)
-			continue;
-		if (strcmp(name, "slow.example") == 0)
-			sem_wait(&may_answer);
-		for (j = 1; j >= 0; j--) {
-			if (names[i].addresses[j] != NULL)
-				*info_r = make_info(names[i].addresses[j],
-				    service, *info_r);
-		}
-	}
-	n_answered++;
-	return *info_r == NULL ? EAI_NONAME : 0;
-}
-
-void
-freeaddrinfo(struct addrinfo *info)
-{
-	struct addrinfo *next;
-
-	for (; info != NULL; info = next) {
-		next = info->ai_next;
-		free(info);
-	}
-}
-
-static uint64_t
-clock_ms(void)
-{
-	return ps_clock_ms() + later_ms;
-}
-
-static int
-setup(void **state)
-{
-	if (fixture_setup_loop(state) != 0)
-		return -1;
-	later_ms = 0;
-	n_asked = n_answered = 0;
-	bridge.now_ms = clock_ms;
-	bridge.callbacks = callbacks_create(&bridge);
-	loop_start_ticks(bridge.loop, &ticks);
-	responder_open(&responder, bridge.loop);
-	fixture_set("allow_networks=127.0.0.1");
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook?a=b%%20c",
-	    responder.port);
-	call = other = (struct call){ 0 };
-	return bridge.callbacks == NULL ? -1 : 0;
-}
-
-static int
-teardown(void **state)
-{
-	callbacks_destroy(bridge.callbacks);
-	bridge.callbacks = NULL;
-	responder_close(&responder);
-	loop_stop_ticks(&ticks);
-	ps_writer_deinit(&call.body);
-	ps_writer_deinit(&other.body);
-	return fixture_teardown(state);
-}
-
-static void
-on_done(void *owner, const struct callback_result *result)
-{
-	struct call *c = owner;
-
-	assert_non_null(c->callback);
-	c->callback = NULL;
-	c->n_done++;
-	c->status = result->status;
-	snprintf(c->error, sizeof(c->error), "%s", result->error);
-	ps_writer_reset(&c->body);
-	ps_writer_bytes(&c->body, result->body.data, result->body.len);
-	if (c->on_done != NULL)
-		c->on_done();
-}
-
-static void
-start_to(struct call *c, const char *to)
-{
-	const struct callback_request request = { .url = to,
-		.key = ps_slice("\0key", 4),
-		.id = "msg_a7k2xw-15_7",
-		.body = ps_slice_str("{\"message\":\"hi\"}") };
-
-	c->callback =
-	    callback_start(bridge.callbacks, &request, on_done, c);
-	assert_non_null(c->callback);
-}
-
-static void
-start(struct call *c)
-{
-	start_to(c, url);
-}
-
-static void
-wait_for(struct call *c)
-{
-	loop_run_until(bridge.loop, c->callback == NULL);
-}
-
-static void
-request(struct call *c)
-{
-	start(c);
-	wait_for(c);
-}
-
-static const char *
-header(const char *name)
-{
-	static char value[256];
-	const char *field = strstr(responder.request.data, name);
-
-	if (field == NULL)
-		return NULL;
-	field += strlen(name);
-	snprintf(value, sizeof(value), "%.*s", (int)strcspn(field, "\r"),
-	    field);
-	return value;
-}
 
 static void
 a_request_says_what_it_should(void **state)
@@ -410,11 +215,11 @@ idle_connections_are_closed_in_time(void **state)
 	(void)state;
 	request(&call);
 	later_ms += CALLBACK_KEEP_S * 1000 - 500;
-	timers_run(&bridge.timers, clock_ms(), 100);
+	timers_run(&bridge.timers, bridge.now_ms(), 100);
 	loop_run_for(bridge.loop, 20);
 	assert_int_equal(responder.n_open, 1);
 	later_ms += 1000;
-	timers_run(&bridge.timers, clock_ms(), 100);
+	timers_run(&bridge.timers, bridge.now_ms(), 100);
 	loop_run_until(bridge.loop, responder.n_open == 0);
 	/* And it begins anew. */
 	request(&call);
@@ -471,129 +276,6 @@ nobody_there_is_told(void **state)
 	assert_int_equal(call.status, 0);
 	assert_string_equal(call.error, "connection refused");
 	responder_open(&responder, bridge.loop);
-}
-
-static void
-addresses_are_looked_at(void **state)
-{
-	static const struct {
-		const char *networks, *host, *refused; /* NULL: it passes */
-	} rows[] = {
-		{ "", "127.0.0.1", "127.0.0.1" },
-		{ "", "localhost", NULL },
-		{ "", "[::ffff:127.0.0.1]", "::ffff:127.0.0.1" },
-		{ "", "[::ffff:7f00:1]", "::ffff:127.0.0.1" },
-		{ "", "[::1]", "::1" },
-		{ "", "0x7f000001", "127.0.0.1" },
-		{ "", "0177.0.0.1", "127.0.0.1" },
-		{ "", "127.1", "127.0.0.1" },
-		{ "", "2130706433", "127.0.0.1" },
-		{ "127.0.0.0/8", "10.0.0.1", "10.0.0.1" },
-		{ "127.0.0.0/8", "169.254.169.254", "169.254.169.254" },
-		{ "10.0.0.0/8", "127.0.0.1", "127.0.0.1" },
-		{ "127.0.0.2", "127.0.0.1", "127.0.0.1" },
-		{ "127.0.0.0/8", "127.0.0.1", "" },
-		{ "127.0.0.0/8", "[::ffff:127.0.0.1]", "" },
-	};
-	char to[128], error[256];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < ROWS(rows); i++) {
-		snprintf(to, sizeof(to), "allow_networks=%s",
-		    rows[i].networks);
-		fixture_set(to);
-		snprintf(to, sizeof(to), "http://%s:%u/", rows[i].host,
-		    responder.port);
-		start_to(&call, to);
-		wait_for(&call);
-		if (rows[i].refused != NULL && *rows[i].refused == '\0') {
-			assert_row(i, call.status == 204);
-			continue;
-		}
-		assert_row(i, call.status == 0);
-		snprintf(error, sizeof(error),
-		    "address %s may not be reached (neither public nor in "
-		    "allow_networks)",
-		    rows[i].refused == NULL ? "" : rows[i].refused);
-		if (rows[i].refused == NULL ?
-			strstr(call.error, "may not be reached") == NULL :
-			strcmp(call.error, error) != 0)
-			fail_msg("row %zu: %s", i, call.error);
-	}
-}
-
-static void
-start_to_name(struct call *c, const char *name)
-{
-	char to[128];
-
-	snprintf(to, sizeof(to), "http://%s:%u/", name, responder.port);
-	start_to(c, to);
-}
-
-static void
-addresses_of_names_are_looked_at(void **state)
-{
-	char host[64];
-
-	(void)state;
-	start_to_name(&call, "app.example");
-	wait_for(&call);
-	assert_int_equal(call.status, 204);
-	start_to_name(&call, "inside.example");
-	wait_for(&call);
-	assert_int_equal(call.status, 0);
-	assert_string_equal(call.error, "address 10.0.0.1 may not be reached "
-	    "(neither public nor in allow_networks)");
-	assert_int_equal(responder.n_connections, 1);
-	start_to_name(&call, "both.example");
-	wait_for(&call);
-	assert_int_equal(call.status, 204);
-	start_to_name(&call, "B\u00fccher.example");
-	wait_for(&call);
-	assert_int_equal(call.status, 204);
-	snprintf(host, sizeof(host), "xn--bcher-kva.example:%u",
-	    responder.port);
-	assert_string_equal(header("\r\nHost: "), host);
-	start_to_name(&call, "nowhere.example");
-	wait_for(&call);
-	assert_string_equal(call.error,
-	    "could not resolve host: nowhere.example");
-	assert_int_equal(n_asked, 5);
-	/* Nor does a name pass that led to such an address before. */
-	start_to_name(&call, "inside.example");
-	wait_for(&call);
-	assert_int_equal(call.status, 0);
-}
-
-/* Neither its end nor the loop waits for it. */
-static void
-a_slow_name_server_holds_nothing_up(void **state)
-{
-	(void)state;
-	fixture_set("callback_timeout=30ms");
-	start_to_name(&call, "slow.example");
-	wait_for(&call);
-	assert_string_equal(call.error, "timed out after 30 ms");
-	fixture_set("callback_timeout=10s");
-	start_to_name(&call, "slow.example");
-	start(&other);
-	wait_for(&other);
-	assert_int_equal(other.status, 204);
-	loop_run_until(bridge.loop, n_asked == 2);
-	assert_int_equal(n_answered, 0);
-	callback_cancel(call.callback);
-	start_to_name(&call, "slow.example");
-	loop_run_until(bridge.loop, n_asked == 3);
-	callbacks_destroy(bridge.callbacks);
-	bridge.callbacks = NULL;
-	assert_int_equal(n_answered, 0);
-	sem_post(&may_answer);
-	sem_post(&may_answer);
-	sem_post(&may_answer);
-	loop_run_until(bridge.loop, n_answered == 3);
-	assert_int_equal(call.n_done, 1);
 }
 
 static void
@@ -717,7 +399,9 @@ hosts_have_one_name(void **state)
 	}
 }
 
-#define with_bridge(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define with_bridge(test)              \
+	cmocka_unit_test_setup_teardown(test, callback_setup, \
+	    callback_teardown)
 
 int
 main(void)
@@ -734,9 +418,6 @@ main(void)
 		with_bridge(connections_to_a_host_are_counted),
 		with_bridge(the_time_is_limited),
 		with_bridge(nobody_there_is_told),
-		with_bridge(addresses_are_looked_at),
-		with_bridge(addresses_of_names_are_looked_at),
-		with_bridge(a_slow_name_server_holds_nothing_up),
 		with_bridge(other_schemes_are_none),
 		with_bridge(done_is_not_called_from_inside),
 		with_bridge(others_may_be_started_and_cancelled_meanwhile),
@@ -745,6 +426,5 @@ main(void)
 		with_bridge(hosts_have_one_name),
 	};
 
-	sem_init(&may_answer, 0, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,161 +1,36 @@
-/*
- * The history of channels through a real store and its thread, and the route
- * that asks for it. Nothing sleeps: the loop runs until what is waited for has
- * happened. The clocks of the thread can be moved on; see tests/local.mk.
- */
+/* The history of channels through a real store and its thread. */
 #include "config.h"
 
-#include "database.h"
-#include "fixture.h"
-
-#include <stdatomic.h>
-
-#include "loop.h"
-#include "ps_clock.h"
-#include "ps_log.h"
-#include "wsbridge/channels/channels.h"
-#include "wsbridge/channels/history.h"
-#include "wsbridge/store/store.h"
+#include "history_fixture.h"
 
 /* As in store.c. */
 #define LOCK_PATIENCE_MS 10000
 #define PRUNE_PERIOD_MS 60000
 #define A_WHILE_MS (3 * STORE_PERIOD_MS)
 
-uint64_t __real_ps_clock_ms(void);
-uint64_t __wrap_ps_clock_ms(void);
-int64_t __real_ps_clock_unix_ms(void);
-int64_t __wrap_ps_clock_unix_ms(void);
-
-static atomic_uint_least64_t ahead_ms; /* of both clocks */
-
-uint64_t
-__wrap_ps_clock_ms(void)
-{
-	return __real_ps_clock_ms() + ahead_ms;
-}
-
-int64_t
-__wrap_ps_clock_unix_ms(void)
-{
-	return __real_ps_clock_unix_ms() + (int64_t)ahead_ms;
-}
-
-/* What the store tells is of no interest here. */
-static void
-on_policy(void *owner, struct ps_policy *policy)
-{
-	(void)owner;
-	ps_policy_unref(policy);
-}
-
-static void
-on_close_request(void *owner, const char *id)
-{
-	(void)owner;
-	(void)id;
-}
-
-static void
-on_replaced(void *owner)
-{
-	(void)owner;
-}
-
-static void
-on_elsewhere(void *owner, const struct store_use *uses, size_t count)
-{
-	(void)owner;
-	(void)uses;
-	(void)count;
-}
-
-static void
-on_usage(void *owner, const struct ps_usage *usage)
-{
-	(void)owner;
-	(void)usage;
-}
-
-static void
-on_create(void *owner, int64_t token_id, int64_t second_s, uint64_t count)
-{
-	(void)owner;
-	(void)token_id;
-	(void)second_s;
-	(void)count;
-}
-
-static void
-on_sessions(void *owner, int64_t token_id, uint64_t n_sessions)
-{
-	(void)owner;
-	(void)token_id;
-	(void)n_sessions;
-}
-
-static const struct store_ops ops = {
-	.policy = on_policy,
-	.close_request = on_close_request,
-	.replaced = on_replaced,
-	.elsewhere = on_elsewhere,
-};
-static const struct store_memory memory = {
-	.usage = on_usage,
-	.create = on_create,
-	.elsewhere = on_sessions,
-	.creates_s = 60,
-};
-
-static uv_timer_t ticks;
 static struct ps_writer told; /* each result in brackets */
+static struct ps_writer answers; /* that are expected */
 static unsigned n_told;
 static struct history_request *request;
 static struct ps_event_cursor cursor;
-static struct ps_writer frame;
-
-static void
-start(void)
-{
-	bridge.store = store_start(bridge.loop, bridge.config, bridge.tag,
-	    &ops, &memory, NULL);
-	assert_non_null(bridge.store);
-}
-
-static void
-stop(void)
-{
-	store_stop(bridge.store);
-	bridge.store = NULL;
-}
 
 static int
 setup(void **state)
 {
-	if (database_setup(state) != 0 || fixture_setup_loop(state) != 0)
-		return -1;
-	free(bridge.config->database);
-	bridge.config->database = strdup(database_path);
-	loop_start_ticks(bridge.loop, &ticks);
-	ahead_ms = 0;
 	n_told = 0;
 	request = NULL;
-	return 0;
+	return history_setup(state);
 }
 
 static int
 teardown(void **state)
 {
-	stop();
-	loop_stop_ticks(&ticks);
-	ps_writer_deinit(&told);
-	ps_writer_deinit(&frame);
-	if (fixture_teardown(state) != 0)
-		return -1;
-	return database_teardown(state);
-}
+	int ret = history_teardown(state); /* which tells who still waits */
 
-#define run_until(condition) loop_run_until(bridge.loop, condition)
+	ps_writer_deinit(&told);
+	ps_writer_deinit(&answers);
+	return ret;
+}
 
 static void
 set_option(const char *assignment)
@@ -163,24 +38,6 @@ set_option(const char *assignment)
 	fixture_set(assignment);
 	if (bridge.store != NULL)
 		store_configure(bridge.store, bridge.config);
-}
-
-static void
-put(const char *channel, const char *id)
-{
-	history_put(&bridge, ps_slice_str(channel), id, ps_slice_str("{}"));
-}
-
-/* "e1" and so on. */
-static void
-put_many(const char *channel, const char *name, int from, int to)
-{
-	char id[PS_EVENT_ID_LEN + 1];
-
-	for (; from <= to; from++) {
-		snprintf(id, sizeof(id), "%s%d", name, from);
-		put(channel, id);
-	}
 }
 
 static void
@@ -227,20 +84,12 @@ read_is(const char *since, uint32_t limit, const char *expected)
 	return told_is(expected);
 }
 
-static bool
-all_is_written(void)
-{
-	return store_status(bridge.store).waiting == 0;
-}
-
 static int64_t
 count(const char *where)
 {
 	return admin_number("SELECT count(*) FROM channel_events WHERE %s",
 	    where);
 }
-
-/* --- order --- */
 
 static void
 a_result_has_what_was_put_before_and_nothing_else(void **state)
@@ -292,8 +141,8 @@ many_are_read_while_many_are_written(void **state)
 	run_until(n_told == 400);
 	run_until(all_is_written());
 	for (i = 1; i <= 400; i++)
-		ps_writer_printf(&frame, "[e%d]", 10 * i);
-	assert_bytes(written(&told), frame.data, frame.len);
+		ps_writer_printf(&answers, "[e%d]", 10 * i);
+	assert_bytes(written(&told), answers.data, answers.len);
 	assert_int_equal(count("channel = 'news'"), 4000);
 }
 
@@ -322,8 +171,6 @@ large_results_are_several(void **state)
 		ask("", 2);
 	run_until(n_told == 53);
 }
-
-/* --- what is kept --- */
 
 static void
 the_last_events_of_a_channel_are_kept(void **state)
@@ -423,8 +270,6 @@ it_is_there_after_a_restart(void **state)
 	assert_true(read_is("e1", 100, "[e2 e3 e4]"));
 }
 
-/* --- cancelling --- */
-
 static void
 on_read_and_cancel(void *owner, const struct history_result *result)
 {
@@ -484,8 +329,6 @@ a_stop_answers_all_that_was_asked(void **state)
 	stop();
 	assert_true(told_is("[e3][ failed]"));
 }
-
-/* --- failures --- */
 
 static void
 a_lock_is_waited_for_but_not_for_ever(void **state)
@@ -562,132 +405,6 @@ what_was_lost_meanwhile_is_a_gap(void **state)
 	assert_true(read_is("e4", 100, "[e5 e6]"));
 }
 
-/* --- the route --- */
-
-static void
-request_history(const char *since, uint32_t limit, struct ps_style style)
-{
-	const struct ps_ipc_history m = { { REQUEST_ID, style },
-		ps_slice_str("news"), ps_slice_str(since), limit };
-	struct ps_reader body;
-	uint8_t type;
-
-	ps_writer_reset(&frame);
-	ps_ipc_encode_history(&frame, &m);
-	assert_true(ps_ipc_split(frame.data, frame.len, &type, &body) > 0);
-	assert_int_equal(channels_on_history(&bridge, &body,
-			     web_server_open(&web)),
-	    PS_OK);
-}
-
-static const char *
-answer(void)
-{
-	run_until(LIST_EMPTY(&bridge.exchanges));
-	web_server_read_all(&web);
-	ps_writer_u8(&web.out, '\0');
-	return web.out.data;
-}
-
-static const char *
-body_of(const char *text)
-{
-	const char *end = strstr(text, "\r\n\r\n");
-
-	assert_non_null(end);
-	return end + 4;
-}
-
-static void
-the_answer_has_all_of_each_event(void **state)
-{
-	char expected[256];
-
-	(void)state;
-	start();
-	history_put(&bridge, ps_slice_str("news"), "evt_AAAAAAAA",
-	    ps_slice_str("{\"b\":1.0,\"a\":\"\xe2\x80\xa8</\"}"));
-	run_until(all_is_written());
-	admin_run("UPDATE channel_events SET sent_at = strftime('%%Y-%%m-%%d "
-		  "%%H:%%M', 'now') || ':07.045'");
-	snprintf(expected, sizeof(expected),
-	    "{\"history\":[{\"eventID\":\"evt_AAAAAAAA\",\"payload\":"
-	    "{\"b\":1.0,\"a\":\"\xe2\x80\xa8</\"},\"time\":\"%s\"}]}",
-	    admin_text("SELECT replace(sent_at, ' ', 'T') || 'Z' FROM "
-		       "channel_events"));
-	request_history("", 100, (struct ps_style){ 0 });
-	assert_int_equal(bridge.n_held, 1);
-	assert_string_equal(body_of(answer()), expected);
-	assert_int_equal(bridge.n_held, 0);
-	request_history("", 100,
-	    (struct ps_style){ .callback = ps_slice_str("f") });
-	assert_non_null(strstr(answer(),
-	    "/**/f({\"history\":[{\"eventID\":\"evt_AAAAAAAA\",\"payload\":"
-	    "{\"b\":1.0,\"a\":\"\\u2028<\\/\"},"));
-	request_history("", 100,
-	    (struct ps_style){ .flags = PS_STYLE_HEAD });
-	assert_string_equal(body_of(answer()), "");
-}
-
-static void
-the_answer_tells_of_gaps_and_more(void **state)
-{
-	(void)state;
-	start();
-	request_history("", 100, (struct ps_style){ 0 });
-	assert_string_equal(body_of(answer()), "{\"history\":[]}");
-	request_history("e0", 100, (struct ps_style){ 0 });
-	assert_string_equal(body_of(answer()),
-	    "{\"history\":[],\"gap\":true}");
-	put_many("news", "e", 1, 3);
-	request_history("e1", 1, (struct ps_style){ 0 });
-	assert_non_null(strstr(answer(), "\"e2\""));
-	assert_non_null(strstr(web.out.data, "}],\"more\":true}"));
-}
-
-static void
-the_answer_to_one_that_fails_is_503(void **state)
-{
-	(void)state;
-	start();
-	assert_int_equal(rename(database_path, database_beside("kept")), 0);
-	run_until(store_status(bridge.store).failing);
-	request_history("", 100,
-	    (struct ps_style){ .flags = PS_STYLE_SUCCESS });
-	assert_non_null(strstr(answer(), "Status: 503 "));
-	assert_non_null(strstr(web.out.data, "{\"success\":false,"));
-	assert_non_null(strstr(web.out.data, "\"database_unavailable\""));
-	assert_int_equal(rename(database_beside("kept"), database_path), 0);
-}
-
-static void
-one_that_goes_away_is_forgotten(void **state)
-{
-	(void)state;
-	start();
-	admin_lock();
-	put("news", "e1");
-	request_history("", 100, (struct ps_style){ 0 });
-	assert_int_equal(bridge.n_held, 1);
-	web_server_close(&web);
-	run_until(LIST_EMPTY(&bridge.exchanges));
-	assert_int_equal(bridge.n_held, 0);
-	admin_unlock();
-	run_until(all_is_written());
-}
-
-static void
-max_held_bounds_those_that_wait(void **state)
-{
-	(void)state;
-	start();
-	fixture_set("max_held=1");
-	bridge.n_held = 1;
-	request_history("", 100, (struct ps_style){ 0 });
-	assert_non_null(strstr(answer(), "\"max_held\""));
-	bridge.n_held = 0;
-}
-
 #define fresh(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -709,11 +426,6 @@ main(void)
 		fresh(what_was_asked_under_a_lock_is_answered_afterwards),
 		fresh(without_its_file_reads_fail),
 		fresh(what_was_lost_meanwhile_is_a_gap),
-		fresh(the_answer_has_all_of_each_event),
-		fresh(the_answer_tells_of_gaps_and_more),
-		fresh(the_answer_to_one_that_fails_is_503),
-		fresh(one_that_goes_away_is_forgotten),
-		fresh(max_held_bounds_those_that_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,9 +8,6 @@
 
 #include <stdlib.h>
 
-static struct listener *const a = &listeners[0];
-static struct listener *const b = &listeners[1];
-
 #define GAP \
 	"ERROR {\"message\":\"Events that came after this one are not kept " \
 	"any more\",\"code\":\"HISTORY_GAP\"};"
