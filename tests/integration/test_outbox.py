@@ -13,6 +13,7 @@ import pytest
 from application import Answer, Application, Responder
 from client import Http
 from sockjs import Service, connect
+from stack import Stack
 from test_database import can_mount, fill, small_disk
 
 AGAIN = {"callback_backoff": "10ms"}
@@ -140,9 +141,31 @@ def check_order(callbacks):
             taken = max(taken, number)
 
 
-def test_nothing_that_was_accepted_is_lost(new_stack, responder):
-    stack = new_stack(options={
-        **AGAIN, **LASTING})
+def kill(stack):
+    stack.stop_bridge(signal.SIGKILL)
+    stack.start_bridge()
+
+
+def kill_amid_a_drain(stack):
+    """Its successor is there already, and waits for it."""
+    before, tag, older = (len(stack.log("wsbridge")), stack.bridge_tag(),
+                          stack.bridge)
+    older.send_signal(signal.SIGTERM)
+    stack.start_bridge(wait=False)
+    stack.wait_until(lambda: " info: drain: " in stack.log("wsbridge")[before:],
+                     "the drain", stack.bridge)
+    stack.end("wsbridge", older, signal.SIGKILL)
+    stack.wait_until(lambda: stack.bridge_tag() != tag, "the successor",
+                     stack.bridge)
+
+
+RESTARTS = {"killed": kill, "replaced": Stack.replace_bridge,
+            "killed-draining": kill_amid_a_drain}
+
+
+@pytest.mark.parametrize("restart", RESTARTS)
+def test_nothing_that_was_accepted_is_lost(new_stack, responder, restart):
+    stack = new_stack(options={**AGAIN, **LASTING})
     application = Application(stack, responder, fails_a_third)
     http = Http(stack.port)
     crowd = Crowd()
@@ -150,10 +173,9 @@ def test_nothing_that_was_accepted_is_lost(new_stack, responder):
              for i in range(USERS)]
     for user in users:
         user.start()
-    for kill in range(1, KILLS + 1):
-        crowd.wait(USERS * EACH * kill // (KILLS + 1))
-        stack.stop_bridge(signal.SIGKILL)
-        stack.start_bridge()
+    for i in range(1, KILLS + 1):
+        crowd.wait(USERS * EACH * i // (KILLS + 1))
+        RESTARTS[restart](stack)
     for user in users:
         user.join(240)
         assert not user.is_alive() and user.error is None, user.error
@@ -210,6 +232,61 @@ def test_what_was_not_committed_is_not_accepted(new_stack, responder):
             shell.run("COMMIT")
             assert exchange.response().status == 204
     application.wait_messages("hello")
+
+
+@pytest.mark.parametrize("draining", [False, True])
+def test_killed_before_the_commit(new_stack, responder, draining):
+    """What was not acknowledged is not there, what was before it is."""
+    stack = new_stack(options=LASTING)
+    application = Application(stack, responder)
+    session = open_session(application)
+    application.will_answer(Answer(hang=True))
+    session.send("first", "second")
+    application.wait_messages("first")
+    with stack.database.shell() as shell:
+        shell.run("BEGIN IMMEDIATE; UPDATE tokens SET note = 'x'")
+        with application.http.begin(
+                "POST", f"{session.service.base}{session.path}/xhr_send",
+                body='["third"]') as exchange:
+            assert exchange.stalled(0.3)
+            if draining:
+                stack.bridge.send_signal(signal.SIGTERM)
+                assert exchange.stalled(0.3)
+            stack.stop_bridge(signal.SIGKILL)
+            assert exchange.response().status >= 500
+        shell.run("COMMIT")
+    stack.start_bridge()
+    application.wait_messages("first", "first", "second")
+    wait_empty(stack)
+    assert application.messages() == ["first", "first", "second"]
+
+
+def test_killed_before_the_delete(new_stack, responder):
+    """What was delivered and is still there comes again, by the same ids and
+    in the same order, before what comes after it."""
+    stack = new_stack(options=LASTING)
+    application = Application(stack, responder)
+    session = open_session(application)
+    shells = contextlib.ExitStack()
+
+    def lock(_callback):
+        # It was committed, and its deletion will not be.
+        shell = shells.enter_context(stack.database.shell())
+        shell.run("PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE")
+
+    application.behaviour = lock
+    with shells:
+        session.send("first")
+        application.wait_messages("first")
+        application.wait_for(lambda: application.callbacks[0].status,
+                             "the answer")
+        application.behaviour = application.quiet
+        stack.stop_bridge(signal.SIGKILL)
+    stack.start_bridge()
+    application.wait_messages("first", "first")
+    wait_empty(stack)
+    first, again = application.callbacks
+    assert (first.id, first.body) == (again.id, again.body)
 
 
 @can_mount
