@@ -3,6 +3,8 @@ is said why one failed."""
 
 import contextlib
 import signal
+import ssl
+import warnings
 
 import pytest
 
@@ -89,6 +91,29 @@ def test_https_is_verified(tls_stack, authority, tmp_path):
             say(app, "secret")
             wait_error(app, f"certificate refused ({why})")
             assert app.responder.callbacks == [], "no request was sent"
+
+
+def test_tls_is_1_2_or_later(tls_stack, authority):
+    def application(version):
+        context = authority.context()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        return Application(tls_stack, cleanup.enter_context(
+            Responder(context, "localhost")))
+
+    with contextlib.ExitStack() as cleanup:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            app = application(version)
+            say(app, "secret")
+            app.wait_messages("secret")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            app = application(ssl.TLSVersion.TLSv1_1)
+        say(app, "secret")
+        tls_stack.wait_until(lambda: tls_stack.sql(
+            "SELECT * FROM outbox WHERE attempts > 0 AND token_id = "
+            f"{app.token_id}"), "an attempt that failed", tls_stack.bridge)
+        assert app.callbacks == []
 
 
 def test_system_store_is_trusted_by_default(new_stack, authority):

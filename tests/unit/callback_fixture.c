@@ -27,7 +27,7 @@ callback_setup(void **state)
 	loop_start_ticks(bridge.loop, &ticks);
 	responder_open(&responder, bridge.loop);
 	fixture_set("allow_networks=127.0.0.1");
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook?a=b%%20c",
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/./hook?a=b%%20c",
 	    responder.port);
 	call = other = (struct call){ 0 };
 	return bridge.callbacks == NULL ? -1 : 0;

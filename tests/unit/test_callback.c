@@ -16,7 +16,7 @@ a_request_says_what_it_should(void **state)
 	assert_int_equal(call.status, 204);
 	assert_string_equal(call.error, "");
 	assert_memory_equal(responder.request.data,
-	    "POST /hook?a=b%20c HTTP/1.1\r\n", 29);
+	    "POST /./hook?a=b%20c HTTP/1.1\r\n", 31);
 	assert_string_equal(header("\r\nContent-Type: "), "application/json");
 	assert_string_equal(header("\r\nUser-Agent: "),
 	    "polysocket/" PACKAGE_VERSION);
@@ -148,6 +148,12 @@ a_reply_may_be_so_large_and_no_larger(void **state)
 	request(&call);
 	assert_int_equal(call.status, 503);
 	assert_string_equal(call.error, "");
+	/* Nor does it for what comes next. */
+	responder.answer = make_answer("200 OK", 70001, 100);
+	request(&call);
+	start_to(&call, "http://127.0.0.1:1/");
+	wait_for(&call);
+	assert_string_equal(call.error, "connection refused");
 }
 
 static void

@@ -366,7 +366,12 @@ a_session_has_its_word_on_each_message(void **state)
 	assert_int_equal(session->traffic.bytes_up, 10);
 	fixture_from_peer(session, "\"\"");
 	assert_int_equal(session->traffic.bytes_down, 0);
-	assert_true(ws_sockjs.largest(session) >= 1024); /* max_body */
+	fixture_set("max_body=1KiB");
+	assert_int_equal(ws_sockjs.largest(session), 1024);
+	/* An array of one string. */
+	fixture_set("max_message=1021B");
+	assert_int_equal(ws_sockjs.largest(session), 1025);
+	fixture_set("max_message=10B");
 	assert_int_equal(ws_raw.largest(session), 10);
 	peer.room_count = 0;
 	assert_int_equal(ws_raw.take(session, ps_slice_str("a")), PS_ERR_FULL);
