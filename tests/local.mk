@@ -8,6 +8,7 @@ unit_tests = \
 	%D%/unit/test_application \
 	%D%/unit/test_assembly \
 	%D%/unit/test_authorization \
+	%D%/unit/test_authorization_row \
 	%D%/unit/test_backlog \
 	%D%/unit/test_backlog_events \
 	%D%/unit/test_bridge \
@@ -135,6 +136,14 @@ allocations = %D%/unit/allocations.c %D%/unit/allocations.h
 emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	$(allocations) $(channel_fixture)
 emit_wraps = $(AM_LDFLAGS) \
+%C%_unit_test_authorization_row_SOURCES = \
+	%D%/unit/test_authorization_row.c $(allocations)
+%C%_unit_test_authorization_row_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=store_do \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
+	$(channel_fixture)
+%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read,--wrap=history_read_on \
 	-Wl,--wrap=history_cancel,--wrap=history_put \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc

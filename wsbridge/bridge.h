@@ -121,7 +121,8 @@ struct bridge {
 		struct table by_id, by_client;
 		struct authorization_list all, live;
 		size_t kept_bytes; /* of messages for the next sessions */
-		size_t n_repeat;   /* rows that are to be written again */
+		struct table changes; /* of rows, that are under way */
+		uint32_t round; /* of writing all rows again */
 		struct fanout_job judge, repeat;
 	} authorizations;
 	struct table sockjs_sessions; /* by HTTP, by their URLs; see sockjs.h */

@@ -6,6 +6,7 @@
 #include "ps_log.h"
 #include "wsbridge/applications/authorization.h"
 #include "wsbridge/applications/authorizations.h"
+#include "wsbridge/applications/changed_row.h"
 #include "wsbridge/outbox/outbox.h"
 #include "wsbridge/session/record.h"
 #include "wsbridge/store/store.h"
@@ -95,9 +96,9 @@ on_authorization(void *owner, const struct ps_authorization_row *row)
 }
 
 static void
-on_withdrawn(void *owner, const char *socket_id)
+on_changed(void *owner, const char *socket_id)
 {
-	authorization_forgotten(owner, ps_slice_str(socket_id));
+	changed_row_look(owner, socket_id);
 }
 
 static void
@@ -120,8 +121,7 @@ ledger_open(struct bridge *bridge)
 		.close_request = on_close_request,
 		.replaced = on_replaced,
 		.elsewhere = on_elsewhere,
-		.authorization = on_authorization,
-		.withdrawn = on_withdrawn,
+		.authorization = on_changed,
 		.revived = on_revived,
 	};
 	static const struct store_memory memory = {

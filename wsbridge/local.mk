@@ -88,6 +88,7 @@ sbin_PROGRAMS += %D%/wsbridge
 	%D%/applications/authorization_find.c \
 	%D%/applications/authorization_row.c %D%/applications/authorization_row.h \
 	%D%/applications/authorizations.c %D%/applications/authorizations.h \
+	%D%/applications/changed_row.c %D%/applications/changed_row.h \
 	%D%/applications/connection.c %D%/applications/connection.h \
 	%D%/applications/kept.c %D%/applications/kept.h \
 	%D%/applications/sockjs.c %D%/applications/sockjs.h \

@@ -489,3 +489,31 @@ def test_limits_are_listed(http):
                         ("kept_time", 60000), ("outbox_messages", 10000)]:
         assert limits[name] == value, name
     assert "callback_timeout" not in limits
+
+
+def test_what_is_not_committed_does_not_hold(new_stack, responder):
+    stack = new_stack()
+    app = Application(stack, responder)
+    socket_id = app.authorize("ann")
+    before = row_of(stack, socket_id)
+    away = stack.db_path.with_suffix(".away")
+    stack.db_path.rename(away)
+    stack.wait_until(lambda: app.http.get("/polysocket/health/ready").status
+                     == 503, "the failure")
+    for client in ("ann", "ben"):
+        response = app.try_authorize(client, ttl=10, events=True)
+        assert (response.status, response.code) == (
+            503, "database_unavailable")
+        assert response.header("Retry-After")
+    # The one never was, and the other is as it was.
+    assert app.try_withdraw("ben").code == "authorization_unknown"
+    assert is_known(app, socket_id)
+    away.rename(stack.db_path)
+    stack.wait_until(lambda: app.http.get("/polysocket/health/ready").status
+                     == 200, "the database")
+    assert row_of(stack, socket_id) == before
+    with connect(app.http, socket_id, "websocket") as user:
+        user.send("hello")
+        app.wait_messages("hello")
+    assert app.told("event") == []      # nor does it want any
+    assert app.authorize("ben") != socket_id

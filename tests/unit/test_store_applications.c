@@ -81,10 +81,10 @@ on_authorization(void *owner, const struct ps_authorization_row *row)
 }
 
 static void
-on_withdrawn(void *owner, const char *socket_id)
+on_changed(void *owner, const char *socket_id)
 {
 	assert_ptr_equal(owner, &loop);
-	ps_writer_printf(&told, "without %.1s ", socket_id);
+	ps_writer_printf(&told, "changed %.1s ", socket_id);
 }
 
 static void
@@ -125,8 +125,7 @@ static const struct store_ops ops = {
 	.close_request = on_close_request,
 	.replaced = on_replaced,
 	.elsewhere = on_elsewhere,
-	.authorization = on_authorization,
-	.withdrawn = on_withdrawn,
+	.authorization = on_changed,
 	.revived = on_lane,
 };
 
@@ -614,16 +613,16 @@ a_change_of_an_authorization_is_told(void **state)
 	ps_writer_reset(&told);
 	admin_run("UPDATE authorizations SET events = 1");
 	run_until(told.len > 0);
-	assert_true(writer_had(&told, "a me http://x/ 1 "));
+	assert_true(writer_had(&told, "changed a "));
 	authorize(ID_B, "you");
 	run_until(told.len > 0);
-	assert_true(writer_had(&told, "b you http://x/ 0 "));
+	assert_true(writer_had(&told, "changed b "));
 	admin_run("DELETE FROM authorizations WHERE client = 'me'");
 	run_until(told.len > 0);
-	assert_true(writer_had(&told, "without a "));
+	assert_true(writer_had(&told, "changed a "));
 	admin_run("DELETE FROM tokens WHERE id = 1");
 	run_until(told.len > 0);
-	assert_true(writer_had(&told, "without b "));
+	assert_true(writer_had(&told, "changed b "));
 }
 
 static void
@@ -642,9 +641,9 @@ many_changes_are_told_in_several_turns(void **state)
 	start();
 	ps_writer_reset(&told);
 	admin_run("DELETE FROM authorizations");
-	run_until(told.len == 300 * strlen("without a "));
+	run_until(told.len == 300 * strlen("changed a "));
 	for (i = 0; i + 10 <= told.len; i += 10)
-		n_lines += memcmp(told.data + i, "without a ", 10) == 0;
+		n_lines += memcmp(told.data + i, "changed a ", 10) == 0;
 	assert_int_equal(n_lines, 300);
 }
 
@@ -678,7 +677,7 @@ another_file_is_told_like_a_start(void **state)
 	assert_int_equal(told.len, 0);
 	assert_int_equal(rename(database_beside("copy"), database_path), 0);
 	run_until(was_told("lane "));
-	assert_true(writer_had(&told, "replaced a me http://x/ 0 "
+	assert_true(writer_had(&told, "replaced changed a "
 				      "lane agone5-1 me 3-3 1 "));
 }
 

@@ -27,7 +27,8 @@ authorizations_init(struct bridge *bridge, uint64_t seed)
 	TAILQ_INIT(&bridge->authorizations.all);
 	TAILQ_INIT(&bridge->authorizations.live);
 	return table_init(&bridge->authorizations.by_id, seed) &&
-	    table_init(&bridge->authorizations.by_client, seed);
+	    table_init(&bridge->authorizations.by_client, seed) &&
+	    table_init(&bridge->authorizations.changes, seed);
 }
 
 static void
@@ -36,6 +37,7 @@ release(struct authorization *authorization)
 	/* The client is the end of its key. */
 	free((char *)authorization->client_node.key.data);
 	free(authorization->callback);
+	free(authorization->before.callback);
 	free(authorization);
 }
 
@@ -75,6 +77,7 @@ authorizations_deinit(struct bridge *bridge)
 	}
 	table_deinit(&bridge->authorizations.by_id);
 	table_deinit(&bridge->authorizations.by_client);
+	table_deinit(&bridge->authorizations.changes);
 }
 
 /* Base32 of RFC 4648 in lower case: 160 bits have no padding. */
@@ -218,6 +221,7 @@ create(struct bridge *bridge, const struct authorization_terms *terms)
 		return NULL;
 	}
 	authorization->bridge = bridge;
+	authorization->round = bridge->authorizations.round;
 	authorization->token_id = terms->token_id;
 	authorization->client = key + sizeof(terms->token_id);
 	authorization->client_node.key =
@@ -243,6 +247,28 @@ add(struct authorization *authorization)
 	TAILQ_INSERT_TAIL(&bridge->authorizations.all, authorization, all);
 }
 
+/* What the row says that is to be put in place of the one there is. */
+static void
+keep_before(struct authorization *authorization)
+{
+	if (authorization->is_new || authorization->before.callback != NULL) {
+		free(authorization->callback);
+		return;
+	}
+	authorization->before.callback = authorization->callback;
+	authorization->before.events = authorization->events;
+	authorization->before.renewed_at_s = authorization->renewed_at_s;
+	authorization->before.expires_at_s = authorization->expires_at_s;
+}
+
+static void
+forget_before(struct authorization *authorization)
+{
+	authorization->is_new = false;
+	free(authorization->before.callback);
+	authorization->before.callback = NULL;
+}
+
 /* False when memory is out; then nothing has changed. */
 static bool
 take_terms(struct authorization *authorization,
@@ -253,7 +279,7 @@ take_terms(struct authorization *authorization,
 
 	if (callback == NULL)
 		return false;
-	free(authorization->callback);
+	keep_before(authorization);
 	authorization->callback = callback;
 	authorization->judged = 0;
 	authorization->events = terms->events;
@@ -279,6 +305,7 @@ create_new(struct bridge *bridge, const struct authorization_terms *terms,
 	authorization = create(bridge, terms);
 	if (authorization == NULL)
 		return NULL;
+	authorization->is_new = true;
 	if (!make_socket_id(authorization->socket_id) ||
 	    !take_terms(authorization, terms)) {
 		release(authorization);
@@ -304,6 +331,49 @@ authorization_renew(struct bridge *bridge,
 	return take_terms(authorization, terms) ? authorization : NULL;
 }
 
+void
+authorization_written(struct bridge *bridge,
+    const struct ps_authorization_row *row, bool is_last)
+{
+	struct authorization *authorization = authorization_find_id(bridge,
+	    ps_slice_str(row->socket_id));
+
+	if (authorization == NULL)
+		return;
+	forget_before(authorization);
+	if (is_last)
+		return;
+	/* Without memory the next one stays, written or not. */
+	authorization->before.callback = strdup(row->callback);
+	authorization->before.events = row->events;
+	authorization->before.renewed_at_s = row->renewed_at_s;
+	authorization->before.expires_at_s = row->expires_at_s;
+}
+
+void
+authorization_unwritten(struct bridge *bridge, struct ps_slice socket_id)
+{
+	struct authorization *authorization =
+	    authorization_find_id(bridge, socket_id);
+
+	if (authorization == NULL)
+		return;
+	if (authorization->is_new) {
+		authorization_end(authorization, "not written");
+		return;
+	}
+	if (authorization->before.callback == NULL)
+		return;
+	free(authorization->callback);
+	authorization->callback = authorization->before.callback;
+	authorization->before.callback = NULL;
+	authorization->judged = 0;
+	authorization->events = authorization->before.events;
+	authorization->renewed_at_s = authorization->before.renewed_at_s;
+	authorization->expires_at_s = authorization->before.expires_at_s;
+	set_timer(authorization);
+}
+
 /* The row is what the administrator wants, and may have another time. */
 static bool
 take_row(struct authorization *authorization,
@@ -316,6 +386,7 @@ take_row(struct authorization *authorization,
 
 	if (!take_terms(authorization, &terms))
 		return false;
+	forget_before(authorization);
 	authorization->created_at_s = row->created_at_s;
 	authorization->renewed_at_s = row->renewed_at_s;
 	authorization->expires_at_s = row->expires_at_s;

@@ -38,6 +38,13 @@ struct authorization {
 	bool events;	/* connects and disconnects are called back, too */
 	int64_t created_at_s, renewed_at_s;
 	int64_t expires_at_s; /* INT64_MAX: never */
+	/* As the database has it, while what it is now is being written. */
+	struct {
+		char *callback; /* owned; NULL: it is as it is now */
+		bool events;
+		int64_t renewed_at_s, expires_at_s;
+	} before;
+	uint32_t round; /* that has put it, see authorizations_repeat() */
 
 	struct connection_list connections; /* oldest first */
 	uint32_t n_connections;
@@ -53,6 +60,7 @@ struct authorization {
 	uint64_t judged, seen;
 	bool is_covered; /* the token covers the callback */
 	bool is_gone;	 /* withdrawn, and no longer in any table */
+	bool is_new;	 /* the database does not have it yet */
 	/* Why its sessions are being closed; 0: they are not. */
 	uint16_t close_code;
 	const char *close_reason; /* borrowed for ever */
@@ -70,12 +78,20 @@ PS_MUST_CHECK bool authorizations_init(struct bridge *bridge, uint64_t seed);
 /* When no session is left. */
 void authorizations_deinit(struct bridge *bridge);
 
-/* A new one, or the one of this token and client renewed. NULL and why:
- * TOO_MANY_AUTHORIZATIONS, or BRIDGE_FULL without memory. */
+/* A new one, or the one of this token and client renewed, whose row is to be
+ * put next. NULL and why: TOO_MANY_AUTHORIZATIONS, or BRIDGE_FULL without
+ * memory. */
 struct authorization *authorization_renew(struct bridge *bridge,
     const struct authorization_terms *terms, enum ps_code *code_r);
-/* From the store: at the start, or since the administrator has written it. The
- * socket id of one that is there stays as it is. */
+/* A row that was put is committed; `is_last`: nothing of it is under way. And
+ * with nothing under way, the last one could not be: it is as it was before, or
+ * over. */
+void authorization_written(struct bridge *bridge,
+    const struct ps_authorization_row *row, bool is_last);
+void authorization_unwritten(struct bridge *bridge,
+    struct ps_slice socket_id);
+/* The database has this row: at the start, or since the administrator has
+ * written it. */
 void authorization_load(struct bridge *bridge,
     const struct ps_authorization_row *row);
 

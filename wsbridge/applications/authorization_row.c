@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changed_row.h"
 #include "ps_log.h"
 #include "wsbridge/store/store.h"
 
 struct authorization_change {
 	struct store_job job; /* first */
+	struct table_node node; /* by socket id */
 	struct bridge *bridge;
 	authorization_change_fn done;
 	void *owner;
@@ -33,6 +35,46 @@ run_delete(struct store_job *job, struct ps_db *db)
 	    ((struct authorization_change *)job)->socket_id);
 }
 
+bool
+authorization_is_changing(const struct bridge *bridge,
+    struct ps_slice socket_id)
+{
+	return table_find(&bridge->authorizations.changes, socket_id) != NULL;
+}
+
+static bool
+begin(struct authorization_change *change)
+{
+	struct table *changes = &change->bridge->authorizations.changes;
+
+	table_add(changes, &change->node);
+	if (store_do(change->bridge->store, &change->job))
+		return true;
+	table_remove(changes, &change->node);
+	return false;
+}
+
+/* What the authorization is from now on. */
+static void
+end(struct authorization_change *change, bool ok)
+{
+	struct bridge *bridge = change->bridge;
+	bool is_last;
+
+	table_remove(&bridge->authorizations.changes, &change->node);
+	if (change->job.run != run_put)
+		return;
+	is_last = !authorization_is_changing(bridge, change->node.key);
+	if (ok)
+		authorization_written(bridge, &change->row, is_last);
+	else if (is_last)
+		authorization_unwritten(bridge, change->node.key);
+	/* The administrator's had taken its place, and is gone again. */
+	if (ok && is_last &&
+	    authorization_find_id(bridge, change->node.key) == NULL)
+		changed_row_look(bridge, change->socket_id);
+}
+
 /* Its authorization is gone for this bridge. A row that stayed would be in the
  * way of the client's next one, and let it in again after a restart. */
 static bool
@@ -40,7 +82,7 @@ is_done_again(struct authorization_change *change, int ret)
 {
 	change->done = NULL;
 	return change->job.run == run_delete && ret == PS_ERR_IO &&
-	    store_do(change->bridge->store, &change->job);
+	    begin(change);
 }
 
 static void
@@ -53,6 +95,7 @@ on_done(struct store_job *job, int ret)
 		ps_warning("authorization %.4s: its row is not written (%d)",
 		    change->socket_id, ret);
 	change->was_told = true;
+	end(change, ret == PS_OK);
 	if (change->done != NULL)
 		change->done(change->owner, ret == PS_OK);
 	if (!is_done_again(change, ret))
@@ -70,6 +113,7 @@ create(const char *socket_id, size_t texts_len, authorization_change_fn done,
 		return NULL;
 	snprintf(change->socket_id, sizeof(change->socket_id), "%s", socket_id);
 	change->row.socket_id = change->socket_id;
+	change->node.key = ps_slice_str(change->socket_id);
 	change->done = done;
 	change->owner = owner;
 	change->job.done = on_done;
@@ -80,14 +124,14 @@ static struct authorization_change *
 lend(struct bridge *bridge, struct authorization_change *change)
 {
 	change->bridge = bridge;
-	if (store_do(bridge->store, &change->job))
+	if (begin(change))
 		return change;
 	free(change);
 	return NULL;
 }
 
-struct authorization_change *
-authorization_row_put(const struct authorization *authorization,
+static struct authorization_change *
+create_put(const struct authorization *authorization,
     authorization_change_fn done, void *owner)
 {
 	size_t client_size = strlen(authorization->client) + 1;
@@ -107,7 +151,23 @@ authorization_row_put(const struct authorization *authorization,
 	change->row.created_at_s = authorization->created_at_s;
 	change->row.renewed_at_s = authorization->renewed_at_s;
 	change->row.expires_at_s = authorization->expires_at_s;
-	return lend(authorization->bridge, change);
+	return change;
+}
+
+struct authorization_change *
+authorization_row_put(const struct authorization *authorization,
+    authorization_change_fn done, void *owner)
+{
+	struct bridge *bridge = authorization->bridge;
+	struct ps_slice id = ps_slice_str(authorization->socket_id);
+	struct authorization_change *change =
+	    create_put(authorization, done, owner);
+
+	if (change != NULL)
+		change = lend(bridge, change);
+	if (change == NULL && !authorization_is_changing(bridge, id))
+		authorization_unwritten(bridge, id);
+	return change;
 }
 
 struct authorization_change *

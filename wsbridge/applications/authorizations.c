@@ -45,24 +45,24 @@ authorizations_judge(struct bridge *bridge)
 	fanout_note(&bridge->fanout, &bridge->authorizations.judge);
 }
 
-/* As many as there were, each of which goes to the end. */
+/* Each goes to the end. */
 static unsigned
 repeat_some(struct fanout_job *job, unsigned units)
 {
 	struct bridge *bridge = PS_CONTAINER(job, struct bridge,
 	    authorizations.repeat);
 	struct authorization_list *all = &bridge->authorizations.all;
+	uint32_t round = bridge->authorizations.round;
 	struct authorization *authorization;
 	unsigned done;
 
 	for (done = 0; done < units; done++) {
 		authorization = TAILQ_FIRST(all);
-		if (authorization == NULL ||
-		    bridge->authorizations.n_repeat == 0)
+		if (authorization == NULL || authorization->round == round)
 			return done;
-		bridge->authorizations.n_repeat--;
 		TAILQ_REMOVE(all, authorization, all);
 		TAILQ_INSERT_TAIL(all, authorization, all);
+		authorization->round = round;
 		if (!authorization->is_gone &&
 		    authorization_row_put(authorization, NULL, NULL) == NULL)
 			ps_warning("authorization %.4s: has no row",
@@ -76,7 +76,7 @@ void
 authorizations_repeat(struct bridge *bridge)
 {
 	bridge->authorizations.repeat.serve = repeat_some;
-	bridge->authorizations.n_repeat = bridge->authorizations.by_id.count;
+	bridge->authorizations.round++;
 	fanout_note(&bridge->fanout, &bridge->authorizations.repeat);
 }
 

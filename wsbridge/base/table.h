@@ -27,8 +27,8 @@ struct table {
 /* False when memory is out. */
 bool table_init(struct table *table, uint64_t seed);
 void table_deinit(struct table *table);
-/* The key must not be there yet. */
 void table_add(struct table *table, struct table_node *node);
+/* Where several have the key: one of them. */
 struct table_node *table_find(const struct table *table, struct ps_slice key);
 void table_remove(struct table *table, struct table_node *node);
 

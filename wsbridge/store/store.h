@@ -51,12 +51,9 @@ struct store_ops {
 	 * more: once, with nothing. */
 	void (*elsewhere)(void *owner, const struct store_use *uses,
 	    size_t count);
-	/* The administrator made or changed this authorization, or the file is
-	 * another one, which has it. */
-	void (*authorization)(void *owner,
-	    const struct ps_authorization_row *row);
-	/* The administrator deleted the one of this socket id, or its token. */
-	void (*withdrawn)(void *owner, const char *socket_id);
+	/* The administrator made, changed or deleted the authorization of this
+	 * socket id, or its token; or the file is another one, which has it. */
+	void (*authorization)(void *owner, const char *socket_id);
 	/* The administrator made rows of this lane ready: all of its ready rows
 	 * are to be tried, from now on. Or as above. */
 	void (*revived)(void *owner, const struct ps_outbox_lane *lane);

@@ -119,6 +119,12 @@ look_at_commits(struct store *store)
 	return store_enter_anew(store);
 }
 
+static void
+on_authorization(void *store, const struct ps_authorization_row *row)
+{
+	store_post_authorization(store, row->socket_id);
+}
+
 static int
 look_at_all_applications(struct store *store)
 {
@@ -126,36 +132,9 @@ look_at_all_applications(struct store *store)
 
 	if ((ret = ps_db_last_change(store->db, &store->change)) != PS_OK ||
 	    (ret = ps_db_each_authorization(store->db,
-		 store_post_authorization, store)) != PS_OK)
+		 on_authorization, store)) != PS_OK)
 		return ret;
 	return ps_db_each_lane(store->db, store->node, store_post_lane, store);
-}
-
-/* An authorization, on its way to the mail if there is one. */
-struct found {
-	struct store *store;
-	bool any;
-};
-
-static void
-on_authorization(void *arg, const struct ps_authorization_row *row)
-{
-	struct found *found = arg;
-
-	found->any = true;
-	store_post_authorization(found->store, row);
-}
-
-static int
-look_at_authorization(struct store *store, const char *socket_id)
-{
-	struct found found = { store, false };
-	int ret = ps_db_find_authorization(store->db, socket_id,
-	    on_authorization, &found);
-
-	if (ret == PS_OK && !found.any)
-		store_post_withdrawn(store, socket_id);
-	return ret;
 }
 
 static int
@@ -177,7 +156,7 @@ look_at_applications(struct store *store)
 			ret = ps_db_find_lane(store->db, store->node, name,
 			    store_post_lane, store);
 		else
-			ret = look_at_authorization(store, name);
+			store_post_authorization(store, name);
 	}
 	return ret;
 }

@@ -45,29 +45,9 @@ store_post_close_request(void *store, const char *id)
 }
 
 void
-store_post_withdrawn(void *store, const char *socket_id)
+store_post_authorization(void *store, const char *socket_id)
 {
-	post_name(store, NEWS_WITHDRAWN, socket_id);
-}
-
-void
-store_post_authorization(void *store, const struct ps_authorization_row *row)
-{
-	struct news *news = create(NEWS_AUTHORIZATION, strlen(row->socket_id) +
-		strlen(row->client) + strlen(row->callback) + 3);
-	char *end;
-
-	if (news == NULL)
-		return;
-	end = news->texts;
-	news->authorization = *row;
-	news->authorization.socket_id =
-	    ps_slice_keep(ps_slice_str(row->socket_id), &end);
-	news->authorization.client =
-	    ps_slice_keep(ps_slice_str(row->client), &end);
-	news->authorization.callback =
-	    ps_slice_keep(ps_slice_str(row->callback), &end);
-	post(store, news);
+	post_name(store, NEWS_AUTHORIZATION, socket_id);
 }
 
 void
@@ -97,11 +77,7 @@ store_tell_news(const struct store *store, const struct news *news)
 		break;
 	case NEWS_AUTHORIZATION:
 		if (ops->authorization != NULL)
-			ops->authorization(store->owner, &news->authorization);
-		break;
-	case NEWS_WITHDRAWN:
-		if (ops->withdrawn != NULL)
-			ops->withdrawn(store->owner, news->texts);
+			ops->authorization(store->owner, news->texts);
 		break;
 	case NEWS_LANE:
 		if (ops->revived != NULL)

@@ -23,14 +23,10 @@ struct news {
 	STAILQ_ENTRY(news) next;
 	enum news_kind {
 		NEWS_CLOSE_REQUEST, /* of a session: `texts` is its name */
-		NEWS_AUTHORIZATION, /* there is this one */
-		NEWS_WITHDRAWN,	    /* `texts` is its socket id */
+		NEWS_AUTHORIZATION, /* `texts` is its socket id */
 		NEWS_LANE,	    /* it is to be tried */
 	} kind;
-	union {
-		struct ps_authorization_row authorization;
-		struct ps_outbox_lane lane;
-	};
+	struct ps_outbox_lane lane;
 	char texts[];
 };
 
@@ -90,9 +86,7 @@ struct store {
 
 /* store_news.c: puts copies into the mail; and tells one, on the loop. */
 void store_post_close_request(void *store, const char *id);
-void store_post_withdrawn(void *store, const char *socket_id);
-void store_post_authorization(void *store,
-    const struct ps_authorization_row *row);
+void store_post_authorization(void *store, const char *socket_id);
 void store_post_lane(void *store, const struct ps_outbox_lane *lane);
 void store_tell_news(const struct store *store, const struct news *news);
 
