@@ -43,6 +43,7 @@ ps_bench_lib = \
 %C%_fanout_floor_SOURCES = \
 	%D%/fanout/floor.c \
 	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/server.c %D%/lib/server.h \
 	tests/tools/ws-frame.c tests/tools/ws-frame.h
 %C%_fanout_floor_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/tools
 %C%_fanout_floor_LDADD = $(CRYPTO_LIBS)
@@ -60,6 +61,7 @@ ps_bench_lib = \
 
 %C%_talk_target_SOURCES = \
 	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/server.c %D%/lib/server.h \
 	%D%/talker/score.c %D%/talker/score.h \
 	%D%/talker/talk-target.c \
 	tests/tools/ws-frame.c tests/tools/ws-frame.h
@@ -67,7 +69,8 @@ ps_bench_lib = \
 %C%_talk_target_LDADD = $(CRYPTO_LIBS)
 
 %C%_callback_echo_SOURCES = %D%/callback-echo.c \
-	%D%/lib/link.c %D%/lib/link.h
+	%D%/lib/link.c %D%/lib/link.h \
+	%D%/lib/server.c %D%/lib/server.h
 %C%_callback_echo_LDADD =
 
 %C%_fcgi_ceiling_SOURCES = %D%/fcgi-ceiling.c

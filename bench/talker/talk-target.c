@@ -24,7 +24,6 @@
  */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -37,6 +36,7 @@
 #include <unistd.h>
 
 #include "bench/lib/link.h"
+#include "bench/lib/server.h"
 #include "score.h"
 #include "ws-frame.h"
 
@@ -404,26 +404,6 @@ serve(int listener)
 	die("epoll_wait: %s", strerror(errno));
 }
 
-static int
-listen_anywhere(void)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(fd, 4096) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-		die("listen: %s", strerror(errno));
-	printf("%d\n", ntohs(address.sin_port));
-	fflush(stdout);
-	return fd;
-}
-
 int
 main(void)
 {
@@ -433,5 +413,5 @@ main(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	serve(listen_anywhere());
+	serve(server_listen(SOCK_NONBLOCK));
 }
