@@ -31,7 +31,6 @@
 
 #include "fanout.h"
 
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -449,22 +448,25 @@ usage(void)
 	exit(2);
 }
 
-static void
-names_find(int option, const char *name)
+static bool
+kind_find(char *name)
 {
-	size_t i;
-
-	for (i = 0; option == 'k' && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i]->name, name) == 0)
 			fanout.kind = kinds[i];
-	for (i = 0; option == 'u' &&
-	     i < sizeof(publishers) / sizeof(publishers[0]);
-	     i++)
-		if (strcmp(publishers[i]->name, name) == 0)
-			publisher = publishers[i];
+	return fanout.kind != NULL;
 }
 
-static void
+static bool
+publisher_find(char *name)
+{
+	for (size_t i = 0; i < sizeof(publishers) / sizeof(publishers[0]); i++)
+		if (strcmp(publishers[i]->name, name) == 0)
+			publisher = publishers[i];
+	return publisher != NULL;
+}
+
+static bool
 windows_parse(char *list)
 {
 	char *window;
@@ -472,94 +474,41 @@ windows_parse(char *list)
 	n_windows = 0;
 	for (window = strtok(list, ","); window; window = strtok(NULL, ",")) {
 		if (n_windows == MAX_WINDOWS)
-			usage();
-		windows[n_windows++] = option_number(window, 1, MAX_WINDOW, usage);
+			return false;
+		windows[n_windows++] =
+			option_number(window, 1, MAX_WINDOW, usage);
 	}
-	if (n_windows == 0)
-		usage();
+	return n_windows > 0;
 }
 
-static void
-option_take(int option)
-{
-	switch (option) {
-	case 'k':
-	case 'u':
-		names_find(option, optarg);
-		break;
-	case 'p':
-		fanout.port = option_number(optarg, 1, 65535, usage);
-		break;
-	case 'q':
-		fanout.ws_port = option_number(optarg, 1, 65535, usage);
-		break;
-	case 'x':
-		fanout.path = optarg;
-		break;
-	case 'y':
-		fanout.publish_path = optarg;
-		break;
-	case 'm':
-		fanout.n_members = option_number(optarg, 1, MAX_MEMBERS, usage);
-		break;
-	case 'c':
-		fanout.n_channels = option_number(optarg, 1, MAX_MEMBERS, usage);
-		break;
-	case 'b':
-		fanout.text_len = option_number(optarg, MIN_TEXT, MAX_TEXT, usage);
-		break;
-	case 'n':
-		windows_parse(optarg);
-		break;
-	case 'r':
-		fanout.rate = option_number(optarg, 1, MAX_RATE, usage);
-		break;
-	case 's':
-		measure_s = option_number(optarg, 0, MAX_SECONDS, usage);
-		break;
-	case 'w':
-		warm_s = option_number(optarg, 0, MAX_SECONDS, usage);
-		break;
-	case 'i':
-		if (!processes_parse(optarg))
-			usage();
-		break;
-	case 't':
-		has_steps = true;
-		break;
-	default:
-		usage();
-	}
-}
+static const struct bench_option options[] = {
+	{ "kind", .take = kind_find },
+	{ "publisher", .take = publisher_find },
+	{ "port", .port = &fanout.port },
+	{ "ws-port", .port = &fanout.ws_port },
+	{ "path", .text = &fanout.path },
+	{ "publish-path", .text = &fanout.publish_path },
+	{ "members", .whole = &fanout.n_members, .min = 1, .max = MAX_MEMBERS },
+	{ "channels", .whole = &fanout.n_channels, .min = 1,
+	  .max = MAX_MEMBERS },
+	{ "bytes", .whole = &fanout.text_len, .min = MIN_TEXT,
+	  .max = MAX_TEXT },
+	{ "window", .take = windows_parse },
+	{ "rate", .whole = &fanout.rate, .min = 1, .max = MAX_RATE },
+	{ "seconds", .real = &measure_s, .max = MAX_SECONDS },
+	{ "warm", .real = &warm_s, .max = MAX_SECONDS },
+	{ "pids", .take = processes_parse },
+	{ "steps", .flag = &has_steps },
+	{ NULL },
+};
 
 static void
-options_parse(int argc, char **argv)
+options_read(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "kind", required_argument, NULL, 'k' },
-		{ "publisher", required_argument, NULL, 'u' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "ws-port", required_argument, NULL, 'q' },
-		{ "path", required_argument, NULL, 'x' },
-		{ "publish-path", required_argument, NULL, 'y' },
-		{ "members", required_argument, NULL, 'm' },
-		{ "channels", required_argument, NULL, 'c' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "window", required_argument, NULL, 'n' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "warm", required_argument, NULL, 'w' },
-		{ "pids", required_argument, NULL, 'i' },
-		{ "steps", no_argument, NULL, 't' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-		option_take(option);
+	options_parse(argc, argv, options, usage);
 	if (fanout.kind == NULL || fanout.port == 0 || fanout.path == NULL ||
 	    (publisher != NULL) != (fanout.publish_path != NULL) ||
-	    (publisher == NULL && !has_steps) || optind != argc)
+	    (publisher == NULL && !has_steps))
 		usage();
 	if (fanout.ws_port == 0)
 		fanout.ws_port = fanout.port;
@@ -570,7 +519,7 @@ main(int argc, char **argv)
 {
 	unsigned i;
 
-	options_parse(argc, argv);
+	options_read(argc, argv);
 	members = calloc(fanout.n_members, fanout.kind->size);
 	if (members == NULL)
 		die("no memory for %u members", fanout.n_members);

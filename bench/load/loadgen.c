@@ -16,7 +16,6 @@
 
 #include "load.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,95 +187,39 @@ usage(void)
 	exit(2);
 }
 
-static void
-mode_find(const char *name)
+static bool
+mode_find(char *name)
 {
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (strcmp(modes[i]->name, name) == 0)
 			load.mode = modes[i];
+	return load.mode != NULL;
 }
 
-static void
-option_take(int c)
-{
-	switch (c) {
-	case 'm':
-		mode_find(optarg);
-		break;
-	case 'p':
-		load.port = option_number(optarg, 1, 65535, usage);
-		break;
-	case 'c':
-		load.n_clients = option_number(optarg, 1, MAX_CLIENTS, usage);
-		break;
-	case 's':
-		measure_s = option_number(optarg, 0, MAX_SECONDS, usage);
-		break;
-	case 'w':
-		warm_s = option_number(optarg, 0, MAX_SECONDS, usage);
-		break;
-	case 'b':
-		load.payload_len = option_number(optarg, 24, MAX_PAYLOAD, usage);
-		break;
-	case 'o':
-		load.post_len = option_number(optarg, 1, MAX_PAYLOAD, usage);
-		break;
-	case 'x':
-		load.prefix = optarg;
-		break;
-	case 't':
-		load.target = optarg;
-		break;
-	case 'g':
-		load.origin = optarg;
-		break;
-	case 'k':
-		load.n_tokens = option_number(optarg, 0, MAX_TOKENS, usage);
-		break;
-	case 'r':
-		load.rate = option_number(optarg, 1, MAX_RATE, usage);
-		break;
-	case 'h':
-		load.path = optarg;
-		break;
-	case 'd':
-		load.n_delivered = option_number(optarg, 0, MAX_CLIENTS, usage);
-		break;
-	case 'i':
-		if (!processes_parse(optarg))
-			usage();
-		break;
-	default:
-		usage();
-	}
-}
+static const struct bench_option options[] = {
+	{ "mode", .take = mode_find },
+	{ "port", .port = &load.port },
+	{ "clients", .whole = &load.n_clients, .min = 1, .max = MAX_CLIENTS },
+	{ "seconds", .real = &measure_s, .max = MAX_SECONDS },
+	{ "warm", .real = &warm_s, .max = MAX_SECONDS },
+	{ "bytes", .whole = &load.payload_len, .min = 24, .max = MAX_PAYLOAD },
+	{ "post-bytes", .whole = &load.post_len, .min = 1, .max = MAX_PAYLOAD },
+	{ "prefix", .text = &load.prefix },
+	{ "target", .text = &load.target },
+	{ "origin", .text = &load.origin },
+	{ "tokens", .whole = &load.n_tokens, .max = MAX_TOKENS },
+	{ "rate", .whole = &load.rate, .min = 1, .max = MAX_RATE },
+	{ "path", .text = &load.path },
+	{ "delivered", .whole = &load.n_delivered, .max = MAX_CLIENTS },
+	{ "pids", .take = processes_parse },
+	{ NULL },
+};
 
 static void
-options_parse(int argc, char **argv)
+options_read(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "mode", required_argument, NULL, 'm' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "clients", required_argument, NULL, 'c' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "warm", required_argument, NULL, 'w' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "post-bytes", required_argument, NULL, 'o' },
-		{ "prefix", required_argument, NULL, 'x' },
-		{ "target", required_argument, NULL, 't' },
-		{ "origin", required_argument, NULL, 'g' },
-		{ "tokens", required_argument, NULL, 'k' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "path", required_argument, NULL, 'h' },
-		{ "delivered", required_argument, NULL, 'd' },
-		{ "pids", required_argument, NULL, 'i' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		option_take(c);
-	if (load.mode == NULL || load.port == 0 || optind != argc)
+	options_parse(argc, argv, options, usage);
+	if (load.mode == NULL || load.port == 0)
 		usage();
 	if (load.target == NULL &&
 	    (load.mode == &poll_mode || load.mode == &stream_mode ||
@@ -292,7 +235,7 @@ options_parse(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	options_parse(argc, argv);
+	options_read(argc, argv);
 	clients = calloc(load.n_clients, load.mode->client_size);
 	if (clients == NULL)
 		die("no memory for %u clients", load.n_clients);

@@ -37,7 +37,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -410,8 +409,8 @@ usage(void)
 	exit(2);
 }
 
-static const struct tongue *
-tongue_find(const char *name)
+static bool
+tongue_find(char *name)
 {
 	static const struct tongue *const tongues[] = {
 		&relay_tongue,
@@ -421,69 +420,31 @@ tongue_find(const char *name)
 
 	for (size_t i = 0; i < sizeof(tongues) / sizeof(tongues[0]); i++)
 		if (strcmp(tongues[i]->name, name) == 0)
-			return tongues[i];
-	usage();
-	return NULL;
+			talk.tongue = tongues[i];
+	return talk.tongue != NULL;
 }
 
-static void
-options_parse(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "tongue", required_argument, NULL, 'l' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "clients", required_argument, NULL, 'c' },
-		{ "rate", required_argument, NULL, 'r' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "mixed", no_argument, NULL, 'm' },
-		{ "churn", no_argument, NULL, 'u' },
-		{ "seed", required_argument, NULL, 'e' },
-		{ "prefix", required_argument, NULL, 'x' },
-		{ "target", required_argument, NULL, 't' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
+static const struct bench_option options[] = {
+	{ "tongue", .take = tongue_find },
+	{ "port", .port = &load.port },
+	{ "clients", .whole = &load.n_clients, .min = 1,
+	  .max = TALK_MAX_CLIENTS },
+	{ "rate", .real = &talk.rate, .min = 0.01, .max = MAX_RATE },
+	{ "seconds", .real = &seconds, .max = MAX_SECONDS },
+	{ "bytes", .whole = &load.payload_len, .min = 1, .max = MAX_PAYLOAD },
+	{ "mixed", .flag = &talk.is_mixed },
+	{ "churn", .flag = &talk.is_churning },
+	{ "seed", .whole = &seed, .min = 1, .max = UINT32_MAX },
+	{ "prefix", .text = &load.prefix },
+	{ "target", .text = &load.target },
+	{ NULL },
+};
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'l':
-			talk.tongue = tongue_find(optarg);
-			break;
-		case 'p':
-			load.port = option_number(optarg, 1, 65535, usage);
-			break;
-		case 'c':
-			load.n_clients = option_number(optarg, 1, TALK_MAX_CLIENTS, usage);
-			break;
-		case 'r':
-			talk.rate = option_number(optarg, 0.01, MAX_RATE, usage);
-			break;
-		case 's':
-			seconds = option_number(optarg, 0, MAX_SECONDS, usage);
-			break;
-		case 'b':
-			load.payload_len = option_number(optarg, 1, MAX_PAYLOAD, usage);
-			break;
-		case 'm':
-			talk.is_mixed = true;
-			break;
-		case 'u':
-			talk.is_churning = true;
-			break;
-		case 'e':
-			seed = option_number(optarg, 1, UINT32_MAX, usage);
-			break;
-		case 'x':
-			load.prefix = optarg;
-			break;
-		case 't':
-			load.target = optarg;
-			break;
-		default:
-			usage();
-		}
-	if (talk.tongue == NULL || load.port == 0 || optind != argc ||
+static void
+options_read(int argc, char **argv)
+{
+	options_parse(argc, argv, options, usage);
+	if (talk.tongue == NULL || load.port == 0 ||
 	    (talk.tongue == &relay_tongue && load.target == NULL))
 		usage();
 }
@@ -493,7 +454,7 @@ main(int argc, char **argv)
 {
 	unsigned i;
 
-	options_parse(argc, argv);
+	options_read(argc, argv);
 	talkers = calloc(load.n_clients, sizeof(*talkers));
 	ended_ns = calloc(load.n_clients, sizeof(*ended_ns));
 	if (talkers == NULL || ended_ns == NULL)
