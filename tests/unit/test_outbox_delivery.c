@@ -181,6 +181,46 @@ without_callback_retry_there_is_one_attempt(void **state)
 	assert_true(find_row("a-1", 1)->is_dead);
 }
 
+static int64_t (*time_of_day)(void);
+static int64_t set_by_s;
+
+static int64_t
+time_that_was_set(void)
+{
+	return time_of_day() + set_by_s;
+}
+
+/* Whoever sets the clock of the machine, by a day: a row is tried for as long
+ * as ever at least. */
+static void
+a_clock_that_is_set_makes_nothing_too_old(void **state)
+{
+	(void)state;
+	fixture_set("callback_retry=3s");
+	time_of_day = bridge.unix_s;
+	bridge.unix_s = time_that_was_set;
+	set_by_s = 0;
+	say_now("a-1", 1, "http://app");
+	say_now("a-2", 1, "http://other");
+	answer_now("a-1", 1, 500);
+	set_by_s = 86400;
+	answer_now("a-2", 1, 500);
+	pass(1000);
+	answer_now("a-1", 1, 500);
+	answer_now("a-2", 1, 500);
+	assert_int_equal(status().dead, 0);
+	set_by_s = -86400;
+	pass(2000);
+	answer_now("a-1", 1, 500);
+	answer_now("a-2", 1, 500);
+	assert_int_equal(status().dead, 0);
+	set_by_s = 0;
+	pass(4000);
+	answer_now("a-1", 1, 500);
+	answer_now("a-2", 1, 500);
+	assert_int_equal(status().dead, 2);
+}
+
 static void
 a_restart_gives_what_it_finds_the_whole_time_again(void **state)
 {
@@ -624,6 +664,7 @@ main(void)
 		TEST(the_first_wait_is_callback_backoff),
 		TEST(what_failed_for_callback_retry_is_dead),
 		TEST(without_callback_retry_there_is_one_attempt),
+		TEST(a_clock_that_is_set_makes_nothing_too_old),
 		TEST(a_restart_gives_what_it_finds_the_whole_time_again),
 		TEST(what_is_revived_is_called_back_once_more),
 		TEST(what_is_revived_comes_in_front_of_what_waits),
