@@ -103,6 +103,13 @@ check_LIBRARIES = %D%/unit/libunit.a
 	%D%/unit/loop.h \
 	%D%/unit/unit.h
 libunit_LIBS = %D%/unit/libunit.a
+
+# What several tests share: sources, and the functions that they stand in for.
+allocations = %D%/unit/allocations.c %D%/unit/allocations.h
+backlog_fixture = %D%/unit/backlog_fixture.c %D%/unit/backlog_fixture.h
+callback_fixture = \
+	%D%/unit/callback_fixture.c %D%/unit/callback_fixture.h \
+	%D%/unit/responder.c %D%/unit/responder.h
 channel_fixture = \
 	%D%/unit/channel_fixture.c %D%/unit/channel_fixture.h
 channel_fixture_wraps = $(AM_LDFLAGS) \
@@ -110,47 +117,57 @@ channel_fixture_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=history_read_on,--wrap=history_cancel \
 	-Wl,--wrap=acks_take,--wrap=acks_leave \
 	-Wl,--wrap=emit_run,--wrap=emit_forget
+emit_wraps = $(AM_LDFLAGS) \
+	-Wl,--wrap=history_read,--wrap=history_read_on \
+	-Wl,--wrap=history_cancel,--wrap=history_put \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+history_fixture = %D%/unit/history_fixture.c %D%/unit/history_fixture.h
+history_wraps = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
+	-Wl,--wrap=ps_clock_unix_ms
+outbox_fixture = %D%/unit/outbox_fixture.c %D%/unit/outbox_fixture.h
+outbox_wraps = $(AM_LDFLAGS) \
+	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
+	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
+	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
+	-Wl,--wrap=ps_db_read_outbox,--wrap=ps_db_note_lane \
+	-Wl,--wrap=ps_db_delete_authorization
+emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
+	$(allocations) $(channel_fixture)
+
+%C%_unit_test_application_SOURCES = \
+	%D%/unit/test_application.c $(allocations) $(outbox_fixture)
+%C%_unit_test_application_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_authorization_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_authorization \
 	-Wl,--wrap=ps_db_delete_authorization
-backlog_fixture = %D%/unit/backlog_fixture.c %D%/unit/backlog_fixture.h
+%C%_unit_test_authorization_row_SOURCES = \
+	%D%/unit/test_authorization_row.c $(allocations)
+%C%_unit_test_authorization_row_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=store_do \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_backlog_SOURCES = %D%/unit/test_backlog.c $(backlog_fixture)
 %C%_unit_test_backlog_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
 %C%_unit_test_backlog_events_SOURCES = \
 	%D%/unit/test_backlog_events.c $(backlog_fixture)
 %C%_unit_test_backlog_events_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=ps_clock_ms
-callback_fixture = \
-	%D%/unit/callback_fixture.c %D%/unit/callback_fixture.h \
-	%D%/unit/responder.c %D%/unit/responder.h
 %C%_unit_test_callback_SOURCES = %D%/unit/test_callback.c \
 	$(callback_fixture)
 %C%_unit_test_callback_addresses_SOURCES = \
 	%D%/unit/test_callback_addresses.c $(callback_fixture)
-%C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
-%C%_unit_test_channel_fanout_SOURCES = \
-	%D%/unit/test_channel_fanout.c $(channel_fixture)
-%C%_unit_test_channel_fanout_LDFLAGS = $(channel_fixture_wraps)
-%C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
-allocations = %D%/unit/allocations.c %D%/unit/allocations.h
-emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
-	$(allocations) $(channel_fixture)
-emit_wraps = $(AM_LDFLAGS) \
-%C%_unit_test_authorization_row_SOURCES = \
-	%D%/unit/test_authorization_row.c $(allocations)
-%C%_unit_test_authorization_row_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=store_do \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
-	$(channel_fixture)
-%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=history_read,--wrap=history_read_on \
-	-Wl,--wrap=history_cancel,--wrap=history_put \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_callback_memory_SOURCES = %D%/unit/test_callback_memory.c \
 	$(allocations)
 %C%_unit_test_callback_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup
+%C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
+%C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)
+%C%_unit_test_channel_fanout_SOURCES = \
+	%D%/unit/test_channel_fanout.c $(channel_fixture)
+%C%_unit_test_channel_fanout_LDFLAGS = $(channel_fixture_wraps)
+%C%_unit_test_channel_model_SOURCES = \
+	%D%/unit/test_channel_model.c $(channel_fixture)
+%C%_unit_test_channel_model_LDFLAGS = $(channel_fixture_wraps)
 %C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(emit_fixture)
 %C%_unit_test_emit_LDFLAGS = $(emit_wraps)
 %C%_unit_test_emit_acks_SOURCES = %D%/unit/test_emit_acks.c $(emit_fixture)
@@ -160,17 +177,16 @@ emit_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_emit_memory_SOURCES = \
 	%D%/unit/test_emit_memory.c $(emit_fixture)
 %C%_unit_test_emit_memory_LDFLAGS = $(emit_wraps)
-outbox_fixture = %D%/unit/outbox_fixture.c %D%/unit/outbox_fixture.h
-outbox_wraps = $(AM_LDFLAGS) \
-	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
-	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
-	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
-	-Wl,--wrap=ps_db_read_outbox,--wrap=ps_db_note_lane \
-	-Wl,--wrap=ps_db_delete_authorization
-%C%_unit_test_application_SOURCES = \
-	%D%/unit/test_application.c $(allocations) $(outbox_fixture)
-%C%_unit_test_application_LDFLAGS = $(outbox_wraps) \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_handoff_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
+%C%_unit_test_history_SOURCES = %D%/unit/test_history.c $(history_fixture)
+%C%_unit_test_history_LDFLAGS = $(history_wraps)
+%C%_unit_test_history_reply_SOURCES = \
+	%D%/unit/test_history_reply.c $(history_fixture)
+%C%_unit_test_history_reply_LDFLAGS = $(history_wraps)
+%C%_unit_test_memory_SOURCES = %D%/unit/test_memory.c $(allocations)
+%C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+%C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
 %C%_unit_test_outbox_SOURCES = %D%/unit/test_outbox.c $(outbox_fixture)
 %C%_unit_test_outbox_LDFLAGS = $(outbox_wraps)
 %C%_unit_test_outbox_delivery_SOURCES = \
@@ -183,42 +199,27 @@ outbox_wraps = $(AM_LDFLAGS) \
 %C%_unit_test_outbox_model_SOURCES = \
 	%D%/unit/test_outbox_model.c $(outbox_fixture)
 %C%_unit_test_outbox_model_LDFLAGS = $(outbox_wraps)
-%C%_unit_test_sockjs_SOURCES = %D%/unit/test_sockjs.c $(allocations) \
-	$(outbox_fixture)
-%C%_unit_test_sockjs_LDFLAGS = $(outbox_wraps) \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
+%C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_replay_SOURCES = %D%/unit/test_replay.c $(channel_fixture)
 %C%_unit_test_replay_LDFLAGS = $(channel_fixture_wraps)
-%C%_unit_test_channel_model_SOURCES = \
-	%D%/unit/test_channel_model.c $(channel_fixture)
-%C%_unit_test_channel_model_LDFLAGS = $(channel_fixture_wraps)
-%C%_unit_test_channel_LDFLAGS = $(channel_fixture_wraps)
-%C%_unit_test_memory_SOURCES = %D%/unit/test_memory.c $(allocations)
-%C%_unit_test_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
-	-Wl,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
 %C%_unit_test_resolver_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=uv_getaddrinfo,--wrap=uv_freeaddrinfo \
 	-Wl,--wrap=lws_client_connect_via_info
-%C%_unit_test_ps_policy_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=CRYPTO_memcmp
-%C%_unit_test_handoff_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms
-history_fixture = %D%/unit/history_fixture.c %D%/unit/history_fixture.h
-history_wraps = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
-	-Wl,--wrap=ps_clock_unix_ms
-%C%_unit_test_history_SOURCES = %D%/unit/test_history.c $(history_fixture)
-%C%_unit_test_history_LDFLAGS = $(history_wraps)
-%C%_unit_test_history_reply_SOURCES = \
-	%D%/unit/test_history_reply.c $(history_fixture)
-%C%_unit_test_history_reply_LDFLAGS = $(history_wraps)
-%C%_unit_test_record_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=time
 %C%_unit_test_session_model_SOURCES = \
 	%D%/unit/test_session_model.c \
 	%D%/unit/session_model.c %D%/unit/session_model.h
 %C%_unit_test_session_model_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc
-%C%_unit_test_store_applications_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=ps_clock_ms
+%C%_unit_test_sockjs_SOURCES = %D%/unit/test_sockjs.c $(allocations) \
+	$(outbox_fixture)
+%C%_unit_test_sockjs_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_store_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 	-Wl,--wrap=time
+%C%_unit_test_store_applications_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=ps_clock_ms
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
