@@ -331,6 +331,15 @@ fixture_from_peer(struct session *session, const char *text)
 	session_from_peer(session, message);
 }
 
+void
+fixture_large_from_peer(struct session *session)
+{
+	static char text[FIXTURE_LARGE + 1];
+
+	memset(text, 'x', FIXTURE_LARGE);
+	fixture_from_peer(session, text);
+}
+
 int
 fixture_send(struct session *session, const char *events, bool more,
     const char **limit_r)

@@ -90,6 +90,9 @@ struct session *fixture_open(void);
 struct session *fixture_connecting_of(struct quota *quota);
 /* A message from the target. */
 void fixture_from_peer(struct session *session, const char *text);
+/* One of so many bytes: more than a web server's connection takes at once. */
+#define FIXTURE_LARGE 1000000
+void fixture_large_from_peer(struct session *session);
 /*
  * What a client sends in one request: "t:text;b:bytes;...". The result of
  * session_from_client(), and the limit that it named.

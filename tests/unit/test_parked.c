@@ -184,17 +184,13 @@ static void
 an_answer_that_was_cut_comes_again_whole(void **state)
 {
 	struct session *session = fixture_open();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	park(session, &web, PS_IPC_FRAMING_JSON);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	fixture_from_peer(session, "after");
 	web_server_read(&web); /* a part of it, no more */
-	assert_true(web.out.len > 0 && web.out.len < len);
+	assert_true(web.out.len > 0 && web.out.len < FIXTURE_LARGE);
 	assert_int_equal(session->queue.count, 2);
 	web_server_close(&web);
 	fixture_turn();
@@ -202,11 +198,10 @@ an_answer_that_was_cut_comes_again_whole(void **state)
 	park(session, &web, PS_IPC_FRAMING_JSON);
 	web_server_read_all(&web);
 	assert_true(web.ended);
-	assert_true(web.out.len > len);
+	assert_true(web.out.len > FIXTURE_LARGE);
 	assert_int_equal(session->queue.count, 1);
 	park(session, &web, PS_IPC_FRAMING_JSON);
 	assert_slice(body(&web), EVENTS(TEXT("after")));
-	free(text);
 }
 
 static void
@@ -229,21 +224,16 @@ static void
 what_the_first_is_being_sent_is_not_doubled(void **state)
 {
 	struct session *session = fixture_open();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	park(session, &web, PS_IPC_FRAMING_JSON);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	fixture_from_peer(session, "after");
 	park(session, &other_web, PS_IPC_FRAMING_JSON);
 	assert_slice(body(&other_web), EVENTS(TEXT("after")));
 	web_server_read_all(&web);
-	assert_true(web.ended && web.out.len > len);
+	assert_true(web.ended && web.out.len > FIXTURE_LARGE);
 	assert_int_equal(session->queue.count, 0);
-	free(text);
 }
 
 static void
@@ -580,26 +570,21 @@ static void
 a_poll_that_replaces_one_being_written_gets_what_it_lacks(void **state)
 {
 	struct session *session = fixture_open();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	fixture_from_peer(session, "after");
 	web_server_read(&web); /* a part of it, no more */
 	assert_false(web.ended);
 	park_ack(session, &other_web, PS_IPC_FRAMING_JSON, 0);
 	web_server_read_all(&web);
-	assert_true(web.ended && web.out.len > len);
+	assert_true(web.ended && web.out.len > FIXTURE_LARGE);
 	assert_int_equal(session->queue.count, 2);
 	web_server_read_all(&other_web);
-	assert_true(other_web.ended && other_web.out.len > len);
+	assert_true(other_web.ended && other_web.out.len > FIXTURE_LARGE);
 	park_ack(session, &web, PS_IPC_FRAMING_JSON, 1);
 	assert_slice(body(&web), NUMBERED(TEXT("after"), "2"));
-	free(text);
 }
 
 /* The poll that was replaced is still being written, and takes nobody along
@@ -608,14 +593,10 @@ static void
 a_replaced_poll_that_is_lost_leaves_the_next_alone(void **state)
 {
 	struct session *session = fixture_open();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	park_ack(session, &web, PS_IPC_FRAMING_JSON, 0);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	fixture_from_peer(session, "after");
 	web_server_read(&web); /* a part of it, no more */
 	park_ack(session, &other_web, PS_IPC_FRAMING_EVENTSOURCE, 1);
@@ -630,7 +611,6 @@ a_replaced_poll_that_is_lost_leaves_the_next_alone(void **state)
 	fixture_from_peer(session, "and on");
 	assert_slice(body(&other_web),
 	    "data: " NUMBERED(TEXT("and on"), "3") "\nid: 3\n\n");
-	free(text);
 }
 
 /* JSONP, EventSource, XHR streaming: each begins where the client stands. */

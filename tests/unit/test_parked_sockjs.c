@@ -447,24 +447,19 @@ static void
 nothing_follows_an_answer_that_was_cut(void **state)
 {
 	struct session *session = polled();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	fixture_set("queue_bytes=256MiB");
 	park(session, &web, PS_SOCKJS_XHR);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	fixture_from_peer(session, "\"after\"");
 	web_server_read(&web);
-	assert_true(web.out.len > 0 && web.out.len < len);
+	assert_true(web.out.len > 0 && web.out.len < FIXTURE_LARGE);
 	web_server_close(&web);
 	fixture_turn();
 	answer_close(session);
 	assert_int_equal(session->queue.count, 0);
 	assert_polled(session, INTERRUPTED);
-	free(text);
 }
 
 static void
@@ -489,16 +484,12 @@ static void
 a_close_is_told_past_a_stream_that_does_not_read(void **state)
 {
 	struct session *session = fixture_open();
-	size_t len = 1000000;
-	char *text = malloc(len + 1);
 
 	(void)state;
-	memset(text, 'x', len);
-	text[len] = '\0';
 	fixture_set("queue_bytes=256MiB");
 	fixture_set("stream_bytes=1GiB");
 	greet(session, &web, PS_SOCKJS_XHR_STREAMING);
-	fixture_from_peer(session, text);
+	fixture_large_from_peer(session);
 	session_peer_closed(session, 3000, ps_slice_str("Go away!"), true);
 	park(session, &other_web, PS_SOCKJS_XHR);
 	assert_slice(body(&other_web), "c[3000,\"Go away!\"]\n");
@@ -508,7 +499,6 @@ a_close_is_told_past_a_stream_that_does_not_read(void **state)
 	assert_int_equal(session->state, SESSION_CLOSING);
 	park(session, &other_web, PS_SOCKJS_XHR);
 	assert_slice(body(&other_web), "c[3000,\"Go away!\"]\n");
-	free(text);
 }
 
 /* --- without a session --- */
