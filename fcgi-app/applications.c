@@ -5,6 +5,7 @@
 #include "authorise.h"
 #include "handoff.h"
 #include "limit.h"
+#include "ps_channel.h"
 #include "ps_json_literal.h"
 #include "ps_json_parts.h"
 #include "ps_limits.h"
@@ -279,7 +280,9 @@ void
 applications_publish(struct request *request, const struct route *route)
 {
 	(void)route;
-	if (!is_socket_id(request->segments[1]))
+	if (ps_name_is_reserved(request->segments[1]))
+		request_refuse(request, PS_CODE_NAME_RESERVED, NULL, NULL);
+	else if (!is_socket_id(request->segments[1]))
 		request_refuse(request, PS_CODE_AUTHORIZATION_UNKNOWN, NULL,
 		    NULL);
 	else if (request->method == METHOD_POST)

@@ -251,7 +251,7 @@ def test_session_is_none_of_the_url(app, socket_id):
 
 
 def test_nobody_of_that_name(app, socket_id):
-    for unknown in (UNKNOWN_ID, "x", socket_id[:-1], socket_id + "a",
+    for unknown in (UNKNOWN_ID, "y", socket_id[:-1], socket_id + "a",
                     socket_id.upper()):
         for response in (app.try_publish(unknown, message="x"),
                          app.try_publish(unknown, "a-1", message="x"),
@@ -262,6 +262,15 @@ def test_nobody_of_that_name(app, socket_id):
         response = app.try_publish(
             socket_id, urllib.parse.quote(session), message="x")
         assert (response.status, response.code) == (404, "session_unknown")
+
+
+@pytest.mark.parametrize("word", ["polysocket", "create", "s", "j", "x", "p",
+                                  "e", "c", "authorize", "publish"])
+def test_reserved_word_is_no_socket_id(app, word):
+    for response in (app.try_publish(word, message="x"),
+                     app.try_publish(word, "a-1", message="x"),
+                     app.http.get(f"/publish/{word}")):
+        assert (response.status, response.code) == (400, "name_reserved")
 
 
 def test_session_of_another_client(app, socket_id):
