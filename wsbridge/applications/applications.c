@@ -201,6 +201,7 @@ withdraw(struct bridge *bridge, struct exchange *exchange,
 {
 	struct authorization *authorization =
 	    authorization_find_client(bridge, m->token_id, m->client);
+	struct authorization_change *change;
 	struct waiting *waiting;
 
 	if (authorization == NULL) {
@@ -211,10 +212,12 @@ withdraw(struct bridge *bridge, struct exchange *exchange,
 	waiting = make_waiting(exchange);
 	if (waiting == NULL)
 		return;
-	authorization_end(authorization, "by its application");
-	wait_for(waiting,
-	    authorization_row_delete(bridge, authorization->socket_id,
-		on_change, waiting));
+	change = authorization_row_delete(bridge, authorization->socket_id,
+	    on_change, waiting);
+	/* Else its row would stay, and nobody could withdraw it any more. */
+	if (change != NULL)
+		authorization_end(authorization, "by its application");
+	wait_for(waiting, change);
 }
 
 int
