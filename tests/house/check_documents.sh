@@ -69,6 +69,13 @@ result "every link in the documents leads somewhere" "$(
 		fi
 	done)"
 
+result "every function that engineers are told of is there" "$(
+	grep -ohE '`[a-z_]+\(\)`' HACKING.md doc/architecture.md doc/ipc.md |
+		tr -d '`()' | sort -u | while read -r name; do
+		grep -rqw --include='*.[ch]' -- "$name" common fcgi-app \
+			wsbridge schema || echo "$name"
+	done)"
+
 # What was measured is told in short there; whoever measures anew changes both.
 figures=$(sed -n '/^## How fast/,/^## Read on/p' README.md | grep '^|.*[0-9] |' |
 	grep -oE '[0-9]+,[0-9]{3}')
