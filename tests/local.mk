@@ -139,6 +139,12 @@ emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	%D%/unit/test_application.c $(allocations) $(outbox_fixture)
 %C%_unit_test_application_LDFLAGS = $(outbox_wraps) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_applications_SOURCES = %D%/unit/test_applications.c \
+	$(allocations)
+%C%_unit_test_applications_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
+	-Wl,--wrap=ps_db_put_authorization \
+	-Wl,--wrap=ps_db_delete_authorization \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_authorization_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_authorization \
 	-Wl,--wrap=ps_db_delete_authorization
@@ -157,32 +163,6 @@ emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	$(callback_fixture)
 %C%_unit_test_callback_addresses_SOURCES = \
 	%D%/unit/test_callback_addresses.c $(callback_fixture)
-%C%_unit_test_channel_SOURCES = %D%/unit/test_channel.c $(channel_fixture)
-%C%_unit_test_channel_fanout_SOURCES = \
-	%D%/unit/test_channel_fanout.c $(channel_fixture)
-%C%_unit_test_channel_fanout_LDFLAGS = $(channel_fixture_wraps)
-%C%_unit_test_metrics_SOURCES = %D%/unit/test_metrics.c $(channel_fixture)
-allocations = %D%/unit/allocations.c %D%/unit/allocations.h
-emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
-	$(allocations) $(channel_fixture)
-emit_wraps = $(AM_LDFLAGS) \
-%C%_unit_test_authorization_row_SOURCES = \
-	%D%/unit/test_authorization_row.c $(allocations)
-%C%_unit_test_authorization_row_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=store_do \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-%C%_unit_test_emit_SOURCES = %D%/unit/test_emit.c $(allocations) \
-	$(channel_fixture)
-%C%_unit_test_emit_LDFLAGS = $(AM_LDFLAGS) \
-	-Wl,--wrap=history_read,--wrap=history_read_on \
-	-Wl,--wrap=history_cancel,--wrap=history_put \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-%C%_unit_test_applications_SOURCES = %D%/unit/test_applications.c \
-	$(allocations)
-%C%_unit_test_applications_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
-	-Wl,--wrap=ps_db_put_authorization \
-	-Wl,--wrap=ps_db_delete_authorization \
-	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 %C%_unit_test_callback_memory_SOURCES = %D%/unit/test_callback_memory.c \
 	$(allocations)
 %C%_unit_test_callback_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
