@@ -62,10 +62,15 @@ ps_thread_wait(struct ps_thread *thread, uint64_t ms)
 void
 ps_thread_wake(struct ps_thread *thread)
 {
+	bool was_woken;
+
 	pthread_mutex_lock(&thread->mutex);
+	was_woken = thread->woken;
 	thread->woken = true;
-	pthread_cond_signal(&thread->wake);
 	pthread_mutex_unlock(&thread->mutex);
+	/* With the mutex it would wake up only to wait for that. */
+	if (!was_woken)
+		pthread_cond_signal(&thread->wake);
 }
 
 void
