@@ -128,6 +128,7 @@ history_wraps = $(AM_LDFLAGS) -Wl,--wrap=ps_clock_ms \
 outbox_fixture = %D%/unit/outbox_fixture.c %D%/unit/outbox_fixture.h
 outbox_wraps = $(AM_LDFLAGS) \
 	-Wl,--wrap=callback_start,--wrap=callback_cancel,--wrap=store_do \
+	-Wl,--wrap=store_amend \
 	-Wl,--wrap=ps_db_put_outbox,--wrap=ps_db_delete_outbox \
 	-Wl,--wrap=ps_db_fail_outbox,--wrap=ps_db_fail_lane \
 	-Wl,--wrap=ps_db_read_outbox,--wrap=ps_db_note_lane \

@@ -22,6 +22,7 @@ void (*on_fake_call)(const struct fake_call *call);
 
 static struct store_job_list jobs; /* oldest first */
 static bool is_closed;
+bool store_rests;
 static struct fake_row saved_rows[FAKE_ROWS_MAX];
 static size_t n_saved_rows;
 static struct ps_policy *policy;
@@ -30,6 +31,8 @@ static uint64_t revision;
 /* The store. */
 
 bool __wrap_store_do(struct store *store, struct store_job *job);
+bool __wrap_store_amend(struct store *store, struct store_job *job,
+    void (*amend)(struct store_job *job));
 int __wrap_ps_db_delete_authorization(struct ps_db *db, const char *socket_id);
 int __wrap_ps_db_put_outbox(struct ps_db *db, const struct ps_outbox_row *row);
 int __wrap_ps_db_delete_outbox(struct ps_db *db,
@@ -55,6 +58,17 @@ __wrap_store_do(struct store *store, struct store_job *job)
 		assert_ptr_not_equal(other->run, job->run); /* one of each */
 	TAILQ_INSERT_TAIL(&jobs, job, next);
 	return true;
+}
+
+bool
+__wrap_store_amend(struct store *store, struct store_job *job,
+    void (*amend)(struct store_job *job))
+{
+	(void)store;
+	assert_ptr_equal(TAILQ_FIRST(&jobs), job);
+	if (store_rests)
+		amend(job);
+	return store_rests;
 }
 
 int
@@ -529,7 +543,7 @@ begin(int ret)
 	calls_fail = false;
 	on_fake_call = NULL;
 	TAILQ_INIT(&jobs);
-	is_closed = false;
+	is_closed = store_rests = false;
 	fixture_set("queue_bytes=1KiB");
 	fixture_set("max_message=1KiB");
 	allow_callbacks(TOKEN, "http://*:*");

@@ -62,8 +62,9 @@ int outbox_teardown(void **state);
 /* The application `token_id` may call this, such as "http://a". */
 void allow_callbacks(int64_t token_id, const char *pattern);
 
-/* Whether the store has a job. */
+/* Whether the store has a job; and has not begun with it. */
 bool store_has_job(void);
+extern bool store_rests;
 /* It does the job, with that result, and lets the turn end. Where that is not
  * PS_OK, nothing is written. */
 void store_end(int ret);

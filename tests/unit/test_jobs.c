@@ -74,19 +74,53 @@ are_told_in_their_order(void **state)
 }
 
 static void
-are_taken_back_while_they_wait(void **state)
+amend(struct store_job *amended)
+{
+	amended->after_records = true;
+}
+
+static void
+are_amended_until_they_are_taken(void **state)
 {
 	(void)state;
 	put(3);
-	assert_true(jobs_take_back(&jobs, &job[1]));
-	assert_false(jobs_take_back(&jobs, &job[1]));
-	assert_true(jobs_take(&jobs, COUNT, &batch));
-	assert_false(jobs_take_back(&jobs, &job[0]));
+	assert_true(jobs_amend(&jobs, &job[1], amend));
+	assert_true(job[1].after_records);
+	assert_false(job[0].after_records);
+	assert_true(jobs_amend(&jobs, &job[1], amend));
+	assert_true(jobs_take(&jobs, 1, &batch));
+	assert_false(jobs_amend(&jobs, &job[0], amend));
+	assert_true(jobs_amend(&jobs, &job[2], amend));
+	/* What was tried has had some of its time. */
 	assert_false(jobs_put_back(&jobs, &batch, 0));
-	assert_true(jobs_take_back(&jobs, &job[0]));
+	assert_false(jobs_amend(&jobs, &job[0], amend));
+	assert_false(job[0].after_records);
 	assert_true(jobs_take(&jobs, COUNT, &batch));
 	jobs_finish(&jobs, &batch);
-	assert_told("2:0 ");
+	assert_false(jobs_amend(&jobs, &job[2], amend));
+	assert_told("0:0 1:0 2:0 ");
+	assert_true(jobs_put(&jobs, &job[0]));
+	assert_true(jobs_amend(&jobs, &job[0], amend));
+	jobs_close(&jobs);
+	assert_false(jobs_amend(&jobs, &job[0], amend));
+	assert_told("0:-5 ");
+}
+
+static void
+wait_until_they_are_taken(void **state)
+{
+	(void)state;
+	assert_false(jobs_are_waiting(&jobs));
+	put(1);
+	assert_true(jobs_are_waiting(&jobs));
+	assert_true(jobs_take(&jobs, COUNT, &batch));
+	assert_false(jobs_are_waiting(&jobs));
+	assert_false(jobs_put_back(&jobs, &batch, 0));
+	assert_true(jobs_are_waiting(&jobs));
+	assert_true(jobs_take(&jobs, COUNT, &batch));
+	jobs_finish(&jobs, &batch);
+	assert_false(jobs_are_waiting(&jobs));
+	assert_told("0:0 ");
 }
 
 static void
@@ -114,7 +148,8 @@ are_given_up_when_they_are_old(void **state)
 	assert_false(jobs_put_back(&jobs, &batch, 11));
 	assert_true(jobs_put_back(&jobs, &batch, 12));
 	assert_told("1:-6 ");
-	assert_true(jobs_take_back(&jobs, &job[2]));
+	assert_true(jobs_take(&jobs, COUNT, &batch));
+	assert_ptr_equal(TAILQ_FIRST(&batch), &job[2]);
 }
 
 static void
@@ -135,7 +170,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		fresh(are_told_in_their_order),
-		fresh(are_taken_back_while_they_wait),
+		fresh(are_amended_until_they_are_taken),
+		fresh(wait_until_they_are_taken),
 		fresh(stay_in_front_when_they_are_put_back),
 		fresh(are_given_up_when_they_are_old),
 		fresh(are_closed_at_the_end),

@@ -89,6 +89,60 @@ what_comes_while_a_batch_is_under_way_is_in_the_next(void **state)
 }
 
 static void
+what_comes_before_a_batch_is_begun_goes_with_it(void **state)
+{
+	(void)state;
+	say("a-1", 1, "{}");
+	store_end(PS_OK);
+	store_rests = true;
+	say("a-1", 2, "{}");
+	assert_false(bridge.outbox->under_way->job.after_records);
+	say("a-1", 3, "{}");
+	assert_false(bridge.outbox->under_way->job.after_records);
+	say("a-2", 1, "{}");
+	assert_true(bridge.outbox->under_way->job.after_records);
+	answer(find_call("a-1", 1), 204, "");
+	fixture_turn();
+	wait_for(0, "a-1");
+	wait_for(1, "a-2");
+	store_rests = false;
+	say("a-2", 2, "{}");
+	store_end(PS_OK);
+	assert_int_equal(n_told, 2);
+	assert_int_equal(n_fake_rows, 3);
+	assert_null(find_row("a-1", 1));
+	assert_non_null(find_row("a-1", 3));
+	assert_non_null(find_row("a-2", 1));
+	assert_true(store_has_job());
+	store_end(PS_OK);
+	assert_int_equal(n_fake_rows, 4);
+}
+
+static void
+what_went_with_a_batch_is_refused_with_what_came_before_it(void **state)
+{
+	(void)state;
+	store_rests = true;
+	say("a-1", 1, "{}");
+	say("a-1", 2, "{}");
+	say("a-2", 1, "{}");
+	wait_for(0, "a-1");
+	wait_for(1, "a-2");
+	strcpy(refused_session, "a-1");
+	store_end(PS_OK);
+	*refused_session = '\0';
+	assert_false(waiters[0].ok);
+	assert_true(waiters[1].ok);
+	assert_int_equal(n_fake_rows, 1);
+	assert_null(lane_find(bridge.outbox, ps_slice_str("a-1")));
+	say("a-2", 2, "{}");
+	say("a-3", 1, "{}");
+	store_end(PS_ERR_IO);
+	assert_int_equal(n_fake_rows, 1);
+	assert_int_equal(status().waiting, 1);
+}
+
+static void
 whoever_waits_is_told_once_all_before_is_committed(void **state)
 {
 	(void)state;
@@ -604,6 +658,9 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(what_is_committed_is_called_back_and_then_deleted),
 		TEST(what_comes_while_a_batch_is_under_way_is_in_the_next),
+		TEST(what_comes_before_a_batch_is_begun_goes_with_it),
+		TEST(
+		    what_went_with_a_batch_is_refused_with_what_came_before_it),
 		TEST(whoever_waits_is_told_once_all_before_is_committed),
 		TEST(whoever_waits_for_nothing_is_told_at_once),
 		TEST(whoever_does_not_wait_any_more_is_not_told),

@@ -237,6 +237,8 @@ commit(void)
 {
 	unsigned chance = draw(20);
 
+	/* Until then what is said goes with the job that there is, or waits. */
+	store_rests = draw(2) == 0;
 	if (!store_has_job())
 		return;
 	if (chance == 0)

@@ -365,30 +365,46 @@ one_that_is_at_fault_harms_no_other(void **state)
 	assert_true(writer_had(&told, "1:-2 "));
 }
 
-static void
-one_that_waits_may_be_taken_back(void **state)
+static atomic_bool may_go_on;
+
+static int
+put_and_wait(struct store_job *job, struct ps_db *db)
 {
-	struct put *second;
+	int ret = put_row(job, db);
+
+	while (!may_go_on)
+		usleep(1000);
+	return ret;
+}
+
+static void
+amend_number(struct store_job *job)
+{
+	((struct put *)job)->number += 10;
+}
+
+static void
+one_that_waits_may_be_given_more_to_do(void **state)
+{
+	struct put *first = &rows[0], *second;
 
 	(void)state;
 	start();
-	put(1);
-	run_until(n_done == 1);
-	assert_false(store_take_back(store, &rows[0].job));
-	/* One of the two, and never both. */
-	admin_lock();
-	second = put_with(2, PS_OK);
-	if (store_take_back(store, &second->job)) {
-		admin_unlock();
-		put(3);
-		run_until(n_done == 2);
-		assert_string_equal(admin_text("SELECT group_concat(number) "
-					       "FROM outbox"),
-		    "1,3");
-	} else {
-		admin_unlock();
-		run_until(n_done == 2);
-	}
+	may_go_on = false;
+	*first = (struct put){ { .run = put_and_wait, .done = on_done }, 1,
+		PS_OK, 0 };
+	assert_true(store_do(store, &first->job));
+	run_until(first->n_runs == 1);
+	assert_false(store_amend(store, &first->job, amend_number));
+	second = put(2);
+	assert_true(store_amend(store, &second->job, amend_number));
+	assert_true(store_amend(store, &second->job, amend_number));
+	may_go_on = true;
+	run_until(n_done == 2);
+	assert_false(store_amend(store, &second->job, amend_number));
+	assert_string_equal(admin_text("SELECT group_concat(number) "
+				       "FROM outbox"),
+	    "1,22");
 	assert_int_equal(n_failed, 0);
 }
 
@@ -516,7 +532,7 @@ at_the_end_all_are_done_or_told(void **state)
 	assert_int_equal(rename(database_beside("away"), database_path), 0);
 	assert_int_equal(count(), 3);
 	assert_false(store_do(NULL, &rows[4].job));
-	assert_false(store_take_back(NULL, &rows[4].job));
+	assert_false(store_amend(NULL, &rows[4].job, amend_number));
 }
 
 /* Until the thread is told to stop, so that all others wait behind it. */
@@ -776,7 +792,7 @@ main(void)
 		fresh(one_may_want_what_was_put_before_to_be_written),
 		fresh(one_that_only_reads_is_no_transaction_that_counts),
 		fresh(one_that_is_at_fault_harms_no_other),
-		fresh(one_that_waits_may_be_taken_back),
+		fresh(one_that_waits_may_be_given_more_to_do),
 		fresh(an_administrator_who_holds_the_lock_is_waited_for),
 		fresh(but_not_for_ever),
 		fresh(one_that_cannot_be_written_is_tried_for_some_time),

@@ -56,14 +56,29 @@ add_held(struct outbox *outbox)
 	}
 }
 
+/* store_amend(): of a batch that is under way. */
+static void
+take_along(struct store_job *job)
+{
+	struct batch *batch = (struct batch *)job;
+	struct batch *next = batch->outbox->collecting;
+
+	job->after_records |= batch_has_first(next);
+	batch_append(batch, next);
+}
+
 void
 outbox_lend(struct outbox *outbox)
 {
 	struct bridge *bridge = outbox->bridge;
 	struct batch *batch = outbox->collecting;
 
-	if (outbox->under_way != NULL)
+	if (outbox->under_way != NULL) {
+		if (!batch_is_empty(batch))
+			store_amend(bridge->store, &outbox->under_way->job,
+			    take_along);
 		return;
+	}
 	if (bridge->now_ms() >= outbox->retry_at_ms) {
 		add_held(outbox);
 	} else if (TAILQ_EMPTY(&batch->puts)) {

@@ -11,8 +11,9 @@
 
 /* A row that is to be committed. */
 void outbox_collect(struct outbox *outbox, struct outbox_row *row);
-/* Lends what was collected to the store, unless that still has the last one.
- * After a failure only what somebody waits for is tried at once. */
+/* Lends what was collected to the store. While that has the last one, what was
+ * collected goes with it, unless it is begun with: then it waits. After a
+ * failure only what somebody waits for is tried at once. */
 void outbox_lend(struct outbox *outbox);
 
 #endif

@@ -29,6 +29,19 @@ batch_is_empty(const struct batch *batch)
 	    TAILQ_EMPTY(&batch->ends) && TAILQ_EMPTY(&batch->readers);
 }
 
+void
+batch_append(struct batch *batch, struct batch *other)
+{
+	struct outbox_row *row;
+
+	TAILQ_FOREACH(row, &other->puts, of_batch)
+		row->list = &batch->puts;
+	TAILQ_CONCAT(&batch->puts, &other->puts, of_batch);
+	TAILQ_CONCAT(&batch->changes, &other->changes, of_batch);
+	TAILQ_CONCAT(&batch->ends, &other->ends, entry);
+	TAILQ_CONCAT(&batch->readers, &other->readers, entry);
+}
+
 bool
 batch_has_first(const struct batch *batch)
 {

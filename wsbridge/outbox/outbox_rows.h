@@ -37,6 +37,8 @@ struct batch {
 
 void batch_init(struct batch *batch, struct outbox *outbox);
 bool batch_is_empty(const struct batch *batch);
+/* Takes over all that the other has, behind its own. */
+void batch_append(struct batch *batch, struct batch *other);
 /* Whether there is the first of a session: after a crash only the session's own
  * row tells that its application has to hear of its end. */
 bool batch_has_first(const struct batch *batch);

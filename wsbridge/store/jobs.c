@@ -31,7 +31,7 @@ jobs_put(struct jobs *jobs, struct store_job *job)
 	job->ret = PS_OK;
 	pthread_mutex_lock(&jobs->mutex);
 	if ((is_open = !jobs->closed)) {
-		job->waits = true;
+		job->is_fresh = true;
 		TAILQ_INSERT_TAIL(&jobs->waiting, job, next);
 	}
 	pthread_mutex_unlock(&jobs->mutex);
@@ -39,17 +39,16 @@ jobs_put(struct jobs *jobs, struct store_job *job)
 }
 
 bool
-jobs_take_back(struct jobs *jobs, struct store_job *job)
+jobs_amend(struct jobs *jobs, struct store_job *job,
+    void (*amend)(struct store_job *job))
 {
-	bool waits;
+	bool is_fresh;
 
 	pthread_mutex_lock(&jobs->mutex);
-	if ((waits = job->waits)) {
-		TAILQ_REMOVE(&jobs->waiting, job, next);
-		job->waits = false;
-	}
+	if ((is_fresh = job->is_fresh))
+		amend(job);
 	pthread_mutex_unlock(&jobs->mutex);
-	return waits;
+	return is_fresh;
 }
 
 bool
@@ -75,7 +74,7 @@ static void
 finish(struct jobs *jobs, struct store_job_list *list, struct store_job *job)
 {
 	TAILQ_REMOVE(list, job, next);
-	job->waits = false;
+	job->is_fresh = false;
 	TAILQ_INSERT_TAIL(&jobs->done, job, next);
 }
 
@@ -94,6 +93,17 @@ jobs_close(struct jobs *jobs)
 }
 
 bool
+jobs_are_waiting(struct jobs *jobs)
+{
+	bool any;
+
+	pthread_mutex_lock(&jobs->mutex);
+	any = !TAILQ_EMPTY(&jobs->waiting);
+	pthread_mutex_unlock(&jobs->mutex);
+	return any;
+}
+
+bool
 jobs_take(struct jobs *jobs, unsigned max, struct store_job_list *batch_r)
 {
 	struct store_job *job;
@@ -104,7 +114,7 @@ jobs_take(struct jobs *jobs, unsigned max, struct store_job_list *batch_r)
 	for (i = 0; i < max && (job = TAILQ_FIRST(&jobs->waiting)) != NULL;
 	     i++) {
 		TAILQ_REMOVE(&jobs->waiting, job, next);
-		job->waits = false;
+		job->is_fresh = false;
 		TAILQ_INSERT_TAIL(batch_r, job, next);
 	}
 	pthread_mutex_unlock(&jobs->mutex);
@@ -136,8 +146,6 @@ jobs_put_back(struct jobs *jobs, struct store_job_list *batch,
 		finish(jobs, &jobs->waiting, job);
 		any = true;
 	}
-	TAILQ_FOREACH(job, &jobs->waiting, next)
-		job->waits = true;
 	pthread_mutex_unlock(&jobs->mutex);
 	return any;
 }

@@ -35,7 +35,7 @@ struct store_job {
 	TAILQ_ENTRY(store_job) next;
 	uint64_t lent_ms;
 	int ret;
-	bool waits;
+	bool is_fresh; /* it waits, and was never taken */
 };
 
 TAILQ_HEAD(store_job_list, store_job);
@@ -52,14 +52,17 @@ void jobs_deinit(struct jobs *jobs);
 
 /* On the loop. False once it is closed. */
 PS_MUST_CHECK bool jobs_put(struct jobs *jobs, struct store_job *job);
-/* False when it does not wait any more. */
-bool jobs_take_back(struct jobs *jobs, struct store_job *job);
+/* On the loop; see store_amend(). */
+bool jobs_amend(struct jobs *jobs, struct store_job *job,
+    void (*amend)(struct store_job *job));
 /* Tells some of those that are done. True when more are left. */
 bool jobs_tell(struct jobs *jobs);
 /* What waits is done with PS_ERR_CLOSED, and nothing is taken any more. */
 void jobs_close(struct jobs *jobs);
 
-/* In the thread: the oldest, at most `max`; then one of the two below. */
+/* In the thread: whether there are any. */
+bool jobs_are_waiting(struct jobs *jobs);
+/* The oldest, at most `max`; then one of the two below. */
 bool jobs_take(struct jobs *jobs, unsigned max, struct store_job_list *batch_r);
 /* All are done with their `ret`. */
 void jobs_finish(struct jobs *jobs, struct store_job_list *batch);

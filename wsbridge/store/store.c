@@ -61,9 +61,10 @@ store_do(struct store *store, struct store_job *job)
 }
 
 bool
-store_take_back(struct store *store, struct store_job *job)
+store_amend(struct store *store, struct store_job *job,
+    void (*amend)(struct store_job *job))
 {
-	return store != NULL && jobs_take_back(&store->jobs, job);
+	return store != NULL && jobs_amend(&store->jobs, job, amend);
 }
 
 void

@@ -113,11 +113,12 @@ bool store_withdraw(struct store *store, struct reading *reading);
 
 /*
  * Lends a job to the store; see jobs.h. False, and done() does not come, without
- * a store or once it stops. Taking it back fails when the thread has come to
- * it: then done() will come.
+ * a store or once it stops. The second has `amend` give it more to do, at once;
+ * false, and it is not called, when the thread has come to the job.
  */
 PS_MUST_CHECK bool store_do(struct store *store, struct store_job *job);
-bool store_take_back(struct store *store, struct store_job *job);
+bool store_amend(struct store *store, struct store_job *job,
+    void (*amend)(struct store_job *job));
 
 /*
  * Gives back a reference of the loop's: to free a policy of many tokens takes

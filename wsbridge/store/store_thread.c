@@ -218,8 +218,10 @@ store_run(void *arg)
 	while (ps_thread_wait(&store->thread, time_left_ms(store))) {
 		all = time_left_ms(store) == 0 ||
 		    backlog_has_readings(&store->backlog);
-		/* What failed is not tried anew for each job that comes. */
-		if (all || store->failing_since_ms == 0)
+		/* What failed is not tried anew for each job that comes; and
+		 * one may have come in time for those that were done. */
+		if (all || (store->failing_since_ms == 0 &&
+			       jobs_are_waiting(&store->jobs)))
 			cycle(store, all);
 	}
 	finish(store);
