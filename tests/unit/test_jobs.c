@@ -124,6 +124,23 @@ wait_until_they_are_taken(void **state)
 }
 
 static void
+rest_the_longer_the_more_rows_were_changed(void **state)
+{
+	const int64_t most =
+	    JOBS_REST_ROWS + JOBS_REST_MAX_NS / JOBS_REST_ROW_NS;
+
+	(void)state;
+	assert_int_equal(jobs_rest_ns(0), 0);
+	assert_int_equal(jobs_rest_ns(JOBS_REST_ROWS), 0);
+	assert_int_equal(jobs_rest_ns(JOBS_REST_ROWS + 1), JOBS_REST_ROW_NS);
+	assert_int_equal(jobs_rest_ns(most - 1),
+	    JOBS_REST_MAX_NS - JOBS_REST_ROW_NS);
+	assert_int_equal(jobs_rest_ns(most), JOBS_REST_MAX_NS);
+	assert_int_equal(jobs_rest_ns(most + 1), JOBS_REST_MAX_NS);
+	assert_int_equal(jobs_rest_ns(INT64_MAX), JOBS_REST_MAX_NS);
+}
+
+static void
 stay_in_front_when_they_are_put_back(void **state)
 {
 	(void)state;
@@ -172,6 +189,7 @@ main(void)
 		fresh(are_told_in_their_order),
 		fresh(are_amended_until_they_are_taken),
 		fresh(wait_until_they_are_taken),
+		cmocka_unit_test(rest_the_longer_the_more_rows_were_changed),
 		fresh(stay_in_front_when_they_are_put_back),
 		fresh(are_given_up_when_they_are_old),
 		fresh(are_closed_at_the_end),

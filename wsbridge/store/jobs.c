@@ -103,6 +103,16 @@ jobs_are_waiting(struct jobs *jobs)
 	return any;
 }
 
+uint64_t
+jobs_rest_ns(int64_t n_changes)
+{
+	if (n_changes <= JOBS_REST_ROWS)
+		return 0;
+	if (n_changes - JOBS_REST_ROWS > JOBS_REST_MAX_NS / JOBS_REST_ROW_NS)
+		return JOBS_REST_MAX_NS;
+	return (uint64_t)(n_changes - JOBS_REST_ROWS) * JOBS_REST_ROW_NS;
+}
+
 bool
 jobs_take(struct jobs *jobs, unsigned max, struct store_job_list *batch_r)
 {

@@ -62,6 +62,15 @@ void jobs_close(struct jobs *jobs);
 
 /* In the thread: whether there are any. */
 bool jobs_are_waiting(struct jobs *jobs);
+/*
+ * How long after the begin of a transaction that changed so many rows the next
+ * one may begin. A transaction costs as much as many rows do, so where many
+ * come they wait for each other; but who is alone does not.
+ */
+#define JOBS_REST_ROWS 8
+#define JOBS_REST_ROW_NS (100 * 1000)
+#define JOBS_REST_MAX_NS (1500 * 1000)
+uint64_t jobs_rest_ns(int64_t n_changes);
 /* The oldest, at most `max`; then one of the two below. */
 bool jobs_take(struct jobs *jobs, unsigned max, struct store_job_list *batch_r);
 /* All are done with their `ret`. */

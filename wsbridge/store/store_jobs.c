@@ -3,6 +3,8 @@
 
 #include "store_thread.h"
 
+#include <time.h>
+
 #include "ps_clock.h"
 
 /* Jobs in one. */
@@ -44,15 +46,19 @@ static int
 try_jobs(struct store *store, struct store_job_list *batch)
 {
 	int64_t n_changes = ps_db_n_changes(store->db);
+	uint64_t began_ns = uv_hrtime();
 	int ret;
 
 	if (ps_db_begin(store->db) != PS_OK)
 		return PS_ERR_IO;
-	if ((ret = run_jobs(store, batch)) == PS_OK)
-		ret = commit_jobs(store,
-		    ps_db_n_changes(store->db) != n_changes);
+	if ((ret = run_jobs(store, batch)) == PS_OK) {
+		n_changes = ps_db_n_changes(store->db) - n_changes;
+		ret = commit_jobs(store, n_changes != 0);
+	}
 	if (ret != PS_OK)
 		ps_db_rollback(store->db);
+	else
+		store->rests_until_ns = began_ns + jobs_rest_ns(n_changes);
 	return ret;
 }
 
@@ -87,6 +93,19 @@ do_batch(struct store *store, struct store_job_list *batch)
 	return ret;
 }
 
+/* Meanwhile those that wait may be given more to do. */
+static void
+rest(const struct store *store)
+{
+	uint64_t now_ns = uv_hrtime();
+	struct timespec left = { 0 };
+
+	if (now_ns >= store->rests_until_ns)
+		return;
+	left.tv_nsec = (long)(store->rests_until_ns - now_ns);
+	nanosleep(&left, NULL);
+}
+
 int
 store_do_jobs(struct store *store)
 {
@@ -97,7 +116,9 @@ store_do_jobs(struct store *store)
 	pthread_mutex_lock(&store->thread.mutex);
 	sync = store->sync_jobs;
 	pthread_mutex_unlock(&store->thread.mutex);
-	while (ret == PS_OK && jobs_take(&store->jobs, JOBS_BATCH, &batch)) {
+	while (ret == PS_OK && jobs_are_waiting(&store->jobs)) {
+		rest(store);
+		jobs_take(&store->jobs, JOBS_BATCH, &batch);
 		ps_db_set_sync(store->db, sync);
 		ret = do_batch(store, &batch);
 		ps_db_set_sync(store->db, false);

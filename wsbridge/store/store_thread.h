@@ -75,6 +75,7 @@ struct store {
 	struct ps_policy *policy; /* that was told last */
 	int64_t next_expiry_s;	  /* of its tokens */
 	uint64_t cycle_at_ms; /* when more is due than jobs */
+	uint64_t rests_until_ns; /* from jobs, see jobs_rest_ns() */
 	uint64_t prune_at_ms, prune_events_at_ms, prune_outbox_at_ms,
 	    others_at_ms;
 	uint64_t failing_since_ms; /* 0: all is well */
