@@ -8,6 +8,7 @@ stacks of their own with `new_stack`.
 
 import pathlib
 import secrets
+import shutil
 import sys
 
 import pytest
@@ -18,6 +19,7 @@ from application import Application, Responder  # noqa: E402
 from certificates import Authority          # noqa: E402
 from channel import KINDS, Channel          # noqa: E402
 from client import DIALECTS, Http           # noqa: E402
+from database import Database               # noqa: E402
 from sockjs import Service                  # noqa: E402
 from stack import ALL_CHANNELS, LOOPBACK, SERVERS, Stack  # noqa: E402
 from target import Target                   # noqa: E402
@@ -160,6 +162,32 @@ def new_token(request):
         if stack.db_path.exists():
             stack.sql(*(f"DELETE FROM tokens WHERE id = {number}"
                         for its, number in made if its is stack))
+
+
+@pytest.fixture
+def admin(new_token):
+    """The token of an administrator."""
+    return new_token(admin=1)
+
+
+@pytest.fixture(scope="session")
+def new_database(tmp_path_factory):
+    return Database.create(tmp_path_factory.mktemp("schema") / "t.db").path
+
+
+@pytest.fixture
+def database(new_database, tmp_path):
+    """A new one, without programs that use it."""
+    return Database(shutil.copy(new_database, tmp_path / "x.db"))
+
+
+@pytest.fixture
+def tokens(database):
+    """The same with the tokens 1 (a), 2 (b) and 3 (anonymous)."""
+    database.sql("INSERT INTO tokens (name, secret) VALUES ('a', 'secret-a'),"
+                 " ('b', 'secret-b')",
+                 "INSERT INTO tokens (name) VALUES ('anonymous')")
+    return database
 
 
 @pytest.fixture(scope="session")
