@@ -95,6 +95,7 @@ def test_a_service_that_is_off_is_not_there(channel, what):
 @pytest.mark.environment(POLYSOCKET_SERVICES="relay")
 def test_a_virtual_host_may_switch_it_off(channel):
     refused(ask(channel, "members"), 404, "not_found")
+    refused(channel.try_upgrade(), 404, "not_found")
 
 
 # Methods.

@@ -8,8 +8,9 @@ import zlib
 
 import pytest
 
-from application import Answer
+from application import Answer, Application
 from client import Http
+from database import insert
 from h2stream import Http2Stream
 from rawsocket import (BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT,
                        client_frame, close_payload, head)
@@ -565,6 +566,36 @@ def test_without_the_service(new_stack):
     stack = new_stack(options={"services": "relay, channels"})
     service = Service(Http(stack.port), "a2" * 16)
     assert refusal(stack, service)[0] == 404
+
+
+def test_without_the_service_in_a_virtual_host(new_stack, responder):
+    """The web server tells the bridge, whatever the client says."""
+    stack = new_stack(environment={"POLYSOCKET_SERVICES": "relay, channels"})
+    application = Application(stack, responder)
+    socket_id = "a2" * 16
+    stack.sql(insert("authorizations", {
+        "socket_id": socket_id, "token_id": application.token_id,
+        "client": "ann", "callback": application.url}))
+    path = f"{stack.prefix}/{socket_id}/websocket"
+
+    def status(address, name, path):
+        with FramedSocket(address) as raw:
+            raw.send(head(path, **({"Polysocket_Services": name} if name
+                                   else {})))
+            return raw.answer()[0]
+
+    def straight(name):
+        return status(stack.ws_socket, name, path)
+
+    stack.wait_until(lambda: straight(None) == 101, "the authorization")
+    assert straight("relay, applications") == 101
+    for name in ("relay, channels", "applications?", "x" * 200):
+        assert straight(name) == 404, name
+    server = ("127.0.0.1", stack.port)
+    assert status(server, None, path) == 404
+    assert status(server, "applications", path) == 404
+    # And what is on is there.
+    assert status(server, None, f"{stack.prefix}/room/listen") == 101
 
 
 def test_over_http2(echo, stack):

@@ -360,6 +360,10 @@ class Stack:
             "setenv.add-environment = (" + ", ".join(
                 f'"{name}" => "{value}"'
                 for name, value in self.environment.items()) + ")",
+            "setenv.set-request-header = (" + ", ".join(
+                f'"Polysocket-Services" => "{value}"'
+                for name, value in self.environment.items()
+                if name == "POLYSOCKET_SERVICES") + ")",
         ]
         if self.start_mode == "bin-path":
             command = " ".join(self.worker_command())

@@ -3,6 +3,7 @@
 #include "upgrade.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "ps_channel.h"
 #include "ps_limits.h"
@@ -12,6 +13,10 @@
 #include "wsbridge/applications/application.h"
 #include "wsbridge/channels/member.h"
 #include "wsbridge/session/record.h"
+
+/* What a virtual host offers; a list of all there are is far shorter. */
+#define SERVICES_HEADER "Polysocket-Services"
+#define SERVICES_MAX 128
 
 enum param {
 	PARAM_TOKEN,
@@ -88,10 +93,29 @@ upgrade_refuse(struct bridge *bridge, struct ps_writer *w,
 	put_refusal(&upgrade, w);
 }
 
+/*
+ * A virtual host can only switch off what the configuration offers. Workers
+ * hear of it in POLYSOCKET_SERVICES; what is proxied has no such thing, so the
+ * web server says it in a header. Whoever else does has less, and no more.
+ */
 static bool
-has_service(const struct upgrade *upgrade, uint64_t service)
+has_service(const struct upgrade *upgrade, unsigned service)
 {
-	return (upgrade->bridge->config->services & service) != 0;
+	struct ps_slice header =
+	    handshake_header(upgrade->handshake, SERVICES_HEADER);
+	unsigned services = upgrade->bridge->config->services, here;
+	char text[SERVICES_MAX + 1];
+
+	if (header.len > 0) {
+		if (header.len > SERVICES_MAX)
+			return false;
+		memcpy(text, header.data, header.len);
+		text[header.len] = '\0';
+		services &= ps_config_parse_services(text, &here) == PS_OK ?
+		    here :
+		    0;
+	}
+	return (services & service) != 0;
 }
 
 /* What is below the mount_prefix; empty: it is not. */
