@@ -7,6 +7,7 @@ unit_tests = \
 	%D%/unit/test_address \
 	%D%/unit/test_application \
 	%D%/unit/test_applications \
+	%D%/unit/test_applications_answers \
 	%D%/unit/test_assembly \
 	%D%/unit/test_authorization \
 	%D%/unit/test_authorization_row \
@@ -146,6 +147,10 @@ emit_fixture = %D%/unit/emit_fixture.c %D%/unit/emit_fixture.h \
 	-Wl,--wrap=ps_db_put_authorization \
 	-Wl,--wrap=ps_db_delete_authorization \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+%C%_unit_test_applications_answers_SOURCES = \
+	%D%/unit/test_applications_answers.c $(outbox_fixture)
+%C%_unit_test_applications_answers_LDFLAGS = $(outbox_wraps) \
+	-Wl,--wrap=ps_db_put_authorization
 %C%_unit_test_authorization_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=store_do \
 	-Wl,--wrap=ps_db_put_authorization \
 	-Wl,--wrap=ps_db_delete_authorization
