@@ -229,6 +229,78 @@ its_end_finds_no_memory_either(void **state)
 	}
 }
 
+/* What was called back of the last session, in that order: c, m or d. */
+static void
+list_calls(char *list)
+{
+	size_t i;
+
+	for (i = 0; i < n_fake_calls; i++) {
+		const char *body = fake_calls[i].body;
+
+		*list++ = strstr(body, "\"message\"") != NULL ? 'm' :
+		    strstr(body, "\"connected\"") != NULL	? 'c' :
+								  'd';
+	}
+	*list = '\0';
+}
+
+/* She comes, says something, hears an answer and goes. */
+static void
+live_without_the(long nth)
+{
+	struct authorization *authorization = authorize("http://app/cb", true);
+	struct session *session;
+	struct refusal refusal;
+	char list[FAKE_CALLS_MAX + 1];
+	struct timer timer = { 0 };
+	size_t i;
+
+	*opened = '\0';
+	n_fake_calls = 0;
+	/* The heap of timers does not go on without memory. */
+	timers_set(&bridge.timers, &timer, UINT64_MAX);
+	timers_cancel(&bridge.timers, &timer);
+	allocation_failed = false;
+	allocations_left = nth;
+	session = try_open(authorization, &refusal);
+	if (session != NULL && session->state == SESSION_OPEN)
+		(void)!say_in(session, "\"x\"");
+	store_settle();
+	for (i = 0; i < n_fake_calls; i++) {
+		answer(&fake_calls[i], 200, "{\"messages\":[\"y\",{}]}");
+		store_settle();
+	}
+	session = session_find_name(&bridge, ps_slice_str(opened));
+	if (session != NULL)
+		session_close(session, 3000, ps_slice_str("enough"));
+	allocations_left = -1;
+	fixture_advance(60000);
+	store_settle();
+	answer_all(204);
+	store_settle();
+	list_calls(list);
+	/* Each may be lost, but nobody hears of one who never came. */
+	if (!allocation_failed)
+		assert_string_equal(list, "cmd");
+	assert_true(*list == '\0' || *list == 'c');
+	assert_true(TAILQ_EMPTY(&bridge.outbox->lanes));
+	assert_true(TAILQ_EMPTY(&bridge.sessions));
+}
+
+static void
+a_session_is_told_of_or_never_was(void **state)
+{
+	long i = 0;
+
+	(void)state;
+	do
+		live_without_the(i++);
+	while (allocation_failed);
+	assert_true(i > 10);
+	printf("# %ld allocations failed\n", i - 1);
+}
+
 static void
 a_session_says_no_more_than_may_wait(void **state)
 {
@@ -544,6 +616,7 @@ main(void)
 		TEST(events_tell_why_a_session_was_ended),
 		TEST(a_session_whose_words_are_not_kept_is_closed),
 		TEST(its_end_finds_no_memory_either),
+		TEST(a_session_is_told_of_or_never_was),
 		TEST(a_session_says_no_more_than_may_wait),
 		TEST(a_session_does_not_begin_where_that_cannot_be_told),
 		TEST(a_session_does_not_begin_in_a_bridge_that_drains),
