@@ -1,9 +1,11 @@
 """What an administrator changes of applications with sqlite3, on what lives."""
 
 import signal
+import subprocess
 
 import pytest
 
+from application import Answer, Application
 from database import quote
 from sockjs import Service, connect
 
@@ -124,3 +126,49 @@ def test_applications_hear_of_those_a_killed_bridge_has_left(new_stack,
                      " sessions") == [
         {"kind": "application", "subject": "ann", "close_code": 1006,
          "close_reason": "bridge restarted"}]
+
+
+def shell(stack, command):
+    subprocess.run(["sqlite3", "-cmd", ".timeout 10000", stack.db_path,
+                    command], check=True)
+
+
+def test_a_backup_is_restored_while_users_talk(new_stack, responder):
+    """Who is connected stays, goes on, and what the backup has is sent; so
+    do those stay whom it does not have."""
+    stack = new_stack(options={"callback_backoff": "10ms"})
+    application = Application(stack, responder)
+    ids = {name: application.authorize(name) for name in ("ann", "cid")}
+
+    def taken():
+        return [callback.json["message"] for callback in application.callbacks
+                if callback.status == 204]
+
+    with connect(application.http, ids["ann"], "websocket") as user:
+        takes = application.behaviour
+        application.behaviour = lambda callback: Answer(500)
+        user.send("in the backup")
+        stack.wait_until(lambda: stack.sql("SELECT 1 FROM outbox"), "its row")
+        backup = stack.directory / "backup.db"
+        shell(stack, f".backup '{backup}'")
+        application.authorize("ann", ttl=5000)
+        ids["ben"] = application.authorize("ben")
+        application.withdraw("cid")
+        user.send("since")
+        shell(stack, f".restore '{backup}'")
+        stack.wait_until(lambda: "it is told" in stack.log("wsbridge"),
+                         "the bridge to notice")
+        application.behaviour = takes
+        user.send("afterwards")
+        application.wait_for(lambda: "afterwards" in taken(), "the last")
+        assert taken()[0] == "in the backup"
+        rows = ("SELECT client, socket_id, unixepoch(expires_at)"
+                " - unixepoch(renewed_at) AS ttl FROM authorizations"
+                " ORDER BY client")
+        stack.wait_until(lambda: len(stack.sql(rows)) == 3, "all rows")
+        found = {row["client"]: row for row in stack.sql(rows)}
+        assert {name: row["socket_id"] for name, row in found.items()} == ids
+        assert found["ann"]["ttl"] == 5000
+    for socket_id in ids.values():
+        stack.wait_until(lambda: application.http.get(
+            f"/{socket_id}/info").status == 200, "a socket id")
