@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from application import Application, Responder
 from channel import KINDS, Channel
 from client import Http
+from sockjs import connect
 from stack import SOURCE
 
 yaml = pytest.importorskip("yaml")
@@ -150,3 +152,41 @@ def test_an_emit_that_is_not_acknowledged_is_as_described(channel, answers):
         response = channel.try_emit("x", require_ack="true")
         assert response.status == 408
         answers("emit", response)
+
+
+def test_answers_to_applications_and_their_callbacks_are_as_described(
+        stack, answers):
+    """The description of a callback is part of that of authorize."""
+    description = Description("openapi.yaml")
+    path = description.document["paths"]["/authorize/{application}/{client}"]
+    described = path["post"]["callbacks"]["heard"][
+        "{$request.body#/callback}"]["post"]
+    with Responder() as responder:
+        application = Application(stack, responder)
+        response = application.try_authorize("ann", events=True)
+        answers("authorize", response)
+        socket_id = response.json["socket_id"]
+        with connect(application.http, socket_id, "xhr_streaming") as user:
+            user.send("hello")
+            answers("publish", application.try_publish(socket_id, message=1))
+            answers("connections", application.http.get(
+                application.publish_path(socket_id, None)))
+            application.wait_messages("hello")
+            session, = application.told("session", event="connected")
+            answers("publishToSession", application.try_publish(
+                socket_id, session, close={"code": 3001}))
+            application.wait_event("disconnected")
+        answers("withdraw", application.try_withdraw("ann"))
+        answers("publish", application.try_publish(socket_id, message=1))
+        answers("authorize", application.try_authorize("ann", {}))
+    kinds = set()
+    for callback in application.callbacks:
+        schema = described["requestBody"]["content"]["application/json"][
+            "schema"]
+        description.check(schema, callback.json)
+        assert set(callback.json) <= set(schema["properties"])
+        for header in described["parameters"]:
+            description.check(header["schema"],
+                              callback.headers[header["name"]])
+        kinds.add(callback.get("event"))
+    assert kinds == {None, "connected", "disconnected"}
