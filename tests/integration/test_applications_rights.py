@@ -136,6 +136,33 @@ def test_a_server_may_be_without_applications(http, stack, new_application):
         assert (response.status, response.code) == (404, "not_found")
 
 
+FRAMING = {
+    "lighttpd": r"""
+$HTTP["url"] =~ "/iframe[^/]*\.html$" {
+    setenv.set-response-header = ( "Content-Security-Policy" =>
+        "frame-ancestors https://shop.example.com" )
+}""",
+    "apache": r"""
+<LocationMatch "/iframe[^/]*\.html$">
+    Header set Content-Security-Policy "frame-ancestors https://shop.example.com"
+</LocationMatch>"""}
+
+
+def test_a_server_may_say_who_frames_the_page(new_stack, new_application,
+                                              server):
+    stack = new_stack(beside=FRAMING[server])
+    application = new_application("quiet", stack)
+    path = "/" + application.authorize()
+    for page in ("/iframe.html", "/iframe-1.6.1.html"):
+        response = application.http.get(path + page)
+        assert response.status == 200
+        assert (response.header("Content-Security-Policy")
+                == "frame-ancestors https://shop.example.com")
+        assert response.header("ETag")
+    response = application.http.get(path + "/info")
+    assert response.header("Content-Security-Policy") is None
+
+
 def test_errors_are_seen_by_scripts(stack, new_application):
     application = new_application("quiet", stack)
     for method, path, body, status, code in (
