@@ -63,6 +63,9 @@ __wrap_ps_db_delete_authorization(struct ps_db *db, const char *socket_id)
 }
 
 #define CONNECTIONS 40
+/* So many that one message for all pauses for 4 ms. */
+#define CROWD 400
+#define CROWD_PAUSE_MS 4
 
 static struct connection connections[CONNECTIONS];
 
@@ -494,6 +497,140 @@ many_are_delivered_to_in_turns(void **state)
 		assert_row(i, connections[i].session->queue.count == 2);
 }
 
+/* Lets the fan-out get to its end, as far as there is no pause. */
+static void
+deliver_all(void)
+{
+	while (fanout_serve(&bridge.fanout) > 0)
+		;
+}
+
+static void
+start_crowd(struct authorization *authorization, struct connection *crowd)
+{
+	size_t i;
+
+	fixture_set("max_sessions=1000");
+	for (i = 0; i < CROWD; i++) {
+		crowd[i].session = fixture_open();
+		crowd[i].transport = "xhr";
+		authorization_add_session(authorization, &crowd[i]);
+	}
+}
+
+static void
+end_crowd(struct connection *crowd)
+{
+	size_t i;
+
+	for (i = 0; i < CROWD; i++)
+		authorization_remove_session(&crowd[i]);
+}
+
+/* All but `n` have got what was published, and one waits for the next. */
+static void
+leave_late(struct connection *crowd, size_t n)
+{
+	size_t i;
+
+	deliver_all();
+	for (i = n; i < CROWD; i++) {
+		session_take(crowd[i].session,
+		    crowd[i].session->queue.count, false);
+		session_confirm(crowd[i].session);
+	}
+	receiver.greedy = true;
+	assert_true(fixture_attach(crowd[CROWD - 1].session, &receiver,
+	    60000));
+}
+
+static void
+those_who_wait_are_served_later_where_many_others_lack_a_message(void **state)
+{
+	static struct connection crowd[CROWD];
+	struct authorization *authorization = renew(1, "ann", 0);
+
+	(void)state;
+	start_crowd(authorization, crowd);
+	assert_int_equal(publish(authorization, "1"), CROWD);
+	leave_late(crowd, CROWD / 8);
+	assert_int_equal(publish(authorization, "2"), CROWD);
+	/* What comes meanwhile, to whomever, makes the pause no longer... */
+	fixture_advance(CROWD_PAUSE_MS - 1);
+	assert_int_equal(publish(authorization, "3"), CROWD);
+	assert_true(connection_publish(&crowd[CROWD - 1],
+	    message_create(PS_EVENT_TEXT, ps_slice_str("4"))));
+	deliver_all();
+	assert_int_equal(receiver.n_deliver, 0);
+	/* ...and goes along. */
+	fixture_advance(1);
+	deliver_all();
+	assert_true(writer_had(&receiver.got, "t:2;t:3;t:4;"));
+	assert_int_equal(receiver.n_deliver, 1);
+	end_crowd(crowd);
+}
+
+static void
+there_is_no_second_pause_before_all_are_served(void **state)
+{
+	static struct connection crowd[CROWD];
+	struct authorization *authorization = renew(1, "ann", 0);
+
+	(void)state;
+	start_crowd(authorization, crowd);
+	assert_int_equal(publish(authorization, "1"), CROWD);
+	leave_late(crowd, CROWD / 8);
+	assert_int_equal(publish(authorization, "2"), CROWD);
+	fixture_advance(CROWD_PAUSE_MS);
+	assert_false(TAILQ_EMPTY(&authorization->undelivered));
+	assert_int_equal(publish(authorization, "3"), CROWD);
+	deliver_all();
+	assert_true(writer_had(&receiver.got, "t:2;t:3;"));
+	assert_int_equal(publish(authorization, "4"), CROWD);
+	deliver_all();
+	assert_true(writer_had(&receiver.got, ""));
+	fixture_advance(CROWD_PAUSE_MS);
+	deliver_all();
+	assert_true(writer_had(&receiver.got, "t:4;"));
+	end_crowd(crowd);
+}
+
+static void
+a_few_who_lack_a_message_hold_nobody_up(void **state)
+{
+	static struct connection crowd[CROWD];
+	struct authorization *authorization = renew(1, "ann", 0);
+
+	(void)state;
+	start_crowd(authorization, crowd);
+	assert_int_equal(publish(authorization, "1"), CROWD);
+	leave_late(crowd, CROWD / 8 - 1);
+	assert_int_equal(publish(authorization, "2"), CROWD);
+	deliver_all();
+	assert_true(writer_had(&receiver.got, "t:2;"));
+	end_crowd(crowd);
+}
+
+static void
+one_that_is_withdrawn_while_it_pauses_ends_all_the_same(void **state)
+{
+	static struct connection crowd[CROWD];
+	struct authorization *authorization = renew(1, "ann", 0);
+
+	(void)state;
+	start_crowd(authorization, crowd);
+	assert_int_equal(publish(authorization, "1"), CROWD);
+	leave_late(crowd, CROWD / 8);
+	assert_int_equal(publish(authorization, "2"), CROWD);
+	assert_true(timer_is_set(&authorization->pause));
+	authorization_withdraw(&bridge, authorization, "test");
+	deliver_all();
+	assert_true(writer_had(&receiver.got, "t:2;"));
+	bridge_free_garbage(&bridge);
+	assert_true(TAILQ_EMPTY(&bridge.authorizations.all));
+	fixture_advance(CROWD_PAUSE_MS);
+}
+
 static void
 one_who_does_not_take_it_is_closed_and_not_counted(void **state)
 {
@@ -728,6 +865,11 @@ main(void)
 		fresh(all_get_what_is_published_in_one_order),
 		fresh(one_that_leaves_before_it_was_delivered_to_is_left_alone),
 		fresh(many_are_delivered_to_in_turns),
+		fresh(
+		    those_who_wait_are_served_later_where_many_others_lack_a_message),
+		fresh(there_is_no_second_pause_before_all_are_served),
+		fresh(a_few_who_lack_a_message_hold_nobody_up),
+		fresh(one_that_is_withdrawn_while_it_pauses_ends_all_the_same),
 		fresh(one_who_does_not_take_it_is_closed_and_not_counted),
 		fresh(one_who_does_not_take_so_many_bytes_is_closed_too),
 		fresh(what_nobody_hears_is_kept_for_the_next),

@@ -18,6 +18,13 @@
 /* A timer does not hear of it when the clock is set. */
 #define LOOK_AGAIN_S 3600
 
+/* See is_late(): of how many sessions one has to be. */
+#define LATE_PART 8
+/* What handing one session its messages takes (fanout.h), and what a client
+ * does not notice. */
+#define UNIT_US 10
+#define PAUSE_MAX_MS 50
+
 /* Characters of a socket id that a log may show. */
 #define SHOWN 4
 
@@ -58,6 +65,7 @@ forget(struct bridge *bridge, struct authorization *authorization)
 {
 	authorization->is_gone = true;
 	timers_cancel(&bridge->timers, &authorization->timer);
+	timers_cancel(&bridge->timers, &authorization->pause);
 	kept_clear(&authorization->kept, &bridge->authorizations.kept_bytes);
 	table_remove(&bridge->authorizations.by_id, &authorization->node);
 	table_remove(&bridge->authorizations.by_client,
@@ -184,6 +192,8 @@ serve(struct fanout_job *job, unsigned units)
 		connection_deliver(connection);
 		done++;
 	}
+	if (TAILQ_EMPTY(&authorization->undelivered))
+		authorization->has_paused = false;
 	done += close_some(authorization, units - done);
 	if (authorization->close_code != 0 ||
 	    !TAILQ_EMPTY(&authorization->undelivered))
@@ -191,6 +201,43 @@ serve(struct fanout_job *job, unsigned units)
 	else if (authorization->is_gone)
 		bridge_free_later(bridge, &authorization->garbage, destroy);
 	return done;
+}
+
+static void
+on_pause_over(struct timer *timer)
+{
+	struct authorization *authorization =
+	    PS_CONTAINER(timer, struct authorization, pause);
+
+	fanout_note(&authorization->bridge->fanout, &authorization->job);
+}
+
+/* Its client is between two polls and has not got what was said before. */
+static bool
+is_late(const struct connection *connection)
+{
+	return connection->session->receiver == NULL &&
+	    session_unsent(connection->session, 0) != NULL;
+}
+
+/*
+ * Messages come faster than clients can poll. A poll that is answered now is
+ * not there for the next message of a burst, which then waits for all to come
+ * again. So those that are there wait for about as long as it takes to answer
+ * them all, and what comes meanwhile goes along; once, until all are answered.
+ */
+static void
+pause_delivery(struct authorization *authorization)
+{
+	struct bridge *bridge = authorization->bridge;
+	uint64_t ms = (uint64_t)authorization->n_connections * UNIT_US / 1000;
+
+	if (ms == 0 || authorization->has_paused)
+		return;
+	authorization->has_paused = true;
+	fanout_leave(&bridge->fanout, &authorization->job);
+	timers_set(&bridge->timers, &authorization->pause,
+	    bridge->now_ms() + (ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS));
 }
 
 /* The bytes that a token and its client are found by; the latter has a NUL
@@ -227,6 +274,7 @@ create(struct bridge *bridge, const struct authorization_terms *terms)
 	authorization->client_node.key =
 	    ps_slice(key, sizeof(terms->token_id) + terms->client.len);
 	authorization->timer.fire = on_timer;
+	authorization->pause.fire = on_pause_over;
 	authorization->job.serve = serve;
 	authorization->expires_at_s = INT64_MAX;
 	TAILQ_INIT(&authorization->connections);
@@ -503,14 +551,17 @@ authorization_publish(struct authorization *authorization,
     struct message *message, bool store, bool *queued_r)
 {
 	struct connection *connection, *next;
-	uint32_t n_sessions = 0;
+	uint32_t n_sessions = 0, n_late = 0;
 
 	for (connection = TAILQ_FIRST(&authorization->connections);
 	     connection != NULL; connection = next) {
 		next = TAILQ_NEXT(connection, entry);
+		n_late += is_late(connection);
 		if (connection_publish(connection, message_ref(message)))
 			n_sessions++;
 	}
+	if (n_late > 0 && n_late >= authorization->n_connections / LATE_PART)
+		pause_delivery(authorization);
 	*queued_r = store && authorization->n_connections == 0 &&
 	    n_sessions == 0 && keep(authorization, message);
 	message_unref(message);

@@ -11,7 +11,8 @@
  * What is published is queued at every session at once, which costs a reference
  * each, and delivered a few in each turn of the loop (fanout.h). So every
  * session gets it in the order of publishing, and the number that had it queued
- * is known when the publish is answered.
+ * is known when the publish is answered. Where many clients are between two
+ * polls and lack a message already, delivery pauses for a moment.
  */
 #ifndef AUTHORIZATION_H
 #define AUTHORIZATION_H
@@ -50,6 +51,8 @@ struct authorization {
 	uint32_t n_connections;
 	struct connection_list undelivered;
 	struct fanout_job job; /* delivers, and closes */
+	struct timer pause;    /* of delivering, while it is set... */
+	bool has_paused;       /* ...since nothing was undelivered */
 
 	struct kept kept; /* for the next session */
 

@@ -81,8 +81,9 @@ connection_publish(struct connection *connection, struct message *message)
 		connection->is_undelivered = true;
 		TAILQ_INSERT_TAIL(&authorization->undelivered, connection,
 		    undelivered);
-		fanout_note(&authorization->bridge->fanout,
-		    &authorization->job);
+		if (!timer_is_set(&authorization->pause))
+			fanout_note(&authorization->bridge->fanout,
+			    &authorization->job);
 	}
 	return true;
 }
