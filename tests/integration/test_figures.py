@@ -144,21 +144,24 @@ def test_stats_are_the_same_figures(http, admin, target, stack):
         "polysocket_queued_messages", direction="down") == 1, "a message")
     stack.wait_until(lambda: figures(http, admin).value(
         "polysocket_records_waiting") == 0, "records written")
-    before = figures(http, admin).samples
-    between = flat(stats(http, admin))
-    after = figures(http, admin).samples
+    of_stats = "polysocket_requests_total", (("type", "stats"),)
+    # Something may have gone on beside it: a record was written, or a thread
+    # of a worker has connected.
+    for _ in range(20):
+        before = figures(http, admin).samples
+        between = flat(stats(http, admin))
+        after = figures(http, admin).samples
+        moved = {key for key in between if before[key] != after[key]}
+        # A timer comes and goes with each answer, to close its descriptor.
+        moved.discard(("polysocket_timers", ()))
+        if moved == {of_stats}:
+            break
+    assert moved == {of_stats}
     assert between.keys() == before.keys()
-    # One comes and goes with each answer, to close its descriptor.
-    timers = ("polysocket_timers", ())
-    assert between.pop(timers) >= 1
+    assert between.pop(("polysocket_timers", ())) >= 1
     for key, value in between.items():
         assert before[key] <= value <= after[key], key
-    of_stats = "polysocket_requests_total", (("type", "stats"),)
-    moved = {key for key in between if before[key] != after[key]}
-    assert of_stats in moved
     assert between[of_stats] == before[of_stats] + 1
-    # Nothing else can have happened but a record that was written meanwhile.
-    assert moved <= {of_stats, ("polysocket_records_written_total", ())}
     session.finish()
 
 
