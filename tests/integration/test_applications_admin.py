@@ -52,7 +52,7 @@ def test_a_callback_that_is_changed_is_called(new_application, stack):
 
     stack.wait_until(is_heard, "the new callback", stack.bridge, SOON_S)
     moved.wait_event("connected", client="ann")
-    assert "hello" in moved.messages()
+    moved.wait_for(lambda: "hello" in moved.messages(), "what was said")
 
 
 def test_authorizations_end_when_they_are_to(new_application, stack):

@@ -84,7 +84,7 @@ def test_ids_of_an_older_bridge_stay_unknown(parts, target):
                          ids=["killed", "stopped"])
 def test_bridge_restarted_while_500_polls_are_held(new_stack, target, sig):
     stack = new_stack(options={"hold_default": "60s",
-                               "first_receiver_grace": "60s"})
+                               "first_receiver_grace": "10m"})
     relay = Polysocket(Http(stack.port))
     sessions = [relay.create(target.url("quiet")) for _ in range(500)]
     held = stack.until_held(
@@ -277,7 +277,7 @@ def test_client_gone_while_connecting_frees_the_target(new_stack, target,
                          indirect=["server"])
 def test_many_requests_are_held(new_stack, target, server, n):
     stack = new_stack(options={"log_level": "info", "hold_default": "60s",
-                               "first_receiver_grace": "60s"})
+                               "first_receiver_grace": "10m"})
     relay = Polysocket(Http(stack.port))
     sessions = [relay.create(target.url("quiet")) for _ in range(n)]
     held = stack.until_held(

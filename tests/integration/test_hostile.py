@@ -165,7 +165,7 @@ def test_create_that_is_cut_at_any_byte_creates_nothing(make, target, how):
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_send_that_is_cut_at_any_byte_is_taken_whole_or_not(make, target,
                                                             how):
-    stack, relay = make(**{**SHORT, "first_receiver_grace": "60s"})
+    stack, relay = make(**{**SHORT, "first_receiver_grace": "10m"})
     session = relay.create(target.url("quiet"))
     at, texts, is_whole = 0, [], False
     while not is_whole:
@@ -182,7 +182,7 @@ def test_send_that_is_cut_at_any_byte_is_taken_whole_or_not(make, target,
 
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_receive_that_is_cut_at_any_byte_takes_nothing(make, target, how):
-    stack, relay = make(**{**SHORT, "first_receiver_grace": "60s"})
+    stack, relay = make(**{**SHORT, "first_receiver_grace": "10m"})
     traces = Traces(stack, relay, target)
     session = relay.create(target.url("quiet"))
     target.connection(1).send("waiting")
@@ -205,7 +205,7 @@ def one_server(server):
 
 def test_records_that_are_cut_at_any_byte_are_taken_whole_or_not(
         one_server, make, target):
-    stack, relay = make(**{**SHORT, "first_receiver_grace": "60s"})
+    stack, relay = make(**{**SHORT, "first_receiver_grace": "10m"})
     traces = Traces(stack, relay, target)
     session = relay.create(target.url("quiet"))
     at, texts, is_whole = 0, [], False
@@ -297,7 +297,7 @@ def test_requests_that_come_byte_by_byte_are_answered(make, target):
 
 
 def test_messages_that_come_byte_by_byte_arrive(make, target):
-    stack, relay = make(first_receiver_grace="60s")
+    stack, relay = make(first_receiver_grace="10m")
     slow = [relay.create(target.url("quiet")) for _ in range(N)]
     healthy = Healthy(relay, target)
 
@@ -344,7 +344,7 @@ def test_clients_that_never_read_are_bounded_and_closed(make, target):
 
 
 def test_targets_that_never_read_are_bounded_and_lose_nothing(make, target):
-    stack, relay = make(**{**SMALL, "first_receiver_grace": "60s"})
+    stack, relay = make(**{**SMALL, "first_receiver_grace": "10m"})
     healthy = Healthy(relay, target)
     sessions = [relay.create(target.url("deaf")) for _ in range(N)]
     taken = [fill(session) for session in sessions]
