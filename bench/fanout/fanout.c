@@ -499,7 +499,7 @@ static const struct bench_option options[] = {
 	{ "warm", .real = &warm_s, .max = MAX_SECONDS },
 	{ "pids", .take = processes_parse },
 	{ "steps", .flag = &has_steps },
-	{ NULL },
+	{ 0 },
 };
 
 static void

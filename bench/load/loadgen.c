@@ -212,7 +212,7 @@ static const struct bench_option options[] = {
 	{ "path", .text = &load.path },
 	{ "delivered", .whole = &load.n_delivered, .max = MAX_CLIENTS },
 	{ "pids", .take = processes_parse },
-	{ NULL },
+	{ 0 },
 };
 
 static void

@@ -437,7 +437,7 @@ static const struct bench_option options[] = {
 	{ "seed", .whole = &seed, .min = 1, .max = UINT32_MAX },
 	{ "prefix", .text = &load.prefix },
 	{ "target", .text = &load.target },
-	{ NULL },
+	{ 0 },
 };
 
 static void
