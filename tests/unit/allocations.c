@@ -2,7 +2,7 @@
 
 #include "allocations.h"
 
-#include <stddef.h>
+#include "unit.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -21,6 +21,18 @@ allocation_fails(void)
 		return false;
 	allocation_failed = true;
 	return true;
+}
+
+void
+allocations_fail_in_turn(void (*live_without_the)(long nth), long at_least)
+{
+	long n = 0;
+
+	do
+		live_without_the(n++);
+	while (allocation_failed);
+	assert_true(n > at_least);
+	printf("# %ld allocations failed\n", n - 1);
 }
 
 void *

@@ -510,10 +510,17 @@ outbox_restart(void)
 void
 allow_callbacks(int64_t token_id, const char *pattern)
 {
+	allow_callbacks_until(token_id, pattern, INT64_MAX);
+}
+
+void
+allow_callbacks_until(int64_t token_id, const char *pattern,
+    int64_t expires_at_s)
+{
 	struct ps_token token = { .id = token_id,
 		.has_secret = true,
 		.enabled = true,
-		.expires_at_s = INT64_MAX,
+		.expires_at_s = expires_at_s,
 		.callback_key = "key",
 		.callback_key_len = 3 };
 	size_t i;

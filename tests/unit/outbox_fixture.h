@@ -61,6 +61,9 @@ int outbox_teardown(void **state);
 
 /* The application `token_id` may call this, such as "http://a". */
 void allow_callbacks(int64_t token_id, const char *pattern);
+/* The same of a token that is valid until then. */
+void allow_callbacks_until(int64_t token_id, const char *pattern,
+    int64_t expires_at_s);
 
 /* Whether the store has a job; and has not begun with it. */
 bool store_has_job(void);

@@ -291,14 +291,8 @@ live_without_the(long nth)
 static void
 a_session_is_told_of_or_never_was(void **state)
 {
-	long i = 0;
-
 	(void)state;
-	do
-		live_without_the(i++);
-	while (allocation_failed);
-	assert_true(i > 10);
-	printf("# %ld allocations failed\n", i - 1);
+	allocations_fail_in_turn(live_without_the, 10);
 }
 
 static void

@@ -591,10 +591,14 @@ what_the_token_does_not_allow_is_an_attempt_that_failed(void **state)
 	allow_callbacks(TOKEN + 1, "http://app");
 	pass(1000);
 	assert_string_equal(find_row("a-1", 1)->error, "the token is gone");
-	assert_int_equal(find_row("a-1", 1)->attempts, 2);
+	allow_callbacks_until(TOKEN, "http://app", bridge.unix_s());
+	pass(2000);
+	assert_string_equal(find_row("a-1", 1)->error,
+	    "the token is disabled or expired");
+	assert_int_equal(find_row("a-1", 1)->attempts, 3);
 	assert_int_equal(status().hosts_down, 0);
 	allow_callbacks(TOKEN, "http://app");
-	pass(2000);
+	pass(4000);
 	answer_now("a-1", 1, 204);
 	assert_int_equal(n_fake_rows, 0);
 }
