@@ -57,8 +57,7 @@ def test_workers_killed_are_not_noticed(parts):
     old = stack.worker_pids
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    stack.wait_until(lambda: len(stack.worker_pids) == len(old)
-                     and not set(old) & set(stack.worker_pids), "new workers")
+    stack.wait_workers(len(old), without=old)
     for transport, user in users.items():
         app.publish(app.socket_ids[transport], "still there?")
         assert user.next() == "still there?"

@@ -158,8 +158,7 @@ def test_worker_killed_in_mid_request_is_replaced(parts, target):
     # Every worker is now reading a body that does not come.
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    stack.wait_until(lambda: len(stack.worker_pids) == len(old)
-                     and not set(old) & set(stack.worker_pids), "new workers")
+    stack.wait_workers(len(old), without=old)
     for request in requests:
         request.close()
     assert target.accepted == 0
@@ -177,13 +176,15 @@ def test_slow_request_does_not_stop_the_others(parts, target):
 
 def test_garbage_instead_of_fastcgi_does_no_harm(parts, target):
     stack, relay = parts
+    stack.wait_workers(2)
+    pids = stack.worker_pids
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 1000, b"\x01" * 9,
                     b"\x01\x01\x00\x01\xff\xff\xff\x00" + b"\xff" * 65535):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(stack.fcgi_socket))
             sock.sendall(garbage)
     assert converses(relay, target)
-    assert len(stack.worker_pids) == 2
+    assert stack.worker_pids == pids
 
 
 def test_stranger_on_the_bridge_socket_does_no_harm(parts, target):

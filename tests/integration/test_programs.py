@@ -166,7 +166,7 @@ def test_workers_can_be_started_in_every_way(start_mode, server, new_stack,
     session = Polysocket(Http(stack.port)).create(target.url("echo"))
     session.send("hello")
     assert session.receive() == ["hello"]
-    stack.wait_until(lambda: len(stack.worker_pids) == 2, "two workers")
+    stack.wait_workers(2)
     pids = stack.worker_pids
     if start_mode == "bin-path":
         stack.stop_server()

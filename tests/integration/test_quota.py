@@ -458,7 +458,7 @@ def simultaneously(n, call):
 
 
 def test_200_simultaneous_creates_open_exactly_10(stack, plain, target, one):
-    assert len(stack.worker_pids) == 4
+    stack.wait_workers(4)
     token = one(max_sockets=10)
     answers = simultaneously(200, lambda _: plain.try_create(
         target.url("quiet"), token=token.secret))
@@ -551,8 +551,7 @@ def test_use_of_a_killed_worker_is_not_forgotten(parts, target):
     for pid in stack.worker_pids:
         old = stack.worker_pids
         os.kill(pid, signal.SIGKILL)
-        stack.wait_until(lambda: len(stack.worker_pids) == 4
-                         and pid not in stack.worker_pids, "another worker")
+        stack.wait_workers(4, without=[pid])
         assert len(set(old) & set(stack.worker_pids)) == 3
     stack.wait_policy()
     assert relay.try_create(NOWHERE, token="limited").code == (

@@ -297,6 +297,14 @@ class Stack:
         parent = self.worker_parent_pid
         return children(parent) if parent else []
 
+    def wait_workers(self, n, without=()):
+        """Waits until there are so many, none of them of those."""
+        def are_there():
+            pids = self.worker_pids
+            return len(pids) == n and not set(pids) & set(without)
+
+        self.wait_until(are_there, f"{n} workers", self.workers)
+
     def worker_command(self):
         return [*self.worker_wrapper, str(self.fcgi), "--config",
                 str(self.conf_path)]
