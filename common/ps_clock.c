@@ -29,16 +29,36 @@ ps_clock_unix_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Without the zone, its length. */
+static size_t
+put_time(char *out, int64_t unix_s)
+{
+	time_t at = (time_t)unix_s;
+	struct tm tm = { 0 }; /* for a year beyond all calendars */
+
+	gmtime_r(&at, &tm);
+	return strftime(out, PS_CLOCK_STAMP_BYTES, "%FT%T", &tm);
+}
+
+void
+ps_clock_stamp_s(char *out, int64_t unix_s)
+{
+	size_t len = put_time(out, unix_s);
+
+	snprintf(out + len, PS_CLOCK_STAMP_BYTES - len, "Z");
+}
+
+void
+ps_clock_stamp_ms(char *out, int64_t unix_ms)
+{
+	size_t len = put_time(out, unix_ms / 1000);
+
+	snprintf(out + len, PS_CLOCK_STAMP_BYTES - len, ".%03uZ",
+	    (unsigned)(unix_ms % 1000) % 1000);
+}
+
 void
 ps_clock_stamp(char *out)
 {
-	struct timespec now;
-	struct tm tm;
-	size_t len;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	len = strftime(out, PS_CLOCK_STAMP_BYTES, "%FT%T", &tm);
-	snprintf(out + len, PS_CLOCK_STAMP_BYTES - len, ".%03uZ",
-	    (unsigned)(now.tv_nsec / 1000000) % 1000);
+	ps_clock_stamp_ms(out, ps_clock_unix_ms());
 }

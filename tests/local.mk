@@ -53,6 +53,7 @@ unit_tests = \
 	%D%/unit/test_ps_base64 \
 	%D%/unit/test_ps_bytes \
 	%D%/unit/test_ps_channel \
+	%D%/unit/test_ps_clock \
 	%D%/unit/test_ps_code \
 	%D%/unit/test_ps_config \
 	%D%/unit/test_ps_db \

@@ -81,12 +81,7 @@ reply_stats(struct exchange *exchange)
 	ps_writer_str(&json, "{\"ok\":true,\"stats\":");
 	metrics_put_json(&json, exchange->bridge);
 	ps_writer_str(&json, "}");
-	if (json.failed)
-		exchange_abort(exchange);
-	else
-		exchange_reply_json(exchange, 200,
-		    ps_slice(json.data, json.len));
-	ps_writer_deinit(&json);
+	exchange_reply_built(exchange, &json);
 }
 
 static void

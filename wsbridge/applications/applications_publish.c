@@ -5,10 +5,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "application.h"
 #include "authorization.h"
+#include "ps_clock.h"
 #include "ps_policy.h"
 #include "wsbridge/http/exchange.h"
 #include "wsbridge/session/session.h"
@@ -153,12 +153,9 @@ applications_on_publish(struct bridge *bridge, struct ps_reader *r, int fd)
 static void
 put_connection(struct ps_writer *json, const struct connection *connection)
 {
-	time_t at = (time_t)connection->connected_at_s;
-	char text[32];
-	struct tm utc;
+	char text[PS_CLOCK_STAMP_BYTES];
 
-	gmtime_r(&at, &utc);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	ps_clock_stamp_s(text, connection->connected_at_s);
 	ps_writer_printf(json,
 	    "{\"session\":\"%s\",\"transport\":\"%s\",\"connected_at\":\"%s\"}",
 	    connection->session->name, connection->transport, text);
@@ -178,12 +175,7 @@ list(struct exchange *exchange, const struct authorization *authorization)
 		separator = ",";
 	}
 	ps_writer_str(&json, "]}");
-	if (json.failed)
-		exchange_abort(exchange);
-	else
-		exchange_reply_json(exchange, 200,
-		    ps_slice(json.data, json.len));
-	ps_writer_deinit(&json);
+	exchange_reply_built(exchange, &json);
 }
 
 int

@@ -4,11 +4,11 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "channel.h"
 #include "member.h"
 #include "member_frames.h"
+#include "ps_clock.h"
 #include "wsbridge/framing/channel.h"
 #include "wsbridge/http/exchange.h"
 #include "wsbridge/http/parked.h"
@@ -119,12 +119,9 @@ channels_on_listen(struct bridge *bridge, struct ps_reader *r, int fd)
 static void
 put_member(struct ps_writer *json, const struct member *member)
 {
-	time_t at = (time_t)member->joined_at_s;
-	char since[32];
-	struct tm utc;
+	char since[PS_CLOCK_STAMP_BYTES];
 
-	gmtime_r(&at, &utc);
-	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	ps_clock_stamp_s(since, member->joined_at_s);
 	member_frame_put(member, json);
 	ps_writer_printf(json, ",\"since\":\"%s\"}", since);
 }
@@ -161,11 +158,6 @@ channels_on_members(struct bridge *bridge, struct ps_reader *r, int fd)
 	if (exchange == NULL)
 		return PS_OK;
 	put_members(&json, channel_find(bridge, m.channel));
-	if (json.failed)
-		exchange_abort(exchange);
-	else
-		exchange_reply_json(exchange, 200,
-		    ps_slice(json.data, json.len));
-	ps_writer_deinit(&json);
+	exchange_reply_built(exchange, &json);
 	return PS_OK;
 }

@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "channels.h"
 #include "history.h"
+#include "ps_clock.h"
 #include "wsbridge/http/exchange.h"
 
 struct asking {
@@ -41,20 +41,6 @@ on_gone(void *owner)
 
 static const struct exchange_ops exchange_ops = { NULL, on_gone, true };
 
-/* RFC 3339, such as 2030-12-31T23:59:59.123Z. */
-static void
-put_time(struct ps_writer *json, int64_t at_ms)
-{
-	time_t at_s = (time_t)(at_ms / 1000);
-	char text[32];
-	struct tm tm;
-
-	gmtime_r(&at_s, &tm);
-	strftime(text, sizeof(text), "%FT%T", &tm);
-	ps_writer_printf(json, "\"%s.%03uZ\"", text,
-	    (unsigned)(at_ms % 1000));
-}
-
 static void
 put_history(struct ps_writer *json, const struct history_result *result)
 {
@@ -63,14 +49,14 @@ put_history(struct ps_writer *json, const struct history_result *result)
 	ps_writer_str(json, "{\"history\":[");
 	for (i = 0; i < result->count; i++) {
 		const struct history_event *event = &result->events[i];
+		char stamp[PS_CLOCK_STAMP_BYTES];
 
+		ps_clock_stamp_ms(stamp, event->at_ms);
 		ps_writer_printf(json, "%s{\"eventID\":\"%s\",\"payload\":",
 		    i == 0 ? "" : ",", event->id);
 		ps_writer_bytes(json, event->payload.data,
 		    event->payload.len);
-		ps_writer_str(json, ",\"time\":");
-		put_time(json, event->at_ms);
-		ps_writer_str(json, "}");
+		ps_writer_printf(json, ",\"time\":\"%s\"}", stamp);
 	}
 	ps_writer_str(json, "]");
 	if (result->gap)

@@ -451,3 +451,14 @@ exchange_reply_json(struct exchange *exchange, int status,
 	ps_reply_json(out, &exchange->style, status, json, NULL);
 	finish_with(exchange, out);
 }
+
+void
+exchange_reply_built(struct exchange *exchange, struct ps_writer *json)
+{
+	if (json->failed)
+		exchange_abort(exchange);
+	else
+		exchange_reply_json(exchange, 200,
+		    ps_slice(json->data, json->len));
+	ps_writer_deinit(json);
+}

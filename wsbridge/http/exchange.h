@@ -82,6 +82,8 @@ void exchange_reply_refusal(struct exchange *exchange,
     const struct refusal *refusal);
 void exchange_reply_json(struct exchange *exchange, int status,
     struct ps_slice json);
+/* 200 with what was built, which is freed; without memory for it, no answer. */
+void exchange_reply_built(struct exchange *exchange, struct ps_writer *json);
 /* See ps_reply_text(). The text is not in the bridge's scratch buffer. */
 void exchange_reply_text(struct exchange *exchange, int status,
     const char *type, struct ps_slice text, const struct ps_head_extra *extra);
